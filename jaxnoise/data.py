@@ -1,0 +1,213 @@
+"""Data sets as uint8 arrays, their clean validation split and their preprocessing."""
+
+import dataclasses
+import logging
+import os
+import pathlib
+import tempfile
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from jaxnoise.config import InputError
+
+_log = logging.getLogger(__name__)
+_SPLITS = ("train", "test")
+_SPLIT_SEED = 0
+
+_Arrays = dict[str, np.ndarray]  # train_images, train_labels, test_images, test_labels
+
+
+@dataclasses.dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare by
+class Dataset:
+    """A picture classification data set, whole and in memory.
+
+    Images are uint8 (N, H, W, C) in [0, 255], H and W in 28..32, C 1 or 3; labels are int32 (N,) in
+    [0, num_classes). Samples are in the order of the copy that was read.
+    """
+
+    name: str
+    version: str
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+
+class Preprocessing(NamedTuple):
+    """The network input is (image − mean) · scale; it is computed per batch, on the device."""
+
+    mean: np.ndarray  # float32 (H, W, C), in grey levels
+    scale: np.float32
+
+
+def load(
+    name: str,
+    *,
+    data_dir: str | os.PathLike | None = None,
+    manual_dir: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike | None = None,
+) -> Dataset:
+    """Loads a data set; prepares it first where that is needed and possible, see `prepare.py`.
+
+    Decoded pictures are kept in `cache_dir` under the SHA-256 of the record files they came from:
+    a second start is fast, and a changed copy is never served from the cache.
+
+    Args:
+      name: `digits` (scikit-learn's, needs no files), `mnist`, `fashion_mnist`, `cifar10`,
+        `cifar100` (fine labels), or any TFDS data set with a prepared array_record copy, whose
+        `image` is a uint8 picture from 28×28×1 to 32×32×3, whose `label` is a class, and which has
+        a train and a test split. Configurations are written as in `emnist/balanced`.
+      data_dir: TFDS directory; default: $TFDS_DATA_DIR, else ~/tensorflow_datasets.
+      manual_dir: folder with the raw archives, for preparing without a network.
+      cache_dir: default: $XDG_CACHE_HOME/jaxnoise, else ~/.cache/jaxnoise.
+
+    Raises:
+      InputError: the data set is unknown, does not fit, is damaged, or cannot be had.
+    """
+    if name == "digits":
+        return _digits()
+    # Imported here: TFDS takes half a second, which `digits` need not spend.
+    from jaxnoise import tfds_copy
+
+    copy = tfds_copy.open_copy(
+        name,
+        data_dir=_folder(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"),
+        manual_dir=_folder(manual_dir) if manual_dir else None,
+    )
+    version = str(copy.version)
+    user_cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "jaxnoise")
+    cache = _folder(cache_dir or user_cache) / (
+        f"{name.replace('/', '-')}-{version}-{tfds_copy.fingerprint(copy, _SPLITS)}.npz"
+    )
+    shapes = {}
+    for split in _SPLITS:
+        count = copy.info.splits[split].num_examples
+        shapes[f"{split}_images"] = (count, *copy.info.features["image"].shape)
+        shapes[f"{split}_labels"] = (count,)
+    arrays = _read_cache(cache, shapes)
+    if arrays is None:
+        _log.info("decoding the pictures of %s, once: they are kept in %s", name, cache.parent)
+        arrays = {}
+        for split in _SPLITS:
+            arrays[f"{split}_images"], arrays[f"{split}_labels"] = tfds_copy.decode(copy, split)
+        _write_cache(cache, arrays)
+    class_names = tuple(copy.info.features["label"].names)
+    return Dataset(name, version, **arrays, class_names=class_names)
+
+
+def validation_split(
+    labels: np.ndarray, *, ratio: float, num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Splits a train set per class: the first ⌊ratio · n_class⌋ of a shuffled order are validation.
+
+    The order comes from a fixed seed: every run, whatever its own seed, sees the same split. Both
+    parts are returned in that shuffled order, so that a prefix of one is a random subset of it.
+
+    Args:
+      labels: int (N,) in [0, num_classes).
+      ratio: in (0, 1).
+      num_classes: K.
+
+    Returns:
+      train_index and valid_index, int64, disjoint, together all of 0..N−1.
+
+    Raises:
+      InputError: one of the parts would be empty.
+    """
+    # RandomState: the only NumPy generator whose stream is frozen across versions (NEP 19).
+    order = np.random.RandomState(_SPLIT_SEED).permutation(len(labels))
+    is_valid = np.zeros(len(labels), bool)
+    for label in range(num_classes):
+        of_class = np.flatnonzero(labels[order] == label)
+        is_valid[of_class[: int(ratio * len(of_class))]] = True
+    train_index, valid_index = order[~is_valid], order[is_valid]
+    if not len(train_index) or not len(valid_index):
+        raise InputError(
+            f"--validation_ratio={ratio} leaves {len(train_index)} samples for training and "
+            f"{len(valid_index)} for validation; allowed are ratios that leave some of both"
+        )
+    return train_index, valid_index
+
+
+def preprocessing(mode: str, train_images: np.ndarray) -> Preprocessing:
+    """Builds the map from stored pictures to network inputs.
+
+    `range_0_to_1`: image / 255. `mean_substract`: image minus the mean image of the training part,
+    per pixel and channel, and no division: inputs stay in grey levels.
+
+    Args:
+      mode: `range_0_to_1` or `mean_substract`.
+      train_images: uint8 (N, H, W, C), the training part, without validation.
+
+    Raises:
+      InputError: the mode is unknown.
+    """
+    if mode == "range_0_to_1":
+        return Preprocessing(np.zeros(train_images.shape[1:], np.float32), np.float32(1 / 255))
+    if mode == "mean_substract":
+        mean = train_images.mean(axis=0, dtype=np.float64)
+        return Preprocessing(mean.astype(np.float32), np.float32(1))
+    raise InputError(f"--preprocess_mode={mode}: allowed are range_0_to_1, mean_substract")
+
+
+def _digits() -> Dataset:
+    """scikit-learn's 1,797 digits of 8×8: enlarged to 24×24 (bilinear) with MNIST's black margin.
+
+    A fifth of each class, picked as in `validation_split`, is the test set.
+    """
+    import sklearn.datasets
+
+    bunch = sklearn.datasets.load_digits()
+    labels = bunch.target.astype(np.int32)
+    grey = np.round(bunch.images * (255 / 16)).astype(np.uint8)  # stored as 0..16
+    images = np.zeros((len(grey), 28, 28, 1), np.uint8)
+    for image, small in zip(images, grey, strict=True):
+        enlarged = Image.fromarray(small).resize((24, 24), Image.Resampling.BILINEAR)
+        image[2:26, 2:26, 0] = np.asarray(enlarged)
+    train, test = validation_split(labels, ratio=0.2, num_classes=10)
+    class_names = tuple(str(name) for name in bunch.target_names)
+    return Dataset(
+        "digits", "1.0.0", images[train], labels[train], images[test], labels[test], class_names
+    )
+
+
+def _folder(path: str | os.PathLike) -> pathlib.Path:
+    return pathlib.Path(path).expanduser().absolute()
+
+
+def _read_cache(cache: pathlib.Path, shapes: dict[str, tuple[int, ...]]) -> _Arrays | None:
+    try:
+        # Opened here, because np.load leaves the file open when it is damaged.
+        with open(cache, "rb") as file, np.load(file) as archive:
+            arrays = {name: archive[name] for name in shapes}
+        # Reading a member to its end compares its CRC-32; a damaged shape could end it early.
+        if any(arrays[name].shape != shape for name, shape in shapes.items()):
+            raise ValueError("arrays of other shapes than the copy's")
+        return arrays
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except Exception as error:  # each kind of damage to a zip or NumPy header raises another type
+        _log.warning("cache file %s is damaged (%s) and made anew", cache, error)
+        return None
+
+
+def _write_cache(cache: pathlib.Path, arrays: _Arrays) -> None:
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache.parent, prefix="writing-") as folder:
+            whole = pathlib.Path(folder, cache.name)
+            np.savez(whole, **arrays)
+            os.replace(whole, cache)
+    except OSError as error:
+        _log.warning(
+            "--cache_dir=%s cannot be written (%s): pictures will be decoded at every start",
+            cache.parent,
+            error,
+        )

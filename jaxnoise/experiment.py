@@ -1,0 +1,123 @@
+"""One run from labels to scores: training of all repeats, measurements, files."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnoise import checkpoint, figures, loop, nets, optim, provenance, report, results, task
+from jaxnoise.config import Config
+from jaxnoise.train_step import Coefficients, Program
+
+log = logging.getLogger("jaxnoise")
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Runs an experiment and returns the content of its scores.json.
+
+    A finished run with the same settings is not trained again, unless `config.overwrite`.
+
+    Raises:
+      InputError: something asked for cannot be had; nothing was trained and no result replaced.
+    """
+    folder = results.run_folder(config)
+    if results.finished(folder) and not config.overwrite:
+        log.info("Already done (--overwrite trains it again): %s", folder)
+        report.scores(folder)
+        return results.read_scores(folder)
+    results.check_usable(folder)
+    what = task.load(config)
+    results.clear(folder)
+    with report.log_file(folder / "log.txt"):
+        return _run(config, folder, what)
+
+
+def build(config: Config, what: task.Task) -> tuple[Program, loop.Member, loop.Pictures]:
+    """The program to compile, its members (one per repeat), and the pictures on the device."""
+    labels = what.noisy_labels.noisy
+    schedule = optim.learning_rate_schedule(
+        config.network,
+        learning_rate=config.learning_rate,
+        decay_epochs=config.lr_decay_epochs,
+        steps_per_epoch=-(-len(labels) // config.batch_size),
+    )
+    net = nets.NETS[config.network](what.num_classes, config.do_sn)
+    program = Program(net, config.network, schedule, config.jacob_mode)
+    coefficients = Coefficients(
+        np.float32(config.wd_coef), np.float32(config.jacob_coef), np.float32(config.entropy_coef)
+    )
+    members = [
+        loop.Member(loop.member_key(config.seed, repeat), labels, coefficients)
+        for repeat in range(config.total_repeats)
+    ]
+    pictures = loop.Pictures(
+        jnp.asarray(what.images),
+        jnp.asarray(what.labels),
+        jnp.asarray(what.split),
+        *map(jnp.asarray, what.preprocessing),
+    )
+    return program, loop.stack_members(members), pictures
+
+
+def _run(config: Config, folder: Path, what: task.Task) -> dict[str, Any]:
+    started, facts = time.time(), provenance.facts()
+    results.write_config(folder, config, facts)
+    results.write_noise(
+        folder, what.noisy_labels, train_index=what.train_index, valid_index=what.valid_index
+    )
+    report.announce(config, folder, what, device=facts["device"]["kind"])
+
+    program, members, pictures = build(config, what)
+    trainer = loop.Trainer(program, config.batch_size)
+    rows: list[dict[str, np.ndarray]] = []
+    jacob_start_epoch = config.jacob_start_epoch if config.jacob_coef > 0 else config.epochs_num
+    epochs = trainer.epochs(
+        members, pictures, epochs=config.epochs_num, jacob_start_epoch=jacob_start_epoch
+    )
+    with (
+        results.EpochWriter(folder, config.total_repeats) as writer,
+        report.EpochReport(config.epochs_num) as epoch_report,
+    ):
+        for progress, metrics in epochs:  # noqa: B007 the last progress is used below
+            rows.append(metrics)
+            writer.write(len(rows), metrics)
+            epoch_report.update(metrics)
+    history = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+    log.info("Measuring the Jacobian norms …")
+    scores = _scores(config, what, trainer, progress, pictures, history)
+    checkpoint.save(folder / "checkpoints" / "best", progress.best_state)
+    checkpoint.save(folder / "checkpoints" / "last", progress.state)
+    results.write_history(folder, history)
+    figures.draw(
+        folder / "figures", history, scores["best_epoch"], title=report.title(config, ", ")
+    )
+    seconds = time.time() - started
+    results.write_config(folder, config, facts | {"wall_seconds": round(seconds, 1)})
+    results.write_scores(folder, scores, noise=what.noisy_labels.summary())
+    report.scores(folder)
+    log.info("Took %.0f s. Results: %s", seconds, folder)
+    return results.read_scores(folder)
+
+
+def _scores(
+    config: Config,
+    what: task.Task,
+    trainer: loop.Trainer,
+    progress: loop.Progress,
+    pictures: loop.Pictures,
+    history: dict[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """The scores of every repeat, each (repeats,), at its best clean-validation epoch."""
+    best, repeat = np.asarray(progress.best_epoch), np.arange(config.total_repeats)
+    scores = {name: history[name][best, repeat] for name in results.SCORES if name in history}
+    for split in ("train", "test"):
+        index = np.flatnonzero(what.split == task.SPLITS.index(split))
+        if 0 < config.jacob_samples < len(index):
+            index = index[np.arange(config.jacob_samples) * len(index) // config.jacob_samples]
+        measured = trainer.mean_jacobian(progress.best_state, pictures, jnp.asarray(index))
+        scores[f"{split}_jacob"] = np.asarray(measured)
+    return scores | {"last_test_accuracy": history["test_accuracy"][-1], "best_epoch": best + 1}

@@ -1,0 +1,110 @@
+"""Figures of a run: loss and accuracy per epoch, as mean and band over repeats, and one by one."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+# Okabe and Ito's colours, told apart with any colour vision; line styles tell them apart in grey.
+CURVES = {
+    "train_noisy": ("train, noisy labels", "#D55E00", "-"),
+    "train": ("train, true labels", "#E69F00", "--"),
+    "valid": ("validation", "#0072B2", "-."),
+    "test": ("test", "#000000", "-"),
+}
+_UNITS = {"loss": "cross-entropy (nats)", "accuracy": "accuracy (%)"}
+
+
+def draw(
+    folder: Path, history: dict[str, np.ndarray], best_epoch: np.ndarray, *, title: str
+) -> None:
+    """Writes loss and accuracy figures, each as .png and .pdf.
+
+    Args:
+      folder: where; made if missing.
+      history: `{train_noisy,train,valid,test}_{loss,accuracy}`, each float (epochs, repeats).
+      best_epoch: int (repeats,), counted from 1.
+      title: of every figure.
+    """
+    folder.mkdir(exist_ok=True)
+    for quantity in _UNITS:
+        curves = {name: history[f"{name}_{quantity}"] for name in CURVES}
+        _save(_mean_figure(curves, quantity, title), folder / quantity)
+        _save(_repeats_figure(curves, quantity, best_epoch, title), folder / f"{quantity}_repeats")
+
+
+def _mean_figure(curves: dict[str, np.ndarray], quantity: str, title: str) -> Figure:
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    epochs, repeats = curves["test"].shape
+    for name, values in curves.items():
+        label, colour, style = CURVES[name]
+        x, mean, std = np.arange(1, epochs + 1), values.mean(axis=1), values.std(axis=1)
+        axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.13, linewidth=0)
+        axes.plot(x, mean, style, color=colour, label=label, linewidth=1.8, **_marker(epochs))
+    _decorate(axes, quantity)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(_UNITS[quantity])
+    repeats_said = f"mean ± std over {repeats} repeats" if repeats > 1 else "one repeat"
+    axes.set_title(f"{title}\n{repeats_said}", fontsize=10)
+    _legend_below(figure, axes)
+    return figure
+
+
+def _repeats_figure(
+    curves: dict[str, np.ndarray], quantity: str, best_epoch: np.ndarray, title: str
+) -> Figure:
+    epochs, repeats = curves["test"].shape
+    columns = min(repeats, 5)
+    lines = math.ceil(repeats / columns)
+    size = (max(5.4, 2.5 * columns), 2.3 * lines + 1.1)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    for i, axes in enumerate(panels.flat):
+        if i >= repeats:
+            axes.set_axis_off()
+            continue
+        for name, values in curves.items():
+            label, colour, style = CURVES[name]
+            x = np.arange(1, epochs + 1)
+            axes.plot(x, values[:, i], style, color=colour, label=label, **_marker(epochs))
+        chosen = int(best_epoch[i])
+        axes.axvline(chosen, color="0.6", linewidth=0.8, zorder=0, label="best validation epoch")
+        _decorate(axes, quantity)
+        axes.set_title(f"repeat {i + 1}", fontsize=9)
+        if i + columns >= repeats:
+            axes.set_xlabel("epoch")
+            axes.tick_params(labelbottom=True)
+    figure.supylabel(_UNITS[quantity], fontsize=10)
+    figure.suptitle(title, fontsize=10)
+    _legend_below(figure, panels.flat[0])
+    return figure
+
+
+def _marker(epochs: int) -> dict[str, str]:
+    """A single epoch is a point, which a line alone would not show."""
+    return {"marker": "o"} if epochs == 1 else {}
+
+
+def _decorate(axes: Axes, quantity: str) -> None:
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    if quantity == "loss":
+        axes.set_ylim(bottom=0)
+
+
+def _legend_below(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    columns = len(labels) if figure.get_figwidth() > 6 else 2
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
+    )
+
+
+def _save(figure: Figure, stem: Path) -> None:
+    figure.savefig(stem.with_suffix(".png"), dpi=150)
+    figure.savefig(stem.with_suffix(".pdf"))

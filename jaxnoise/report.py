@@ -1,0 +1,110 @@
+"""What a run tells its user while it works: plain log lines, and on a terminal a progress bar."""
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from jaxnoise.config import Config
+from jaxnoise.task import SPLITS, Task
+
+log = logging.getLogger("jaxnoise")
+
+
+def log_to_console() -> None:
+    """Sends the package's log to stdout, except for lines that a progress bar already shows."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(lambda record: not getattr(record, "on_bar", False))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+@contextlib.contextmanager
+def log_file(path: Path) -> Iterator[None]:
+    """Copies the package's log, with times, to a file inside the block."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+def title(config: Config, separator: str) -> str:
+    """The settings that set a run apart, in one line."""
+    noise = f"{config.noise_type} {config.noise_rate:g}"
+    return separator.join([config.dataset, config.network, noise, config.regularization])
+
+
+def announce(config: Config, folder: Path, what: Task, *, device: str) -> None:
+    """Says what is going to be trained, on what, and where its results go."""
+    sizes = ", ".join(f"{np.sum(what.split == i)} {name}" for i, name in enumerate(SPLITS))
+    noise = what.noisy_labels.summary()
+    log.info("Run      %s", title(config, " · "))
+    log.info("Results  %s", folder)
+    log.info("Data     %s pictures, %d classes", sizes, what.num_classes)
+    log.info(
+        "Noise    %d training labels picked, %d changed: true rate %.2f %%",
+        noise["picked"],
+        noise["changed"],
+        100 * noise["true_rate"],
+    )
+    log.info(
+        "Training %d repeats together, %d epochs, on %s; the first epoch includes compilation",
+        config.total_repeats,
+        config.epochs_num,
+        device,
+    )
+
+
+class EpochReport:
+    """Progress, epoch by epoch, as means over repeats."""
+
+    def __init__(self, epochs: int):
+        self._epochs, self._done, self._start = epochs, 0, time.time()
+        self._first_epoch_ended = self._start
+        self._bar = tqdm(
+            total=epochs, unit="epoch", disable=not sys.stderr.isatty(), dynamic_ncols=True
+        )
+
+    def update(self, metrics: dict[str, np.ndarray]) -> None:
+        """Reports one more epoch; every metric is float (repeats,)."""
+        mean = {name: float(values.mean()) for name, values in metrics.items()}
+        now = time.time()
+        self._done += 1
+        if self._done == 1:
+            self._first_epoch_ended, per_epoch = now, now - self._start
+        else:  # without the compilation that the first one waited for
+            per_epoch = (now - self._first_epoch_ended) / (self._done - 1)
+        self._bar.set_postfix_str(
+            f"loss {mean['step_loss']:.3f}, train/noisy {mean['train_noisy_accuracy']:.1f} %, "
+            f"valid {mean['valid_accuracy']:.1f} %, test {mean['test_accuracy']:.1f} %"
+        )
+        self._bar.update()
+        line = (
+            f"epoch {self._done:{len(str(self._epochs))}d}/{self._epochs}"
+            f"  loss {mean['step_loss']:.4f}  accuracy (%): "
+            f"train/noisy {mean['train_noisy_accuracy']:.2f}, train {mean['train_accuracy']:.2f}, "
+            f"valid {mean['valid_accuracy']:.2f}, test {mean['test_accuracy']:.2f}"
+            f"  [{now - self._start:.0f} s, {per_epoch * (self._epochs - self._done):.0f} s left]"
+        )
+        log.info(line, extra={"on_bar": not self._bar.disable})
+
+    def __enter__(self) -> "EpochReport":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+
+def scores(folder: Path) -> None:
+    """Prints the table of a finished run."""
+    log.info("\n%s", (folder / "scores.txt").read_text(encoding="utf-8"))

@@ -1,0 +1,197 @@
+"""The run folder: its name and every file format in it."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import shutil
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+from tensorboardX import SummaryWriter
+
+from jaxnoise.config import Config, InputError
+from jaxnoise.noise import NoisyLabels
+
+# The seven scores of Bar et al. 2022, then what is reported beside them.
+SCORES = (
+    "train_noisy_accuracy",
+    "train_accuracy",
+    "valid_accuracy",
+    "test_accuracy",
+    "train_jacob",
+    "test_jacob",
+    "entropy",
+    "last_test_accuracy",
+    "best_epoch",
+)
+_SELECTION = (
+    "Scores of the epoch with the best clean-validation accuracy (the earliest of equals); "
+    "last_test_accuracy is the last epoch's. Accuracies in percent, jacob = mean squared Frobenius "
+    "norm of the logits' Jacobian, entropy in nats, best_epoch counted from 1; std over repeats is "
+    "the population's."
+)
+
+
+def run_folder(config: Config) -> Path:
+    """results_dir/dataset/noise_rate/regularization-fingerprint: no two settings share one."""
+    return (
+        Path(config.results_dir)
+        / config.dataset.replace("/", "_")
+        / f"{config.noise_type}_{config.noise_rate:g}"
+        / f"{config.regularization}-{config.fingerprint}"
+    )
+
+
+def finished(folder: Path) -> bool:
+    """Whether a run was completed there: its scores are the last file written."""
+    return (folder / "scores.json").is_file()
+
+
+def check_usable(folder: Path) -> None:
+    """Raises InputError if the folder cannot be made and written, or holds something else."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"--results_dir: cannot write in {folder}: {error.strerror}; allowed is any folder "
+            "that can be written"
+        ) from error
+    if any(folder.iterdir()) and not (folder / "config.json").is_file():
+        raise InputError(f"--results_dir: {folder} is in use by something that is not a run")
+
+
+def clear(folder: Path) -> None:
+    """Removes an earlier run's files, leaving the folder itself."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
+    """config.json: every flag as it was used, and the facts of the run."""
+    flags = dataclasses.asdict(config) | {"net": config.network}
+    _write(folder / "config.json", json.dumps({"flags": flags, **facts}, indent=2) + "\n")
+
+
+def write_noise(
+    folder: Path, labels: NoisyLabels, *, train_index: np.ndarray, valid_index: np.ndarray
+) -> None:
+    """noise.npz: the labels, masks, and which samples of the original train set they belong to."""
+    np.savez_compressed(
+        folder / "noise.npz",
+        **labels._asdict(),
+        train_index=train_index,
+        valid_index=valid_index,
+    )
+
+
+class EpochWriter:
+    """metrics.jsonl (a line per epoch) and TensorBoard events (a run per repeat, under logs/)."""
+
+    def __init__(self, folder: Path, repeats: int):
+        self._lines = open(folder / "metrics.jsonl", "w", encoding="utf-8")  # noqa: SIM115
+        self._boards = [
+            SummaryWriter(str(folder / "logs" / f"repeat_{i + 1}")) for i in range(repeats)
+        ]
+
+    def write(self, epoch: int, metrics: dict[str, np.ndarray]) -> None:
+        """Adds an epoch, counted from 1; every metric is float (repeats,)."""
+        values = {name: [float(x) for x in row] for name, row in metrics.items()}
+        self._lines.write(json.dumps({"epoch": epoch, **values}) + "\n")
+        self._lines.flush()
+        for i, board in enumerate(self._boards):
+            for name, row in values.items():
+                split, _, quantity = name.rpartition("_")
+                board.add_scalar(f"{quantity}/{split}" if split else name, row[i], epoch)
+
+    def __enter__(self) -> "EpochWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        for board in self._boards:
+            board.close()
+
+
+def write_history(folder: Path, history: dict[str, np.ndarray]) -> None:
+    """history.npz: every metric of metrics.jsonl as float32 (epochs, repeats)."""
+    np.savez_compressed(folder / "history.npz", **history)
+
+
+def write_scores(
+    folder: Path, scores: dict[str, np.ndarray], *, noise: dict[str, int | float]
+) -> None:
+    """scores.csv, scores.txt and, last because it marks the run as finished, scores.json.
+
+    Args:
+      scores: float (repeats,) for each name in SCORES.
+      noise: `NoisyLabels.summary()`.
+    """
+    rows = _rows(scores)
+    text = io.StringIO()
+    table = csv.DictWriter(text, ["repeat", *SCORES], lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    _write(folder / "scores.csv", text.getvalue())
+    _write(folder / "scores.txt", scores_table(rows, noise) + "\n")
+    by_name = {row.pop("repeat"): row for row in rows}
+    mean, std = by_name.pop("mean"), by_name.pop("std")
+    document = {
+        "selection": _SELECTION,
+        "noise": noise,
+        "mean": mean,
+        "std": std,
+        "repeats": list(by_name.values()),
+    }
+    _write(folder / "scores.json", json.dumps(document, indent=2) + "\n")
+
+
+def _rows(scores: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    repeats = len(scores["test_accuracy"])
+    rows = [
+        {"repeat": i + 1} | {name: float(scores[name][i]) for name in SCORES}
+        for i in range(repeats)
+    ]
+    for name, statistic in (("mean", np.mean), ("std", np.std)):
+        rows.append(
+            {"repeat": name} | {key: float(statistic(np.float64(scores[key]))) for key in SCORES}
+        )
+    return rows
+
+
+def scores_table(rows: list[dict[str, Any]], noise: dict[str, int | float]) -> str:
+    """The table of scores.txt: a row per repeat, then mean and std."""
+    header = [name.replace("_", "\n") for name in ("repeat", *SCORES)]
+    body = [[row["repeat"], *(f"{row[name]:.4g}" for name in SCORES)] for row in rows]
+    body = [*body[:-2], ["─" * 6] + ["─" * 7] * len(SCORES), *body[-2:]]
+    return "\n".join(
+        [
+            tabulate(body, header, tablefmt="simple", disable_numparse=True, stralign="right"),
+            "",
+            f"Noise: {noise['picked']} training labels picked, {noise['changed']} changed: "
+            f"true rate {100 * noise['true_rate']:.2f} %.",
+            *textwrap.wrap(_SELECTION, 100),
+        ]
+    )
+
+
+def read_scores(folder: Path) -> dict[str, Any]:
+    """The content of scores.json."""
+    return json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

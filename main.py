@@ -1,0 +1,67 @@
+"""Trains networks on noisy labels, with any mix of regularizers, and scores how robust they are.
+
+Examples:
+  python main.py --dataset=digits --noise_rate=0.4 --wd_coef=1e-4 --do_sn
+  python main.py --dataset=mnist --noise_type=flip_noise --noise_rate=0.4 --wd_coef=1e-4 --do_sn
+
+All repeats run together as one program. Results go to a folder of their own under --results_dir,
+named by data set, noise and regularization; README.md says what it holds.
+"""
+
+import dataclasses
+import sys
+
+import absl.logging
+from absl import app, flags
+
+from jaxnoise.config import Config, InputError, flag_type
+
+
+def define_flags() -> None:
+    """One absl flag for each field of Config, with its name, type, default and help."""
+    for field in dataclasses.fields(Config):
+        define = {
+            bool: flags.DEFINE_bool,
+            int: flags.DEFINE_integer,
+            float: flags.DEFINE_float,
+            str: flags.DEFINE_string,
+        }[flag_type(field)]
+        define(field.name, field.default, field.metadata["help"])
+
+
+def parse_flags(argv: list[str]) -> list[str]:
+    """Parses as absl does, but reports a bad flag as one line."""
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        reason = str(error).splitlines()[0]
+        raise SystemExit(_complain(f"{reason} (--helpshort lists all flags)")) from None
+
+
+def main(argv: list[str]) -> int:
+    # Orbax and TFDS tell absl's log every step they take.
+    absl.logging.set_verbosity(absl.logging.WARNING)
+    try:
+        if len(argv) > 1:
+            raise InputError(f"{argv[1]!r} is not a flag; flags start with --")
+        values = flags.FLAGS.flag_values_dict()
+        config = Config(**{f.name: values[f.name] for f in dataclasses.fields(Config)})
+        # Imported late, so that --helpshort and a bad flag are answered at once.
+        from jaxnoise import devices, experiment, report
+
+        report.log_to_console()
+        devices.choose_gpu(config.GPU_num, asked=flags.FLAGS["GPU_num"].present > 0)
+        experiment.run(config)
+    except InputError as error:
+        return _complain(str(error))
+    return 0
+
+
+def _complain(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main, flags_parser=parse_flags)

@@ -1,0 +1,327 @@
+"""Data sets as a user gets them: digits, the cache, the split, the preprocessing."""
+
+import logging
+import os
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import sklearn.datasets
+import synthetic
+
+from jaxnoise import data, tfds_copy
+from jaxnoise.config import InputError
+
+REAL = pathlib.Path(__file__).parents[2] / "shared" / "tfds"
+LABELS = np.arange(30) % 5
+
+
+@pytest.fixture
+def copy_dir(tmp_path):
+    """A TFDS directory with the set `toy` of five classes."""
+    images = synthetic.pictures(30, (28, 28, 1))
+    synthetic.write_copy(tmp_path / "tfds", images, LABELS, num_classes=5)
+    return tmp_path / "tfds"
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The splits that were decoded, as opposed to taken from the cache."""
+    splits, decode = [], tfds_copy.decode
+    monkeypatch.setattr(
+        tfds_copy, "decode", lambda copy, split: (splits.append(split), decode(copy, split))[1]
+    )
+    return splits
+
+
+def assert_equal(one, other):
+    assert (one.name, one.version, one.class_names) == (
+        other.name,
+        other.version,
+        other.class_names,
+    )
+    for part in ("train_images", "train_labels", "test_images", "test_labels"):
+        np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
+
+
+# digits
+
+
+def test_digits_need_no_files_and_fit_every_net(monkeypatch):
+    monkeypatch.setenv("HOME", "/nonexistent")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/nonexistent")
+    digits = data.load("digits")
+    assert digits.num_classes == 10
+    assert digits.class_names == tuple("0123456789")
+    for images, labels in (
+        (digits.train_images, digits.train_labels),
+        (digits.test_images, digits.test_labels),
+    ):
+        assert images.dtype == np.uint8 and images.shape == (len(labels), 28, 28, 1)
+        assert labels.dtype == np.int32
+        assert images.max() == 255 and images.min() == 0
+        assert set(labels) == set(range(10))
+    assert_equal(digits, data.load("digits"))
+
+
+def test_a_fifth_of_each_digit_is_for_testing():
+    digits = data.load("digits")
+    in_train, in_test = np.bincount(digits.train_labels), np.bincount(digits.test_labels)
+    assert in_train.sum() + in_test.sum() == 1797
+    np.testing.assert_array_equal(in_test, (in_train + in_test) // 5)
+
+
+def test_digits_are_enlarged_threefold_within_a_black_margin():
+    digits, bunch = data.load("digits"), sklearn.datasets.load_digits()
+    train, test = data.validation_split(bunch.target, ratio=0.2, num_classes=10)
+    images = np.zeros((1797, 28, 28, 1), np.uint8)
+    images[train], images[test] = digits.train_images, digits.test_images
+    # Of each 3×3 block, bilinear interpolation leaves the middle pixel as it was.
+    np.testing.assert_array_equal(
+        images[:, 3:26:3, 3:26:3, 0], np.round(bunch.images / 16 * 255).astype(np.uint8)
+    )
+    margin = np.ones((28, 28), bool)
+    margin[2:26, 2:26] = False
+    assert not images[:, margin].any()
+
+
+# The cache
+
+
+def test_second_load_decodes_nothing_and_is_equal(tmp_path, copy_dir, decoded, capfd):
+    first = data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
+    assert decoded == ["train", "test"]
+    second = data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
+    assert decoded == ["train", "test"]
+    assert_equal(first, second)
+    assert first.num_classes == 5 and first.version == "1.0.0"
+    assert first.train_images.shape == (30, 28, 28, 1) and first.train_labels.dtype == np.int32
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npz"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_same_copy_elsewhere_is_a_cache_hit(tmp_path, copy_dir, decoded):
+    data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
+    shutil.copytree(copy_dir, tmp_path / "elsewhere")
+    data.load("toy", data_dir=tmp_path / "elsewhere", cache_dir=tmp_path / "cache")
+    assert decoded == ["train", "test"]
+
+
+def test_a_changed_copy_is_noticed(tmp_path, copy_dir, decoded):
+    first = data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
+    shutil.rmtree(copy_dir)
+    images = synthetic.pictures(30, (28, 28, 1), seed=1)
+    synthetic.write_copy(copy_dir, images, LABELS, num_classes=5)
+    second = data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
+    assert decoded == ["train", "test"] * 2
+    assert (first.train_images != second.train_images).any()
+
+
+def test_a_copy_damaged_later_is_not_hidden_by_the_cache(tmp_path, copy_dir):
+    data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
+    (path,) = copy_dir.rglob("*test.array_record*")
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(InputError, match=f"damaged data file {path}"):
+        data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("how", ["empty", "truncated", "flipped", "short", "foreign", "incomplete"])
+def test_a_damaged_cache_is_made_anew(tmp_path, copy_dir, decoded, caplog, how):
+    first = data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
+    (path,) = (tmp_path / "cache").iterdir()
+    content = bytearray(path.read_bytes())
+    if how == "incomplete":
+        np.savez(path, train_images=first.train_images)
+    else:
+        short = content.replace(b"(30, 28, 28, 1)", b"(20, 28, 28, 1)", 1)
+        assert short != content
+        content[len(content) // 3] ^= 1  # a grey level of a training picture
+        damaged = {
+            "empty": b"",
+            "truncated": content[: len(content) // 2],
+            "flipped": content,
+            "short": short,
+            "foreign": b"not an archive",
+        }
+        path.write_bytes(damaged[how])
+    with caplog.at_level(logging.WARNING, "jaxnoise"):
+        second = data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
+    assert f"cache file {path} is damaged" in caplog.text
+    assert decoded == ["train", "test"] * 2
+    assert_equal(first, second)
+    data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
+    assert decoded == ["train", "test"] * 2
+
+
+def test_a_cache_that_cannot_be_written_is_only_a_warning(tmp_path, copy_dir, decoded, caplog):
+    (tmp_path / "file").touch()
+    with caplog.at_level(logging.WARNING, "jaxnoise"):
+        data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "file" / "cache")
+    assert f"--cache_dir={tmp_path}/file/cache cannot be written" in caplog.text
+    assert decoded == ["train", "test"]
+
+
+def test_an_interrupted_write_leaves_no_cache(tmp_path, copy_dir, monkeypatch):
+    def interrupt(file, **arrays):
+        pathlib.Path(file).write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_default_folders_follow_the_environment(tmp_path, copy_dir, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(copy_dir))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    data.load("toy")
+    assert len(list((tmp_path / "xdg" / "jaxnoise").glob("toy-1.0.0-*.npz"))) == 1
+
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    copy_dir.rename(tmp_path / "tensorflow_datasets")
+    data.load("toy")
+    assert len(list((tmp_path / ".cache" / "jaxnoise").glob("toy-1.0.0-*.npz"))) == 1
+
+
+def test_a_set_that_can_be_prepared_is_prepared_once(tmp_path, decoded, caplog):
+    content = synthetic.write_mnist(tmp_path / "manual")
+    folders = {
+        "data_dir": tmp_path / "tfds",
+        "manual_dir": tmp_path / "manual",
+        "cache_dir": tmp_path / "cache",
+    }
+    with caplog.at_level(logging.INFO, "jaxnoise"):
+        first = data.load("mnist", **folders)
+    assert f"preparing mnist 3.0.1 in {tmp_path / 'tfds'}, once" in caplog.text
+    order = first.test_images[:, 0, 0, 0]
+    np.testing.assert_array_equal(first.test_images, content["test"][0][order])
+    np.testing.assert_array_equal(first.test_labels, content["test"][1][order])
+    shutil.rmtree(tmp_path / "manual")
+    assert_equal(first, data.load("mnist", **folders))
+    assert decoded == ["train", "test"]
+
+
+def test_cifar100_is_loaded_with_its_fine_labels(tmp_path):
+    content = synthetic.write_cifar(tmp_path / "manual", "cifar100")
+    dataset = data.load(
+        "cifar100",
+        data_dir=tmp_path / "tfds",
+        manual_dir=tmp_path / "manual",
+        cache_dir=tmp_path / "cache",
+    )
+    order = dataset.train_images[:, 0, 0, 0]
+    np.testing.assert_array_equal(dataset.train_labels, content["train"][1][order])
+    assert dataset.num_classes == 100 and dataset.class_names[42] == "fine_42"
+
+
+# The validation split
+
+
+def unbalanced_labels():
+    rng = np.random.default_rng(0)
+    return rng.permutation(np.repeat(np.arange(7), [40, 11, 101, 25, 9, 1, 64]))
+
+
+@pytest.mark.parametrize("ratio", [0.05, 0.1, 0.29, 0.5, 0.999])
+def test_each_class_gives_its_share(ratio):
+    labels = unbalanced_labels()
+    train, valid = data.validation_split(labels, ratio=ratio, num_classes=7)
+    counts = np.bincount(labels)
+    np.testing.assert_array_equal(
+        np.bincount(labels[valid], minlength=7), [int(ratio * count) for count in counts]
+    )
+    np.testing.assert_array_equal(np.sort(np.concatenate([train, valid])), np.arange(len(labels)))
+
+
+def test_the_first_of_each_class_in_one_shuffled_order_are_validation():
+    """All of 1..N in one shuffled order; within a class, validation comes before training."""
+    labels = unbalanced_labels()
+    small = data.validation_split(labels, ratio=0.1, num_classes=7)
+    large = data.validation_split(labels, ratio=0.4, num_classes=7)
+    assert set(small[1]) < set(large[1])
+    for label in range(7):
+        shuffled = [
+            np.concatenate([valid[labels[valid] == label], train[labels[train] == label]])
+            for train, valid in (small, large)
+        ]
+        np.testing.assert_array_equal(*shuffled)
+
+
+def test_the_split_is_the_same_in_every_run():
+    labels = np.arange(20) % 2
+    train, valid = data.validation_split(labels, ratio=0.25, num_classes=2)
+    # Golden: every number that was ever published depends on it.
+    assert valid.tolist() == [18, 1, 19, 8]
+    assert train[:4].tolist() == [10, 17, 6, 13]
+    again = data.validation_split(labels, ratio=0.25, num_classes=2)
+    np.testing.assert_array_equal(train, again[0])
+
+
+@pytest.mark.parametrize(("ratio", "sizes"), [(0.01, (20, 0)), (1.0, (0, 20))])
+def test_an_empty_part_is_refused(ratio, sizes):
+    with pytest.raises(InputError) as error:
+        data.validation_split(np.arange(20) % 2, ratio=ratio, num_classes=2)
+    assert str(error.value).startswith(
+        f"--validation_ratio={ratio} leaves {sizes[0]} samples for training and {sizes[1]} for "
+        "validation"
+    )
+
+
+# Preprocessing
+
+
+def test_range_0_to_1_divides_by_255():
+    images = synthetic.pictures(10, (28, 28, 3))
+    mean, scale = data.preprocessing("range_0_to_1", images)
+    assert mean.dtype == scale.dtype == np.float32 and mean.shape == (28, 28, 3)
+    inputs = (images - mean) * scale
+    assert inputs.dtype == np.float32
+    # One rounding of 1/255 and one of the product: two units in the last place at most.
+    np.testing.assert_array_max_ulp(inputs, images.astype(np.float32) / np.float32(255), maxulp=2)
+
+
+def test_mean_substract_takes_off_the_mean_picture_and_divides_nothing():
+    images = np.zeros((4, 28, 28, 1), np.uint8)
+    images[0, 3, 5] = 2
+    images[1, 3, 5] = 251
+    mean, scale = data.preprocessing("mean_substract", images)
+    assert mean.dtype == scale.dtype == np.float32 and scale == 1
+    expected = np.zeros((28, 28, 1), np.float32)
+    expected[3, 5] = 63.25
+    np.testing.assert_array_equal(mean, expected)
+
+
+def test_mean_substract_centres_every_pixel():
+    images = synthetic.pictures(200, (32, 32, 3))
+    mean, scale = data.preprocessing("mean_substract", images)
+    # float32 rounds each mean of about 127 by 4e-6 at most.
+    np.testing.assert_allclose(((images - mean) * scale).mean(0, dtype=np.float64), 0, atol=1e-5)
+
+
+def test_unknown_preprocessing():
+    with pytest.raises(InputError) as error:
+        data.preprocessing("mean_subtract", np.zeros((1, 28, 28, 1), np.uint8))
+    assert str(error.value) == (
+        "--preprocess_mode=mean_subtract: allowed are range_0_to_1, mean_substract"
+    )
+
+
+# Real data
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real copies are not on this machine")
+def test_real_fashion_mnist(tmp_path):
+    dataset = data.load("fashion_mnist", data_dir=REAL, cache_dir=tmp_path)
+    assert dataset.version == "3.0.1"
+    assert dataset.train_images.shape == (60000, 28, 28, 1)
+    np.testing.assert_array_equal(np.bincount(dataset.train_labels), np.full(10, 6000))
+    np.testing.assert_array_equal(np.bincount(dataset.test_labels), np.full(10, 1000))
+    assert dataset.class_names[9] == "Ankle boot"
+    # The mean and standard deviation in common use for normalizing Fashion-MNIST.
+    assert dataset.train_images.mean() / 255 == pytest.approx(0.2860, abs=1e-4)
+    assert dataset.train_images.std() / 255 == pytest.approx(0.3530, abs=1e-4)
