@@ -34,7 +34,7 @@ class Pictures(NamedTuple):
     scale: jax.Array  # float32 (): the net sees (image − mean) · scale
 
     def preprocess(self, images: jax.Array) -> jax.Array:
-        return (images.astype(jnp.float32) - self.mean) * self.scale
+        return (images.astype(jnp.float32) - self.mean[None]) * self.scale
 
 
 class Member(NamedTuple):
@@ -129,14 +129,14 @@ def evaluate(
             for array in (pictures.images, pictures.split, noisy_labels, pictures.labels)
         )
         predictions = ts.eval_step(state, pictures.preprocess(images), noisy, true, program=program)
-        counted = (split == jnp.arange(len(SPLITS))[:, None]) & fresh
+        counted = _membership(split) & fresh[None]
         return jax.tree.map(
-            lambda sum_, x: sum_ + jnp.where(counted, x, 0.0).sum(axis=1), sums, predictions
+            lambda sum_, x: sum_ + jnp.where(counted, x[None], 0.0).sum(axis=1), sums, predictions
         ), None
 
     zeros = ts.Predictions(*[jnp.zeros(len(SPLITS), jnp.float32)] * len(ts.Predictions._fields))
     sums, _ = lax.scan(step, zeros, jnp.arange(-(-total // batch)))
-    sizes = jnp.sum(pictures.split == jnp.arange(len(SPLITS))[:, None], axis=1)
+    sizes = _membership(pictures.split).sum(axis=1)
     means = jax.tree.map(lambda x: x / sizes.astype(jnp.float32), sums)
     train, valid, test = range(len(SPLITS))
     return {
@@ -150,6 +150,11 @@ def evaluate(
         "test_accuracy": 100 * means.true_correct[test],
         "entropy": means.entropy[train],
     }
+
+
+def _membership(split: jax.Array) -> jax.Array:
+    """Which pictures are in which split: int (pictures,) to bool (splits, pictures)."""
+    return split[None] == jnp.arange(len(SPLITS))[:, None]
 
 
 def _whole_batch(i: jax.Array, batch: int, total: int) -> tuple[jax.Array, jax.Array]:

@@ -1,0 +1,139 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnoise import nets
+
+SHAPES = [(28, 28, 1), (28, 28, 3), (29, 31, 1), (32, 32, 3)]
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def init(name, *, spectral=False, classes=10, shape=(28, 28, 1), seed=0):
+    net = nets.NETS[name](classes, spectral)
+    images = jax.random.uniform(jax.random.key(1), (4, *shape), jnp.float32)
+    return net, net.init(jax.random.key(seed), images, train=False), images
+
+
+# By hand: kernels, 2 per batch-normalized feature (1 under spectral normalization), the last bias.
+# LeNet 28x28x1: 150 + 2400 + 256·120 + 120·84 + 84·10 kernels, 226 features, 10.
+# AllCNN 32x32x3: 9·(3·96 + 2·96² + 96·192 + 4·192²) + 192·10 kernels, 3·96 + 5·192 + 10 features.
+@pytest.mark.parametrize(
+    "name,shape,classes,spectral,expected",
+    [
+        ("lenet", (28, 28, 1), 10, False, 44_190 + 2 * 226 + 10),
+        ("lenet", (28, 28, 1), 10, True, 44_190 + 226 + 10),
+        ("lenet", (32, 32, 3), 100, False, 450 + 2400 + 48_000 + 10_080 + 8_400 + 452 + 100),
+        ("allcnn", (32, 32, 3), 10, False, 1_663_392 + 2 * 1258),
+        ("allcnn", (32, 32, 3), 10, True, 1_663_392 + 1258),
+        ("allcnn", (32, 32, 3), 100, False, 1_680_672 + 2 * 1348),
+    ],
+)
+def test_parameter_counts(name, shape, classes, spectral, expected):
+    net = nets.NETS[name](classes, spectral)
+    images = jnp.zeros((1, *shape), jnp.float32)
+    variables = jax.eval_shape(lambda: net.init(jax.random.key(0), images, train=False))
+    assert count(variables["params"]) == expected
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", list(nets.NETS))
+def test_every_net_takes_every_picture_size(name, shape):
+    net = nets.NETS[name](7, True)
+
+    def forward():
+        images = jnp.zeros((5, *shape), jnp.float32)
+        variables = net.init(jax.random.key(0), images, train=False)
+        return net.apply(variables, images, train=False)
+
+    logits = jax.eval_shape(forward)
+    assert (logits.shape, logits.dtype) == ((5, 7), jnp.float32)
+
+
+def test_kernels_start_at_their_variance_and_shifts_at_a_tenth():
+    _, variables, _ = init("allcnn", shape=(32, 32, 3))
+    kernel = variables["params"]["conv5"]["kernel"]  # fan-in 9·192
+    assert np.std(kernel) == pytest.approx(np.sqrt(2 / (9 * 192)), rel=0.02)
+    _, variables, _ = init("lenet")
+    dense = variables["params"]["dense1"]["kernel"]
+    assert np.abs(dense).max() <= np.sqrt(6 / (256 + 120))
+    for layer in ("conv1", "conv2", "dense1", "dense2"):
+        bn = variables["params"][layer]["bn"]
+        np.testing.assert_array_equal(bn["bias"], np.float32(0.1))
+        np.testing.assert_array_equal(bn["scale"], 1)
+    np.testing.assert_array_equal(variables["params"]["dense3"]["bias"], 0)
+
+
+def test_batch_norm_is_the_reference_s():
+    """Running statistics move by a hundredth per step; evaluation uses them and nothing else."""
+    net, variables, images = init("lenet")
+    logits, new = net.apply(variables, images, train=True, mutable=["batch_stats"])
+    kernel = variables["params"]["conv1"]["kernel"]
+    x = jax.lax.conv_general_dilated(
+        images, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    mean, variance = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
+    stats = new["batch_stats"]["conv1"]["bn"]
+    np.testing.assert_allclose(stats["mean"], 0.01 * mean, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(stats["var"], 0.99 + 0.01 * variance, rtol=1e-4)
+    # Evaluation sees the running statistics, so a picture's logits do not depend on its batch.
+    alone = net.apply(variables, images[:1], train=False)
+    among = net.apply(variables, images, train=False)
+    np.testing.assert_allclose(alone[0], among[0], rtol=1e-4, atol=1e-5)
+    assert np.abs(logits - among).max() > 1e-2
+
+
+@pytest.mark.parametrize("shape", [(5, 5, 6, 16), (256, 120), (3, 3, 8, 4)])
+def test_sigma_approaches_the_largest_singular_value(shape):
+    kernel = jax.random.normal(jax.random.key(0), shape, jnp.float32)
+    u = jnp.ones(shape[-1], jnp.float32) / np.float32(np.sqrt(shape[-1]))
+    for _ in range(50):
+        normalized, u, sigma = nets.spectral_normalize(kernel, u)
+    exact = np.linalg.norm(np.asarray(kernel).reshape(-1, shape[-1]), ord=2)
+    assert float(sigma) == pytest.approx(exact, rel=0.01)
+    largest = np.linalg.norm(np.asarray(normalized).reshape(-1, shape[-1]), ord=2)
+    assert largest == pytest.approx(1, rel=0.01)
+    assert float(jnp.linalg.norm(u)) == pytest.approx(1, rel=1e-5)
+
+
+def test_sigma_s_gradient_is_v_u_transposed():
+    """With u and v held constant, ∂σ/∂W = v uᵀ (Miyato et al. 2018, equation 11)."""
+    kernel = jax.random.normal(jax.random.key(0), (6, 4), jnp.float32)
+    u0 = jnp.array([1, 0, 0, 0], jnp.float32)
+    gradient = jax.grad(lambda kernel: nets.spectral_normalize(kernel, u0)[2])(kernel)
+    v = np.asarray(kernel @ u0) / np.linalg.norm(kernel @ u0)
+    u1 = v @ np.asarray(kernel)
+    np.testing.assert_allclose(gradient, np.outer(v, u1 / np.linalg.norm(u1)), atol=1e-5)
+
+
+def test_spectral_vectors_move_in_training_only():
+    net, variables, images = init("lenet", spectral=True)
+    mutable = ["batch_stats", "spectral"]
+    _, trained = net.apply(variables, images, train=True, mutable=mutable)
+    _, evaluated = net.apply(variables, images, train=False, mutable=mutable)
+    for before, after, same in zip(
+        jax.tree.leaves(variables["spectral"]),
+        jax.tree.leaves(trained["spectral"]),
+        jax.tree.leaves(evaluated["spectral"]),
+        strict=True,
+    ):
+        assert np.abs(before - after).max() > 1e-3
+        np.testing.assert_array_equal(before, same)
+
+
+def test_spectral_normalization_makes_logits_blind_to_kernel_scale():
+    net, variables, images = init("lenet", spectral=True)
+    scaled = variables | {
+        "params": jax.tree_util.tree_map_with_path(
+            lambda path, x: 3 * x if path[-1].key == "kernel" else x, variables["params"]
+        )
+    }
+    np.testing.assert_allclose(
+        net.apply(variables, images, train=False),
+        net.apply(scaled, images, train=False),
+        rtol=1e-4,
+        atol=1e-5,
+    )

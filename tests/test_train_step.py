@@ -1,0 +1,167 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxnoise import losses, nets, optim
+from jaxnoise import train_step as ts
+
+CLASSES = 10
+
+
+def program(*, network="lenet", spectral=False, jacob_mode="projection", rate=0.01):
+    net = nets.NETS[network](CLASSES, spectral)
+    return ts.Program(net, network, optax.constant_schedule(rate), jacob_mode)
+
+
+def coefficients(wd=0.0, jacob=0.0, entropy=0.0):
+    return ts.Coefficients(*map(jnp.float32, (wd, jacob, entropy)))
+
+
+IMAGES = np.random.RandomState(0).uniform(size=(8, 28, 28, 1)).astype(np.float32)
+LABELS = np.arange(8, dtype=np.int32)
+
+
+def start(program):
+    return jax.jit(lambda key: ts.create_state(program, key, (28, 28, 1)))(jax.random.key(0))
+
+
+@functools.partial(jax.jit, static_argnames=("program", "with_jacobian"))
+def value_gradient_and_parts(state, coefficients, *, program, with_jacobian=False):
+    (value, (parts, variables)), gradient = jax.value_and_grad(ts.loss_fn, has_aux=True)(
+        state.params,
+        state.variables,
+        IMAGES,
+        LABELS,
+        coefficients,
+        jax.random.key(2),
+        program=program,
+        with_jacobian=with_jacobian,
+    )
+    return value, gradient, parts, variables
+
+
+def test_without_coefficients_the_loss_is_exactly_cross_entropy():
+    p = program()
+    state = start(p)
+    value, gradient, parts, _ = value_gradient_and_parts(state, coefficients(), program=p)
+
+    @jax.jit
+    def plain(params):
+        logits, _ = p.net.apply(
+            {"params": params, **state.variables},
+            IMAGES,
+            train=True,
+            mutable=list(state.variables),
+        )
+        return losses.cross_entropy(logits=logits, labels=LABELS).mean()
+
+    expected, expected_gradient = jax.value_and_grad(plain)(state.params)
+    assert value == parts.loss == parts.cross_entropy == expected
+    # Zero times the entropy's gradient adds nothing, but makes XLA sum in another order.
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        gradient,
+        expected_gradient,
+    )
+
+
+@pytest.mark.parametrize("jacob_mode", ["projection", "exact"])
+def test_the_loss_is_the_weighted_sum_of_its_parts(jacob_mode):
+    p = program(jacob_mode=jacob_mode)
+    state, weights = start(p), coefficients(wd=0.3, jacob=0.02, entropy=0.5)
+    value, _, parts, _ = value_gradient_and_parts(state, weights, program=p, with_jacobian=True)
+    without_decay = parts.cross_entropy + 0.5 * parts.entropy + 0.02 * parts.jacobian
+    assert float(value) == pytest.approx(float(without_decay), rel=1e-5)
+    assert float(parts.loss) == pytest.approx(
+        float(without_decay + 0.3 * parts.weight_decay), rel=1e-5
+    )
+    assert parts.jacobian > 0 and 0 < parts.entropy <= np.log(CLASSES)
+    kernels = [
+        np.square(x).sum()
+        for path, x in jax.tree_util.tree_leaves_with_path(state.params)
+        if path[-1].key in ("kernel", "scale")
+    ]
+    assert float(parts.weight_decay) == pytest.approx(0.5 * sum(kernels), rel=1e-5)
+
+
+def test_jacobian_of_the_step_equals_jacrev_of_the_net_in_training_mode():
+    p = program(jacob_mode="exact", spectral=True)
+    state = start(p)
+    _, _, parts, variables = value_gradient_and_parts(
+        state, coefficients(jacob=1.0), program=p, with_jacobian=True
+    )
+
+    def summed(images):
+        logits, _ = p.net.apply(
+            {"params": state.params, **state.variables},
+            images,
+            train=True,
+            mutable=list(state.variables),
+        )
+        return logits.sum(axis=0)
+
+    rows = jax.jit(jax.jacrev(summed))(IMAGES)
+    expected = np.square(rows).sum(axis=(0, 2, 3, 4)).mean()
+    assert float(parts.jacobian) == pytest.approx(float(expected), rel=1e-3)
+    # The Jacobian shares the forward pass: one power iteration, as without it.
+    _, _, _, plain_variables = value_gradient_and_parts(state, coefficients(), program=p)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        variables,
+        plain_variables,
+    )
+
+
+def test_one_step_with_weight_decay_is_the_step_on_half_the_squared_norm():
+    p, wd = program(rate=0.1), 0.05
+    state = start(p)
+    step = jax.jit(functools.partial(ts.train_step, program=p, with_jacobian=False))
+    new, _ = step(state, IMAGES, LABELS, coefficients(wd=wd), jax.random.key(2))
+    _, gradient, _, _ = value_gradient_and_parts(state, coefficients(), program=p)
+    expected = jax.tree.map(
+        lambda w, g, on: w - 0.1 * (g + wd * w if on else g),
+        state.params,
+        gradient,
+        optim.decayed(state.params),
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), new.params, expected
+    )
+    assert new.step == 1
+
+
+def test_separable_toy_set_is_learned_without_error():
+    """One bright patch per class: training accuracy 100 % and loss near 0."""
+    images = np.zeros((8, 28, 28, 1), np.float32)
+    for label in range(8):
+        row, column = divmod(label, 3)
+        images[label, 9 * row : 9 * row + 8, 9 * column : 9 * column + 8] = 1
+    images, labels, p = jnp.asarray(images), LABELS, program()
+    step = jax.jit(functools.partial(ts.train_step, program=p, with_jacobian=False))
+    state = start(p)
+    for _ in range(150):
+        state, parts = step(state, images, labels, coefficients(), jax.random.key(0))
+    assert parts.cross_entropy < 0.05
+    predictions = jax.jit(functools.partial(ts.eval_step, program=p))(
+        state, images, (labels + 1) % 8, labels
+    )
+    np.testing.assert_array_equal(predictions.true_correct, 1)
+    np.testing.assert_array_equal(predictions.noisy_correct, 0)
+    assert (predictions.noisy_loss > predictions.true_loss).all()
+
+
+def test_jacobian_measurement_equals_jacrev_in_evaluation_mode():
+    p = program(spectral=True)
+    state = start(p)
+    measured = jax.jit(functools.partial(ts.jacobian_step, program=p))(state, IMAGES)
+
+    def logits(image):
+        variables = {"params": state.params, **state.variables}
+        return p.net.apply(variables, image[None], train=False)[0]
+
+    rows = jax.jit(jax.vmap(jax.jacrev(logits)))(IMAGES)
+    np.testing.assert_allclose(measured, np.square(rows).sum(axis=(1, 2, 3, 4)), rtol=1e-3)
