@@ -47,13 +47,16 @@ def main(argv: list[str]) -> int:
         values = flags.FLAGS.flag_values_dict()
         config = Config(**{f.name: values[f.name] for f in dataclasses.fields(Config)})
         # Imported late, so that --helpshort and a bad flag are answered at once.
-        from jaxnoise import devices, experiment, report
+        from jaxnoise import console, devices, experiment
 
-        report.log_to_console()
+        console.log_to_console()
         devices.choose_gpu(config.GPU_num, asked=flags.FLAGS["GPU_num"].present > 0)
         experiment.run(config)
     except InputError as error:
         return _complain(str(error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130  # what a shell expects of a program ended by SIGINT
     return 0
 
 

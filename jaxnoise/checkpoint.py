@@ -1,8 +1,11 @@
 """Checkpoints of trained members: the only module that knows Orbax."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxnoise.config import InputError
@@ -13,21 +16,40 @@ def save(folder: Path, state: TrainState) -> None:
     """Writes the Flax variables of all members to a folder that does not exist yet.
 
     What is written, {"params": …, "batch_stats": …, "spectral": …} with a leading member axis, is
-    what `net.apply` takes, once a member is selected.
+    what `net.apply` takes, once a member is selected. A file `folder`.sha256 beside it holds the
+    digest of the arrays, since Orbax does not notice a flipped bit in them.
     """
+    variables = {"params": state.params, **state.variables}
     with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(folder.absolute(), {"params": state.params, **state.variables})
+        checkpointer.save(folder.absolute(), variables)
+    _digest_file(folder).write_text(_digest(variables) + "\n")
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """Reads what `save` wrote, as NumPy or JAX arrays on the default device.
+    """Reads what `save` wrote, as arrays on the default device.
 
     Raises:
-      InputError: there is no checkpoint, or it cannot be read.
+      InputError: there is no checkpoint, it cannot be read, or its content has changed.
     """
     try:
         with ocp.StandardCheckpointer() as checkpointer:
-            return checkpointer.restore(Path(folder).absolute())
-    except (OSError, ValueError, KeyError) as error:
+            variables = checkpointer.restore(Path(folder).absolute())
+        expected = _digest_file(folder).read_text().strip()
+    except Exception as error:  # Orbax and TensorStore raise another type for each kind of damage
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder}: not a readable checkpoint: {reason}") from error
+    if _digest(variables) != expected:
+        raise InputError(f"{folder}: damaged checkpoint: its arrays are not those that were saved")
+    return variables
+
+
+def _digest_file(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".sha256")
+
+
+def _digest(variables: dict[str, Any]) -> str:
+    sha = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        sha.update(f"{jax.tree_util.keystr(path)} {leaf.shape} {leaf.dtype}".encode())
+        sha.update(np.ascontiguousarray(leaf).tobytes())
+    return sha.hexdigest()

@@ -118,8 +118,8 @@ class Config:
         "lenet, 10 for allcnn.",
         low=1,
     )
-    seed: int = _flag(0, "Seed of initialization and batch order.", low=0, high=2**31 - 1)
-    noise_seed: int = _flag(0, "Seed of the label noise.", low=0, high=2**31 - 1)
+    seed: int = _flag(0, "Seed of initialization and batch order.", low=0)
+    noise_seed: int = _flag(0, "Seed of the label noise.", low=0)
     jacob_samples: int = _flag(
         2000,
         "Pictures per split, evenly spaced, for the final Jacobian norms; 0 = all.",
@@ -151,7 +151,11 @@ class Config:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
+            value = getattr(self, field.name)
+            _check(field, value)
+            if flag_type(field) is float and value is not None:
+                # One setting, one spelling: 1 is 1.0 and -0.0 is 0.0, in names and fingerprints.
+                object.__setattr__(self, field.name, float(value) + 0.0)
         if self.jacob_coef > 0 and self.jacob_start_epoch >= self.epochs_num:
             raise InputError(
                 f"--jacob_start_epoch={self.jacob_start_epoch} with "
@@ -189,6 +193,9 @@ class Config:
         return "_".join(parts + ["sn"] * self.do_sn) or "no_reg"
 
 
+_MAX_INT = 2**31 - 1
+
+
 def flag_type(field: dataclasses.Field) -> type:
     """bool, int, float or str: what the flag of a field takes, None apart."""
     return next(
@@ -201,13 +208,16 @@ def _check(field: dataclasses.Field, value: Any) -> None:
     if value is None and field.default is None:
         return
     fits = type(value) in ((int, float) if kind is float else (kind,))
-    if not fits or value == "":
+    if not fits:
         raise InputError(f"{flag}: allowed is a value of type {kind.__name__}")
+    if value == "":
+        raise InputError(f"{flag}: allowed is any text that is not empty")
     if meta["choices"] and value not in meta["choices"]:
         raise InputError(f"{flag}: allowed are {', '.join(meta['choices'])}")
     if meta["low"] is None:
         return
-    low, high, is_open = meta["low"], meta["high"], meta["open_range"]
+    low, is_open = meta["low"], meta["open_range"]
+    high = _MAX_INT if kind is int else meta["high"]
     top = math.inf if high is None else high
     inside = low < value < top if is_open else low <= value <= top
     if not inside or not math.isfinite(value):

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnoise import checkpoint, figures, loop, nets, optim, provenance, report, results, task
+from jaxnoise import checkpoint, console, figures, loop, nets, optim, provenance, results, task
 from jaxnoise.config import Config
 from jaxnoise.train_step import Coefficients, Program
 
@@ -26,13 +26,14 @@ def run(config: Config) -> dict[str, Any]:
     folder = results.run_folder(config)
     if results.finished(folder) and not config.overwrite:
         log.info("Already done (--overwrite trains it again): %s", folder)
-        report.scores(folder)
+        console.scores(folder)
         return results.read_scores(folder)
     results.check_usable(folder)
-    what = task.load(config)
-    results.clear(folder)
-    with report.log_file(folder / "log.txt"):
-        return _run(config, folder, what)
+    what, facts = task.load(config), provenance.facts()
+    results.start(folder)
+    results.write_config(folder, config, facts)
+    with console.log_file(folder / "log.txt"):
+        return _run(config, folder, what, facts)
 
 
 def build(config: Config, what: task.Task) -> tuple[Program, loop.Member, loop.Pictures]:
@@ -62,13 +63,12 @@ def build(config: Config, what: task.Task) -> tuple[Program, loop.Member, loop.P
     return program, loop.stack_members(members), pictures
 
 
-def _run(config: Config, folder: Path, what: task.Task) -> dict[str, Any]:
-    started, facts = time.time(), provenance.facts()
-    results.write_config(folder, config, facts)
+def _run(config: Config, folder: Path, what: task.Task, facts: dict[str, Any]) -> dict[str, Any]:
+    started = time.time()
     results.write_noise(
         folder, what.noisy_labels, train_index=what.train_index, valid_index=what.valid_index
     )
-    report.announce(config, folder, what, device=facts["device"]["kind"])
+    console.announce(config, folder, what, device=facts["device"]["kind"])
 
     program, members, pictures = build(config, what)
     trainer = loop.Trainer(program, config.batch_size)
@@ -79,7 +79,7 @@ def _run(config: Config, folder: Path, what: task.Task) -> dict[str, Any]:
     )
     with (
         results.EpochWriter(folder, config.total_repeats) as writer,
-        report.EpochReport(config.epochs_num) as epoch_report,
+        console.EpochReport(config.epochs_num) as epoch_report,
     ):
         for progress, metrics in epochs:  # noqa: B007 the last progress is used below
             rows.append(metrics)
@@ -87,18 +87,21 @@ def _run(config: Config, folder: Path, what: task.Task) -> dict[str, Any]:
             epoch_report.update(metrics)
     history = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
+    diverged = np.flatnonzero(~np.isfinite(history["step_loss"]).all(axis=0)) + 1
+    if len(diverged):
+        log.warning("The loss of these repeats did not stay finite: %s", diverged.tolist())
     log.info("Measuring the Jacobian norms …")
     scores = _scores(config, what, trainer, progress, pictures, history)
     checkpoint.save(folder / "checkpoints" / "best", progress.best_state)
     checkpoint.save(folder / "checkpoints" / "last", progress.state)
     results.write_history(folder, history)
     figures.draw(
-        folder / "figures", history, scores["best_epoch"], title=report.title(config, ", ")
+        folder / "figures", history, scores["best_epoch"], title=console.title(config, ", ")
     )
     seconds = time.time() - started
     results.write_config(folder, config, facts | {"wall_seconds": round(seconds, 1)})
     results.write_scores(folder, scores, noise=what.noisy_labels.summary())
-    report.scores(folder)
+    console.scores(folder)
     log.info("Took %.0f s. Results: %s", seconds, folder)
     return results.read_scores(folder)
 

@@ -42,6 +42,7 @@ def _mean_figure(curves: dict[str, np.ndarray], quantity: str, title: str) -> Fi
     epochs, repeats = curves["test"].shape
     for name, values in curves.items():
         label, colour, style = CURVES[name]
+        values = np.where(np.isfinite(values), values, np.nan)  # a diverged repeat leaves a gap
         x, mean, std = np.arange(1, epochs + 1), values.mean(axis=1), values.std(axis=1)
         axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.13, linewidth=0)
         axes.plot(x, mean, style, color=colour, label=label, linewidth=1.8, **_marker(epochs))

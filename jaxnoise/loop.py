@@ -6,7 +6,7 @@ members. All members share the pictures, which stay on the device as uint8.
 
 import functools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.struct
 import jax
@@ -234,7 +234,6 @@ class Trainer:
             return mapped(progress, members, pictures, epoch)
 
         self.advance = jax.jit(one_epoch, static_argnums=4, donate_argnums=0)
-        self.evaluate = jax.jit(over_members(evaluate, (0, 0, None)))
         self.mean_jacobian = jax.jit(over_members(mean_jacobian, (0, None, None)))
 
     def start(self, members: Member, image_shape: tuple[int, ...]) -> Progress:
@@ -264,8 +263,3 @@ class Trainer:
 def stack_members(members: list[Member]) -> Member:
     """Members as one pytree with a leading axis."""
     return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(x) for x in leaves]), *members)
-
-
-def select(tree: Any, member: int) -> Any:
-    """One member's part of a pytree with a leading member axis."""
-    return jax.tree.map(lambda x: x[member], tree)

@@ -42,8 +42,6 @@ def entropy(*, logits: jax.Array) -> jax.Array:
 
 
 Forward = Callable[[jax.Array], tuple[jax.Array, Any]]
-# Backward passes of the exact Jacobian that are compiled side by side.
-_ROWS_AT_ONCE = 10
 
 
 def projected_jacobian(
@@ -69,17 +67,23 @@ def projected_jacobian(
     return _squared_norms(pullback, projection), (logits, more)
 
 
-def exact_jacobian(forward: Forward, images: jax.Array) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+def exact_jacobian(
+    forward: Forward, images: jax.Array, *, rows_at_once: int = 10
+) -> tuple[jax.Array, tuple[jax.Array, Any]]:
     """Squared Frobenius norm of the Jacobian, ‖J_b‖²_F = Σ_k ‖∂(Σ_b' z_b'k)/∂x_b‖².
 
     One forward pass and K backward passes: the rows of `jax.jacrev`, but computed one by one, since
     its `vmap` over rows costs five times as much on CPU (benchmarks/jacobian.py), and summed at
     once, so that memory does not grow with K. Source, arguments and returns as
     `projected_jacobian`.
+
+    Args:
+      rows_at_once: backward passes to compile side by side, of which the loop over K is made: more
+        run faster and take longer to compile.
     """
     logits, pullback, more = jax.vjp(forward, images, has_aux=True)
     classes = logits.shape[1]
-    block = max(size for size in range(1, _ROWS_AT_ONCE + 1) if classes % size == 0)
+    block = max(size for size in range(1, rows_at_once + 1) if classes % size == 0)
 
     def rows(one_hots):
         cotangents = [jnp.broadcast_to(one_hot, logits.shape) for one_hot in one_hots]

@@ -67,13 +67,18 @@ def corrupt(
     if noise_type == "uniform_noise":
         noisy, picked = uniform_noise(clean, noise_rate, num_classes, rng)
     else:
-        if dataset not in FLIP_MAPS:
-            raise InputError(
-                f"--noise_type=flip_noise: no flip map is known for --dataset={dataset}; "
-                f"allowed are {', '.join(sorted(FLIP_MAPS))}"
-            )
-        noisy, picked = flip_noise(clean, noise_rate, FLIP_MAPS[dataset], rng)
+        noisy, picked = flip_noise(clean, noise_rate, flip_map(dataset), rng)
     return NoisyLabels(noisy, clean, picked, noisy != clean)
+
+
+def flip_map(dataset: str) -> dict[int, int]:
+    """Source class → target class of `flip_noise`; raises InputError if none is known."""
+    if dataset not in FLIP_MAPS:
+        raise InputError(
+            f"--noise_type=flip_noise: no flip map is known for --dataset={dataset}; "
+            f"allowed are {', '.join(sorted(FLIP_MAPS))}"
+        )
+    return FLIP_MAPS[dataset]
 
 
 def uniform_noise(

@@ -109,6 +109,8 @@ def _png(image: np.ndarray) -> bytes:
 def _manual_archives(
     name: str, manual_dir: pathlib.Path, registered: _Registered
 ) -> dict[str, pathlib.Path]:
+    if not manual_dir.is_dir():
+        raise InputError(f"--manual_dir={manual_dir}: there is no such folder")
     paths, others = {}, []
     for filename, (_, info) in registered.items():
         # MNIST and Fashion-MNIST use the same file names: a folder of its own lets both be there.

@@ -40,7 +40,7 @@ _SELECTION = (
 def run_folder(config: Config) -> Path:
     """results_dir/dataset/noise_rate/regularization-fingerprint: no two settings share one."""
     return (
-        Path(config.results_dir)
+        Path(config.results_dir).expanduser()
         / config.dataset.replace("/", "_")
         / f"{config.noise_type}_{config.noise_rate:g}"
         / f"{config.regularization}-{config.fingerprint}"
@@ -53,24 +53,30 @@ def finished(folder: Path) -> bool:
 
 
 def check_usable(folder: Path) -> None:
-    """Raises InputError if the folder cannot be made and written, or holds something else."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
+    """Raises InputError if the folder could not be made and written, or holds something else."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise InputError(f"--results_dir: {nearest} is in the way of {folder}; it is not a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(
-            f"--results_dir: cannot write in {folder}: {error.strerror}; allowed is any folder "
-            "that can be written"
-        ) from error
-    if any(folder.iterdir()) and not (folder / "config.json").is_file():
+            f"--results_dir: {nearest} cannot be written; allowed is any folder that can be"
+        )
+    if folder.exists() and any(folder.iterdir()) and not (folder / "config.json").is_file():
         raise InputError(f"--results_dir: {folder} is in use by something that is not a run")
 
 
-def clear(folder: Path) -> None:
-    """Removes an earlier run's files, leaving the folder itself."""
-    for entry in folder.iterdir():
+def start(folder: Path) -> None:
+    """Makes the folder, or empties it of an earlier run's files.
+
+    What marks that run as finished goes first and what marks the folder as a run's goes last: a
+    start cut short leaves neither a false result nor a folder that cannot be used again.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--results_dir: {folder} cannot be made: {error.strerror}") from error
+    marks = {"scores.json": 0, "config.json": 2}
+    for entry in sorted(folder.iterdir(), key=lambda entry: marks.get(entry.name, 1)):
         if entry.is_dir():
             shutil.rmtree(entry)
         else:
@@ -106,13 +112,13 @@ class EpochWriter:
 
     def write(self, epoch: int, metrics: dict[str, np.ndarray]) -> None:
         """Adds an epoch, counted from 1; every metric is float (repeats,)."""
-        values = {name: [float(x) for x in row] for name, row in metrics.items()}
+        values = {name: [_number(x) for x in row] for name, row in metrics.items()}
         self._lines.write(json.dumps({"epoch": epoch, **values}) + "\n")
         self._lines.flush()
         for i, board in enumerate(self._boards):
             for name, row in values.items():
-                split, _, quantity = name.rpartition("_")
-                board.add_scalar(f"{quantity}/{split}" if split else name, row[i], epoch)
+                if row[i] is not None:
+                    board.add_scalar(_tag(name), row[i], epoch)
 
     def __enter__(self) -> "EpochWriter":
         return self
@@ -121,6 +127,19 @@ class EpochWriter:
         self._lines.close()
         for board in self._boards:
             board.close()
+
+
+def _tag(name: str) -> str:
+    """TensorBoard groups by what stands before the slash: test_loss beside train_loss."""
+    if name.startswith("step_"):
+        return name.replace("_", "/", 1)
+    split, _, quantity = name.rpartition("_")
+    return f"{quantity}/{split}" if split else name
+
+
+def _number(x: np.generic) -> int | float | None:
+    """For JSON, which has no NaN and no infinity: they become null."""
+    return x.item() if np.isfinite(x) else None
 
 
 def write_history(folder: Path, history: dict[str, np.ndarray]) -> None:
@@ -159,20 +178,20 @@ def write_scores(
 def _rows(scores: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     repeats = len(scores["test_accuracy"])
     rows = [
-        {"repeat": i + 1} | {name: float(scores[name][i]) for name in SCORES}
+        {"repeat": i + 1} | {name: _number(scores[name][i]) for name in SCORES}
         for i in range(repeats)
     ]
     for name, statistic in (("mean", np.mean), ("std", np.std)):
-        rows.append(
-            {"repeat": name} | {key: float(statistic(np.float64(scores[key]))) for key in SCORES}
-        )
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            values = {key: _number(statistic(np.float64(scores[key]))) for key in SCORES}
+        rows.append({"repeat": name} | values)
     return rows
 
 
 def scores_table(rows: list[dict[str, Any]], noise: dict[str, int | float]) -> str:
     """The table of scores.txt: a row per repeat, then mean and std."""
     header = [name.replace("_", "\n") for name in ("repeat", *SCORES)]
-    body = [[row["repeat"], *(f"{row[name]:.4g}" for name in SCORES)] for row in rows]
+    body = [[row["repeat"], *(_cell(row[name]) for name in SCORES)] for row in rows]
     body = [*body[:-2], ["─" * 6] + ["─" * 7] * len(SCORES), *body[-2:]]
     return "\n".join(
         [
@@ -183,6 +202,10 @@ def scores_table(rows: list[dict[str, Any]], noise: dict[str, int | float]) -> s
             *textwrap.wrap(_SELECTION, 100),
         ]
     )
+
+
+def _cell(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
 
 
 def read_scores(folder: Path) -> dict[str, Any]:

@@ -29,6 +29,8 @@ def load(config: Config) -> Task:
     Raises:
       InputError: see `data.load` and `noise.corrupt`; or a size that the data set does not have.
     """
+    if config.noise_type == "flip_noise":
+        noise.flip_map(config.dataset)  # an error comes before data are downloaded
     dataset = data.load(
         config.dataset,
         data_dir=config.data_dir,
@@ -44,6 +46,11 @@ def load(config: Config) -> Task:
             train_labels[pool], ratio=config.validation_ratio, num_classes=dataset.num_classes
         )
     )
+    if config.batch_size > len(train_index):
+        raise InputError(
+            f"--batch_size={config.batch_size}: allowed is 1 to {len(train_index)}, the training "
+            "samples"
+        )
     noisy_labels = noise.corrupt(
         train_labels[train_index],
         noise_type=config.noise_type,

@@ -1,7 +1,15 @@
 """Strict JAX for all tests: no silent rank or dtype promotion, and no PRNG key used twice."""
 
 import jax
+import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_debug_key_reuse", True)
+
+
+@pytest.fixture
+def standard_dtype_promotion():
+    """For what runs optax's Adam, which takes a float to the power of its integer step."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield

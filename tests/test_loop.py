@@ -49,6 +49,11 @@ def trainer():
     )
 
 
+def select(tree, i):
+    """One member's part of a tree with a leading member axis."""
+    return jax.tree.map(lambda x: x[i], tree)
+
+
 def train(members, epochs=4, jacob_start_epoch=2):
     out = []
     for progress, metrics in trainer().epochs(
@@ -73,8 +78,8 @@ def test_a_member_among_others_equals_the_member_alone():
         # Float32 sums in another order, over twelve steps.
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3),
-            loop.select(together.state, 1),
-            loop.select(single.state, 0),
+            select(together.state, 1),
+            select(single.state, 0),
         )
         for name in metrics:
             if name.endswith("loss"):
@@ -84,8 +89,8 @@ def test_a_member_among_others_equals_the_member_alone():
 
 
 def test_members_differ_in_initialization_and_order():
-    first = loop.select(three_members()[0][0].state.params, 0)
-    other = loop.select(three_members()[0][0].state.params, 2)
+    first = select(three_members()[0][0].state.params, 0)
+    other = select(three_members()[0][0].state.params, 2)
     assert all(
         np.abs(a - b).max() > 1e-3
         for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(other), strict=True)
@@ -120,7 +125,7 @@ def test_every_sample_is_seen_once_an_epoch_the_partial_batch_included():
     try:
         new, parts = loop.train_epoch(
             state,
-            loop.select(loop.stack_members([member(0)]), 0),
+            select(loop.stack_members([member(0)]), 0),
             marked,
             jnp.int32(0),
             program=trainer().program,
@@ -137,7 +142,7 @@ def test_every_sample_is_seen_once_an_epoch_the_partial_batch_included():
 def test_evaluation_equals_whole_splits_at_once():
     progress, metrics = three_members()[-1]
     p, i = trainer().program, 1
-    state = jax.tree.map(jnp.asarray, loop.select(progress.state, i))
+    state = jax.tree.map(jnp.asarray, select(progress.state, i))
     all_pictures = pictures()
     logits = jax.jit(functools.partial(p.net.apply, train=False))(
         {"params": state.params, **state.variables},
@@ -168,8 +173,8 @@ def test_best_is_the_earliest_best_clean_validation_epoch():
     for i, epoch in enumerate(final.best_epoch):
         jax.tree.map(
             np.testing.assert_array_equal,
-            loop.select(final.best_state, i),
-            loop.select(run[epoch][0].state, i),
+            select(final.best_state, i),
+            select(run[epoch][0].state, i),
         )
 
 
@@ -202,7 +207,7 @@ def test_mean_jacobian_counts_every_picture_once():
     state = jax.tree.map(jnp.asarray, progress.best_state)
     index = np.arange(TRAIN + VALID + TEST, dtype=np.int32)
     means = trainer().mean_jacobian(state, pictures(), jnp.asarray(index))
-    one = jax.tree.map(jnp.asarray, loop.select(state, 1))
+    one = jax.tree.map(jnp.asarray, select(state, 1))
     images = pictures().preprocess(pictures().images)
     each = jax.jit(functools.partial(ts.jacobian_step, program=trainer().program))(one, images)
     assert float(means[1]) == pytest.approx(float(each.mean()), rel=1e-3)

@@ -107,8 +107,11 @@ def test_exact_norm_is_that_of_jacrev():
 def test_jacobian_norm_of_a_linear_map_is_its_frobenius_norm(classes):
     matrix = jax.random.normal(jax.random.key(0), (6, classes), jnp.float32)
     images = jnp.ones((3, *SHAPE), jnp.float32)
-    exact, _ = losses.exact_jacobian(lambda x: (x.reshape(3, -1) @ matrix, None), images)
-    np.testing.assert_allclose(exact, np.full(3, np.square(matrix).sum()), rtol=1e-5)
+    for rows_at_once in (1, 10):
+        exact, _ = losses.exact_jacobian(
+            lambda x: (x.reshape(3, -1) @ matrix, None), images, rows_at_once=rows_at_once
+        )
+        np.testing.assert_allclose(exact, np.full(3, np.square(matrix).sum()), rtol=1e-5)
 
 
 def test_projection_s_expectation_is_the_exact_norm():

@@ -6,12 +6,7 @@ import pytest
 
 from jaxnoise import optim
 
-
-@pytest.fixture(autouse=True)
-def standard_dtype_promotion():
-    """optax's Adam takes a float to the power of its integer step."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_dtype_promotion")
 
 
 @pytest.mark.parametrize("network,rate,decay", [("lenet", 0.01, 15), ("allcnn", 0.001, 10)])

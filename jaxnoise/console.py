@@ -1,6 +1,7 @@
 """What a run tells its user while it works: plain log lines, and on a terminal a progress bar."""
 
 import contextlib
+import io
 import logging
 import sys
 import time
@@ -18,6 +19,8 @@ log = logging.getLogger("jaxnoise")
 
 def log_to_console() -> None:
     """Sends the package's log to stdout, except for lines that a progress bar already shows."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not know every character
+        sys.stdout.reconfigure(errors="replace")
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(lambda record: not getattr(record, "on_bar", False))
     log.addHandler(handler)
@@ -81,9 +84,9 @@ class EpochReport:
         now = time.time()
         self._done += 1
         if self._done == 1:
-            self._first_epoch_ended, per_epoch = now, now - self._start
+            self._first_epoch_ended, per_epoch, bound = now, now - self._start, "at most "
         else:  # without the compilation that the first one waited for
-            per_epoch = (now - self._first_epoch_ended) / (self._done - 1)
+            per_epoch, bound = (now - self._first_epoch_ended) / (self._done - 1), ""
         self._bar.set_postfix_str(
             f"loss {mean['step_loss']:.3f}, train/noisy {mean['train_noisy_accuracy']:.1f} %, "
             f"valid {mean['valid_accuracy']:.1f} %, test {mean['test_accuracy']:.1f} %"
@@ -94,7 +97,8 @@ class EpochReport:
             f"  loss {mean['step_loss']:.4f}  accuracy (%): "
             f"train/noisy {mean['train_noisy_accuracy']:.2f}, train {mean['train_accuracy']:.2f}, "
             f"valid {mean['valid_accuracy']:.2f}, test {mean['test_accuracy']:.2f}"
-            f"  [{now - self._start:.0f} s, {per_epoch * (self._epochs - self._done):.0f} s left]"
+            f"  [{now - self._start:.0f} s, "
+            f"{bound}{per_epoch * (self._epochs - self._done):.0f} s left]"
         )
         log.info(line, extra={"on_bar": not self._bar.disable})
 

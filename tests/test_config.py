@@ -1,0 +1,230 @@
+"""Flags: names, types, defaults, what each of them allows, and the names made out of them."""
+
+import dataclasses
+import math
+import re
+
+import pytest
+
+from jaxnoise.config import Config, InputError, flag_type
+from jaxnoise.results import run_folder
+
+FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+RESULT_FIELDS = [name for name, field in FIELDS.items() if not field.metadata["where_only"]]
+
+# The flags of the original code, as its users know them.
+ORIGINAL_FLAGS = {
+    "dataset": (str, "cifar10"),
+    "noise_type": (str, "uniform_noise"),
+    "noise_rate": (float, 0.0),
+    "validation_ratio": (float, 0.1),
+    "preprocess_mode": (str, "range_0_to_1"),
+    "do_sn": (bool, False),
+    "wd_coef": (float, 0.0),
+    "jacob_coef": (float, 0.0),
+    "entropy_coef": (float, 0.0),
+    "epochs_num": (int, 30),
+    "total_repeats": (int, 5),
+    "GPU_num": (int, 0),
+}
+
+
+@pytest.mark.parametrize("name", ORIGINAL_FLAGS)
+def test_original_flag_has_its_type_and_default(name):
+    kind, default = ORIGINAL_FLAGS[name]
+    assert flag_type(FIELDS[name]) is kind
+    assert FIELDS[name].default == default and type(FIELDS[name].default) is kind
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_flag_has_help_and_a_default_of_its_type(name):
+    field = FIELDS[name]
+    assert flag_type(field) in (bool, int, float, str)
+    assert field.default is None or type(field.default) is flag_type(field)
+    assert field.metadata["help"].endswith(".")
+
+
+def test_where_only_flags_are_these():
+    # A flag that lands here by mistake would let two results share one folder.
+    assert set(FIELDS) - set(RESULT_FIELDS) == {
+        "results_dir", "data_dir", "manual_dir", "cache_dir", "GPU_num", "overwrite",
+    }  # fmt: skip
+
+
+def test_published_examples_are_valid():
+    Config(noise_rate=0.4, noise_type="flip_noise", dataset="mnist", wd_coef=1e-4, do_sn=True)
+    Config(noise_rate=0.3, wd_coef=1e-4, do_sn=True, entropy_coef=1.0, epochs_num=20, GPU_num=1)
+    Config(noise_rate=0.5, noise_type="flip_noise", dataset="cifar100", wd_coef=1e-4, epochs_num=35)
+    Config(noise_rate=0.7, wd_coef=1e-5, jacob_coef=1e-3, GPU_num=3)
+
+
+def test_config_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().noise_rate = 0.5
+
+
+# What is refused
+
+NO_NUMBERS = [(math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf")]
+RATES = [(value, text, r"\[0, 1\]") for value, text in [(-0.1, "-0.1"), (1.1, "1.1"), *NO_NUMBERS]]
+COEFFICIENTS = [(value, text, r"\[0, inf\)") for value, text in [(-1e-9, "-1e-09"), *NO_NUMBERS]]
+REFUSED = [
+    *[("noise_rate", *case) for case in RATES],
+    *[("validation_ratio", *case[:2], r"\(0, 1\)") for case in RATES],
+    ("validation_ratio", 0.0, "0.0", r"\(0, 1\)"),
+    ("validation_ratio", 1.0, "1.0", r"\(0, 1\)"),
+    *[(f"{name}_coef", *case) for name in ("wd", "jacob", "entropy") for case in COEFFICIENTS],
+    ("learning_rate", 0.0, "0.0", r"\(0, inf\)"),
+    ("learning_rate", math.nan, "nan", r"\(0, inf\)"),
+    ("learning_rate", math.inf, "inf", r"\(0, inf\)"),
+    *[
+        (name, value, str(value), r"\[1, 2147483647\]")
+        for name in ("epochs_num", "total_repeats", "batch_size", "lr_decay_epochs")
+        for value in (0, -1, 2**31)
+    ],
+    *[
+        (name, -1, "-1", r"\[0, 2147483647\]")
+        for name in ("train_size", "test_size", "jacob_start_epoch", "jacob_samples", "GPU_num")
+    ],
+    *[
+        (name, value, str(value), r"\[0, 2147483647\]")
+        for name in ("seed", "noise_seed")
+        for value in (-1, 2**31)
+    ],
+    ("noise_type", "salt", "salt", "uniform_noise, flip_noise"),
+    ("preprocess_mode", "mean_subtract", "mean_subtract", "range_0_to_1, mean_substract"),
+    ("net", "vgg", "vgg", "lenet, allcnn"),
+    ("jacob_mode", "both", "both", "projection, exact"),
+    # Of another type: bool is an int to Python, but not to a user.
+    ("epochs_num", True, "True", "type int"),
+    ("epochs_num", 2.0, "2.0", "type int"),
+    ("epochs_num", "2", "2", "type int"),
+    ("epochs_num", None, "None", "type int"),
+    ("noise_rate", True, "True", "type float"),
+    ("noise_rate", "0.4", "0.4", "type float"),
+    ("noise_rate", None, "None", "type float"),
+    ("do_sn", 1, "1", "type bool"),
+    ("do_sn", None, "None", "type bool"),
+    ("dataset", 5, "5", "type str"),
+    ("net", 5, "5", "type str"),
+    *[
+        (name, "", "", "not empty")
+        for name in ("dataset", "noise_type", "net", "results_dir", "data_dir", "cache_dir")
+    ],
+]
+
+
+@pytest.mark.parametrize(("name", "value", "said", "allowed"), REFUSED)
+def test_bad_value_is_refused_in_one_line(name, value, said, allowed):
+    with pytest.raises(InputError) as refusal:
+        Config(**{name: value})
+    pattern = rf"--{name}={re.escape(said)}: allowed (is|are) .*{allowed}"
+    assert re.fullmatch(pattern, str(refusal.value))  # . matches no line break
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_no_flag_takes_just_anything(name):
+    with pytest.raises(InputError, match=f"^--{name}="):
+        Config(**{name: object()})
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        {"noise_rate": 0.0},
+        {"noise_rate": 1.0},
+        {"noise_rate": 1},
+        {"seed": 2**31 - 1},
+        {"train_size": 0},
+        {"jacob_coef": 1.0, "jacob_start_epoch": 0, "epochs_num": 1},
+        {"jacob_coef": 0.0, "jacob_start_epoch": 30, "epochs_num": 30},
+    ],
+)
+def test_ends_of_the_ranges_are_allowed(allowed):
+    assert dataclasses.asdict(Config(**allowed)).items() >= allowed.items()
+
+
+@pytest.mark.parametrize("start", [3, 4])
+def test_jacobian_term_that_never_starts_is_refused(start):
+    with pytest.raises(InputError) as refusal:
+        Config(jacob_coef=0.1, epochs_num=3, jacob_start_epoch=start)
+    assert str(refusal.value) == (
+        f"--jacob_start_epoch={start} with --epochs_num=3: the Jacobian term (--jacob_coef=0.1) "
+        "would never be switched on; allowed here: 0 to 2"
+    )
+
+
+# Names
+
+NETS = {"mnist": "lenet", "fashion_mnist": "lenet", "digits": "lenet", "emnist/letters": "lenet",
+        "cifar10": "allcnn", "cifar100": "allcnn", "svhn_cropped": "allcnn"}  # fmt: skip
+
+
+@pytest.mark.parametrize("dataset", NETS)
+def test_net_is_the_data_sets_unless_given(dataset):
+    assert Config(dataset=dataset).network == NETS[dataset]
+    for net in ("lenet", "allcnn"):
+        assert Config(dataset=dataset, net=net).network == net
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({}, "no_reg"),
+        ({"do_sn": True}, "sn"),
+        ({"wd_coef": 1e-4}, "wd_0.0001"),
+        ({"wd_coef": 1e-5}, "wd_1e-05"),
+        ({"jacob_coef": 1e-3}, "jacob_0.001"),
+        ({"entropy_coef": 1.0}, "entropy_1"),
+        (
+            {"wd_coef": 1e-4, "jacob_coef": 0.25, "entropy_coef": 2.0, "do_sn": True},
+            "wd_0.0001_jacob_0.25_entropy_2_sn",
+        ),
+    ],
+)
+def test_regularization_names_the_active_terms(settings, name):
+    assert Config(**settings).regularization == name
+
+
+def other_value(name):
+    """An allowed value of the flag that is not its default."""
+    field = FIELDS[name]
+    if name == "net":
+        return "lenet"  # the default data set's is allcnn
+    if field.metadata["choices"]:
+        return next(c for c in field.metadata["choices"] if c != field.default)
+    if flag_type(field) is int:
+        return (field.default or 0) + 1
+    return {bool: True, float: 0.05, str: "other"}[flag_type(field)]
+
+
+@pytest.mark.parametrize("name", RESULT_FIELDS)
+def test_fingerprint_and_folder_change_with(name):
+    changed = Config(**{name: other_value(name)})
+    assert changed.fingerprint != Config().fingerprint
+    assert run_folder(changed) != run_folder(Config())
+
+
+@pytest.mark.parametrize("name", sorted(set(FIELDS) - set(RESULT_FIELDS)))
+def test_fingerprint_does_not_change_with(name):
+    assert Config(**{name: other_value(name)}).fingerprint == Config().fingerprint
+
+
+def test_fingerprint_is_that_of_the_net_however_it_was_chosen():
+    assert Config(net="allcnn").fingerprint == Config().fingerprint
+    assert re.fullmatch("[0-9a-f]{8}", Config().fingerprint)
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("wd_coef", 1e-4, 1e-5),
+        ("noise_rate", 0.25, 0.15),
+        # Equal where six digits are shown.
+        ("noise_rate", 0.1234567, 0.12345678),
+        ("wd_coef", 1.0000001e-4, 1.0000002e-4),
+        ("dataset", "emnist/letters", "emnist_letters"),
+    ],
+)
+def test_no_two_settings_share_a_folder(name, one, other):
+    assert run_folder(Config(**{name: one})) != run_folder(Config(**{name: other}))

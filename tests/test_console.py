@@ -1,0 +1,101 @@
+"""What a user reads while a run works."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+
+from jaxnoise import console
+from jaxnoise.config import Config
+
+
+@pytest.fixture
+def stdout(monkeypatch):
+    """What the package's log, set up as main.py does, has sent to stdout."""
+    log, stream = console.log, io.StringIO()
+    before, level, propagate = log.handlers[:], log.level, log.propagate
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", stream)
+        console.log_to_console()
+    (handler,) = (handler for handler in log.handlers if handler not in before)
+    yield stream
+    log.removeHandler(handler)
+    log.setLevel(level)
+    log.propagate = propagate
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time that the module sees, in a list of one."""
+    now = [1000.0]
+    monkeypatch.setattr(console.time, "time", lambda: now[0])
+    return now
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def metrics(loss=2.0):
+    return {
+        "step_loss": np.array([loss - 0.5, loss + 0.5], np.float32),
+        "train_noisy_accuracy": np.array([10.0, 20.0], np.float32),
+        "train_accuracy": np.array([30.0, 40.0], np.float32),
+        "valid_accuracy": np.array([50.0, 60.0], np.float32),
+        "test_accuracy": np.array([70.0, 80.0], np.float32),
+    }
+
+
+def test_piped_run_prints_a_line_per_epoch_with_means_over_repeats(stdout, clock, capsys):
+    with console.EpochReport(12) as epochs:
+        clock[0] += 10
+        epochs.update(metrics())
+        assert stdout.getvalue() == (
+            "epoch  1/12  loss 2.0000  accuracy (%): train/noisy 15.00, train 35.00, valid 55.00, "
+            "test 75.00  [10 s, at most 110 s left]\n"
+        )
+        epochs.update(metrics())
+    lines = stdout.getvalue().splitlines()
+    assert len(lines) == 2 and lines[1].startswith("epoch  2/12")
+    assert capsys.readouterr().err == ""  # no bar
+
+
+def test_time_left_leaves_the_compilation_out(stdout, clock):
+    with console.EpochReport(5) as epochs:
+        for seconds in (30, 2, 2, 2, 2):
+            clock[0] += seconds
+            epochs.update(metrics())
+    told = re.findall(r"\[(\d+) s, (\d+) s left\]", stdout.getvalue())
+    assert [tuple(map(int, pair)) for pair in told] == [(32, 6), (34, 4), (36, 2), (38, 0)]
+
+
+def test_terminal_has_a_bar_and_the_log_file_the_lines(stdout, monkeypatch, tmp_path):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with console.log_file(tmp_path / "log.txt"), console.EpochReport(2) as epochs:
+        epochs.update(metrics())
+        console.log.info("something else")
+        epochs.update(metrics())
+    assert stdout.getvalue() == "something else\n"
+    last_bar = terminal.getvalue().split("\r")[-1]
+    assert "2/2" in last_bar and "loss 2.000" in last_bar and "valid 55.0 %" in last_bar
+    lines = (tmp_path / "log.txt").read_text().splitlines()
+    assert [line.split("  ", 1)[1][:9] for line in lines] == ["epoch 1/2", "something", "epoch 2/2"]
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", line) for line in lines)
+
+
+def test_log_file_ends_with_its_block_even_on_an_error(stdout, tmp_path):
+    handlers = console.log.handlers[:]
+    with pytest.raises(ZeroDivisionError), console.log_file(tmp_path / "log.txt"):
+        console.log.info("inside")
+        raise ZeroDivisionError
+    console.log.info("outside")
+    assert (tmp_path / "log.txt").read_text().endswith("  inside\n")
+    assert console.log.handlers == handlers
+
+
+def test_title_says_what_sets_a_run_apart():
+    config = Config(dataset="digits", noise_rate=0.25, wd_coef=1e-4)
+    assert console.title(config, ", ") == "digits, lenet, uniform_noise 0.25, wd_0.0001"

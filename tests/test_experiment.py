@@ -1,0 +1,443 @@
+"""A whole run: what it leaves, that it can be repeated, and that every number can be recomputed."""
+
+import csv
+import dataclasses
+import json
+import logging
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxnoise import checkpoint, experiment, nets, results, task
+from jaxnoise.config import Config, InputError
+
+MAIN = pathlib.Path(experiment.__file__).parents[1] / "main.py"
+SETTINGS = {
+    "dataset": "digits",
+    "train_size": 200,
+    "test_size": 60,
+    "noise_rate": 0.4,
+    "wd_coef": 1e-4,
+    "do_sn": True,
+    "total_repeats": 2,
+    "epochs_num": 2,
+    "jacob_samples": 20,
+}
+SPLIT_METRICS = {
+    f"{split}_{quantity}"
+    for split in ("train_noisy", "train", "valid", "test")
+    for quantity in ("loss", "accuracy")
+}
+STEP_METRICS = {
+    "step_loss", "step_cross_entropy", "step_entropy", "step_jacobian", "step_weight_decay",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
+    """A run by command, its output piped."""
+    where = tmp_path_factory.mktemp("by_command")
+    arguments = [f"--{name}={value}" for name, value in SETTINGS.items()]
+    return subprocess.run(
+        [sys.executable, MAIN, *arguments, f"--results_dir={where}"],
+        cwd=where,
+        env=os.environ | {"JAX_PLATFORMS": jax.default_backend()},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def config(command):
+    return Config(**SETTINGS, results_dir=str(pathlib.Path(command.args[-1].split("=")[1])))
+
+
+@pytest.fixture(scope="module")
+def folder(command, config):
+    assert command.returncode == 0, command.stderr
+    return results.run_folder(config)
+
+
+@pytest.fixture(scope="module")
+def saved(folder):
+    """The arrays of history.npz and noise.npz."""
+    arrays = {}
+    for name in ("history", "noise"):
+        with np.load(folder / f"{name}.npz") as archive:
+            arrays[name] = dict(archive)
+    return arrays
+
+
+@pytest.fixture(scope="module")
+def scores(folder):
+    """Score → values of all repeats."""
+    rows = json.loads((folder / "scores.json").read_text())["repeats"]
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+@pytest.fixture
+def copied(folder, config, tmp_path):
+    """The config of a copy of the finished run, to do harm to."""
+    shutil.copytree(config.results_dir, tmp_path / "copied")
+    return dataclasses.replace(config, results_dir=str(tmp_path / "copied"))
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    def train(*_):
+        raise AssertionError("it trains")
+
+    monkeypatch.setattr(experiment, "_run", train)
+
+
+def bytes_in(folder):
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in pathlib.Path(folder).rglob("*")
+        if path.is_file()
+    }
+
+
+# What a run leaves
+
+
+def test_piped_command_prints_plain_lines_and_its_table(command, folder):
+    assert command.stderr == ""
+    lines = command.stdout.splitlines()
+    assert lines[0] == "Run      digits · lenet · uniform_noise 0.4 · wd_0.0001_sn"
+    assert [line.split("  ")[0] for line in lines if line.startswith("epoch")] == [
+        "epoch 1/2", "epoch 2/2",
+    ]  # fmt: skip
+    assert "\r" not in command.stdout
+    assert (folder / "scores.txt").read_text() in command.stdout
+    assert lines[-1].endswith(f"Results: {folder}")
+
+
+def test_folder_is_complete(folder):
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json", "log.txt", "metrics.jsonl", "scores.csv", "scores.txt", "scores.json",
+        "history.npz", "noise.npz", "checkpoints", "figures", "logs",
+    }  # fmt: skip
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {
+        "best", "best.sha256", "last", "last.sha256",
+    }  # fmt: skip
+    assert {path.name for path in (folder / "logs").iterdir()} == {"repeat_1", "repeat_2"}
+    figures = {f"{stem}{kind}" for stem in ("loss", "accuracy", "loss_repeats", "accuracy_repeats")
+               for kind in (".png", ".pdf")}  # fmt: skip
+    assert {path.name for path in (folder / "figures").iterdir()} == figures
+    assert all(path.stat().st_size for path in folder.rglob("*.pdf"))
+    assert not list(folder.rglob("*.partial"))
+    with Image.open(folder / "figures" / "accuracy.png") as picture:
+        picture.verify()
+
+
+def test_config_json_says_with_what_it_was_made(folder, config):
+    document = json.loads((folder / "config.json").read_text())
+    flags = document["flags"]
+    assert flags == dataclasses.asdict(config) | {"net": "lenet"}
+    assert Config(**flags).fingerprint == config.fingerprint
+    assert document["command"][0] == "main.py" and "--noise_rate=0.4" in document["command"]
+    assert document["versions"]["jax"] == jax.__version__
+    assert document["versions"]["numpy"] == np.__version__
+    assert {"python", "jaxlib", "flax", "optax", "orbax-checkpoint"} <= set(document["versions"])
+    assert document["device"]["platform"] == jax.default_backend()
+    assert document["precision"].startswith("float32")
+    assert 1 < document["wall_seconds"] < 300
+    assert "git_revision" in document and "started" in document
+
+
+def test_log_txt_has_what_was_printed(folder, command):
+    logged = [line.split("  ", 1)[-1] for line in (folder / "log.txt").read_text().splitlines()]
+    printed = command.stdout.splitlines()
+    assert [line for line in logged if line.startswith("epoch")] == [
+        line for line in printed if line.startswith("epoch")
+    ]
+    assert printed[-1] == logged[-1]
+
+
+def test_history_holds_every_metric_of_every_epoch(folder, saved):
+    history = saved["history"]
+    assert set(history) == SPLIT_METRICS | STEP_METRICS | {"entropy"}
+    for values in history.values():
+        assert values.shape == (2, 2) and values.dtype == np.float32
+        assert np.isfinite(values).all()
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line.pop("epoch") for line in lines] == [1, 2]
+    for epoch, line in enumerate(lines):
+        assert line == {name: values[epoch].tolist() for name, values in history.items()}
+
+
+def test_noise_npz_is_the_noise_of_the_task(saved, config):
+    what, noise = task.load(config), saved["noise"]
+    for name, values in what.noisy_labels._asdict().items():
+        np.testing.assert_array_equal(noise[name], values)
+    np.testing.assert_array_equal(noise["train_index"], what.train_index)
+    np.testing.assert_array_equal(noise["valid_index"], what.valid_index)
+    np.testing.assert_array_equal(noise["changed"], noise["noisy"] != noise["clean"])
+    assert noise["picked"].sum() == int(0.4 * len(noise["clean"]))
+    assert len(noise["train_index"]) + len(noise["valid_index"]) == 200
+
+
+def test_score_files_agree(folder, scores, saved):
+    document = json.loads((folder / "scores.json").read_text())
+    for name, values in scores.items():
+        assert document["mean"][name] == values.mean() and document["std"][name] == values.std()
+    with open(folder / "scores.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["test_accuracy"]) for row in rows[:2]] == scores["test_accuracy"].tolist()
+    noise = saved["noise"]
+    assert document["noise"] == {
+        "picked": noise["picked"].sum(),
+        "changed": noise["changed"].sum(),
+        "true_rate": round(noise["changed"].mean(), 6),
+    }
+
+
+# Every number can be recomputed
+
+
+def test_repeats_differ_and_have_learned(saved):
+    history = saved["history"]
+    assert (history["step_loss"][:, 0] != history["step_loss"][:, 1]).all()
+    assert (history["step_loss"][1] < history["step_loss"][0]).all()
+    assert not history["step_jacobian"].any()  # its coefficient is 0
+
+
+def test_best_epoch_is_the_earliest_maximum(saved, scores):
+    best = saved["history"]["valid_accuracy"].argmax(axis=0)  # argmax takes the first
+    np.testing.assert_array_equal(scores["best_epoch"], best + 1)
+    for name in set(results.SCORES) & set(saved["history"]):
+        np.testing.assert_array_equal(scores[name], saved["history"][name][best, [0, 1]])
+
+
+def variables_and_net(folder, which):
+    return checkpoint.load(folder / "checkpoints" / which), nets.NETS["lenet"](10, True)
+
+
+def accuracy(logits, labels):
+    """Percent, per repeat."""
+    return 100 * (np.argmax(logits, axis=-1) == labels).mean(axis=-1)
+
+
+def test_scores_can_be_recomputed_from_the_best_checkpoint(folder, config, saved, scores):
+    variables, net = variables_and_net(folder, "best")
+    what = task.load(config)
+    images = what.images.astype(np.float32) / 255
+    train, valid, test = (np.flatnonzero(what.split == i) for i in range(3))
+
+    def logits_of(variables, images):
+        return net.apply(variables, images, train=False)
+
+    def squared_norm(variables, image):
+        return (jax.jacrev(lambda x: logits_of(variables, x[None])[0])(image) ** 2).sum()
+
+    evenly = np.concatenate([part[np.arange(20) * len(part) // 20] for part in (train, test)])
+    squared_norms = jax.vmap(jax.vmap(squared_norm, (None, 0)), (0, None))
+    squares = np.asarray(jax.jit(squared_norms)(variables, images[evenly]))
+    logits = jax.jit(jax.vmap(logits_of, (0, None)))(variables, images)
+    logits = np.asarray(logits, np.float64)
+    log_p = logits[:, train] - np.log(np.exp(logits[:, train]).sum(-1, keepdims=True))
+    recomputed = {
+        "train_noisy_accuracy": accuracy(logits[:, train], saved["noise"]["noisy"]),
+        "train_accuracy": accuracy(logits[:, train], what.labels[train]),
+        "valid_accuracy": accuracy(logits[:, valid], what.labels[valid]),
+        "test_accuracy": accuracy(logits[:, test], what.labels[test]),
+        "train_jacob": squares[:, :20].mean(-1),
+        "test_jacob": squares[:, 20:].mean(-1),
+        "entropy": -(np.exp(log_p) * log_p).sum(-1).mean(-1),
+    }
+    assert set(recomputed) == set(results.SCORES[:7])
+    for name, values in recomputed.items():
+        # The same float32 arithmetic in another order, through five layers.
+        np.testing.assert_allclose(scores[name], values, rtol=1e-4, err_msg=name)
+
+
+def test_last_test_accuracy_is_that_of_the_last_checkpoint(folder, config, saved, scores):
+    what = task.load(config)
+    images, labels = what.images[what.split == 2], what.labels[what.split == 2]
+    variables, net = variables_and_net(folder, "last")
+    apply = jax.jit(jax.vmap(lambda v, x: net.apply(v, x, train=False), (0, None)))
+    logits = np.asarray(apply(variables, images.astype(np.float32) / 255))
+    np.testing.assert_allclose(scores["last_test_accuracy"], accuracy(logits, labels), rtol=1e-6)
+    np.testing.assert_array_equal(
+        scores["last_test_accuracy"], saved["history"]["test_accuracy"][-1]
+    )
+
+
+# Again
+
+
+def test_same_run_with_overwrite_replaces_everything_and_scores_the_same(folder, copied):
+    again = results.run_folder(copied)
+    for stale in ("scores.json", "metrics.jsonl", "stale.txt"):
+        (again / stale).write_text("{}")
+    returned = experiment.run(dataclasses.replace(copied, overwrite=True))
+    for name in ("scores.json", "scores.csv", "scores.txt", "metrics.jsonl"):
+        assert (again / name).read_bytes() == (folder / name).read_bytes(), name
+    assert returned == json.loads((folder / "scores.json").read_text())
+    assert {path.name for path in again.iterdir()} == {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.usefixtures("no_training")
+def test_finished_run_is_told_and_not_trained_again(copied, caplog):
+    before = bytes_in(copied.results_dir)
+    with caplog.at_level(logging.INFO, "jaxnoise"):
+        returned = experiment.run(copied)
+    folder = results.run_folder(copied)
+    assert bytes_in(copied.results_dir) == before
+    assert returned == json.loads((folder / "scores.json").read_text())
+    assert (folder / "scores.txt").read_text() in caplog.text
+
+
+@pytest.mark.parametrize("what", ["overwrite", "unfinished", "other settings"])
+def test_run_is_trained(what, copied, monkeypatch):
+    trained = []
+    monkeypatch.setattr(experiment, "_run", lambda config, folder, *_: trained.append(folder))
+    if what == "overwrite":
+        copied = dataclasses.replace(copied, overwrite=True)
+    elif what == "unfinished":
+        (results.run_folder(copied) / "scores.json").unlink()
+    else:
+        copied = dataclasses.replace(copied, noise_seed=1)
+    experiment.run(copied)
+    (folder,) = trained
+    # Nothing of the earlier run.
+    assert {path.name for path in folder.iterdir()} == {"config.json", "log.txt"}
+
+
+def test_run_that_died_at_once_can_be_started_again(copied, monkeypatch):
+    def die(*_):
+        raise RuntimeError("no device")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="no device"):
+        patch.setattr(experiment, "build", die)
+        experiment.run(dataclasses.replace(copied, overwrite=True))
+    monkeypatch.setattr(experiment, "_run", lambda *_: {})
+    assert experiment.run(copied) == {}
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_error_before_training_leaves_earlier_results_alone(overwrite, copied, monkeypatch):
+    before = bytes_in(copied.results_dir)
+    wrong = dataclasses.replace(copied, train_size=99_999, overwrite=overwrite)
+    with pytest.raises(InputError, match="^--train_size=99999"):
+        experiment.run(wrong)
+    assert bytes_in(copied.results_dir) == before
+
+    def damaged(_):
+        raise InputError("damaged data file")
+
+    monkeypatch.setattr(task, "load", damaged)
+    with pytest.raises(InputError, match="damaged data file"):
+        experiment.run(dataclasses.replace(copied, overwrite=True))
+    assert bytes_in(copied.results_dir) == before
+
+
+# Checkpoints
+
+
+def test_checkpoint_has_the_variables_of_every_repeat(folder):
+    variables = checkpoint.load(folder / "checkpoints" / "best")
+    assert set(variables) == {"params", "batch_stats", "spectral"}
+    net = nets.NETS["lenet"](10, True)
+    fresh = jax.eval_shape(
+        lambda key: net.init(key, np.zeros((2, 28, 28, 1), np.float32), train=False),
+        jax.random.key(0),
+    )
+    shapes = jax.tree.map(lambda x: (2, *x.shape), fresh)
+    assert jax.tree.map(lambda x: x.shape, variables) == dict(shapes)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables))
+
+
+def without_folder(folder):
+    shutil.rmtree(folder)
+
+
+def without_files(folder):
+    for entry in folder.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def without_metadata(folder):
+    (folder / "_METADATA").unlink()
+
+
+def garbled_metadata(folder):
+    (folder / "_METADATA").write_text("{")
+
+
+def without_arrays(folder):
+    for path in folder.rglob("d/*"):
+        path.unlink()
+
+
+def truncated_arrays(folder):
+    for path in folder.rglob("d/*"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flipped_byte_of_arrays(folder, share=0.0):
+    largest = max(folder.rglob("d/*"), key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[int(share * len(content))] ^= 0xFF
+    largest.write_bytes(content)
+
+
+def harmed_copy(folder, damage, where):
+    copy = where / damage.__name__
+    shutil.copytree(folder / "checkpoints" / "best", copy)
+    damage(copy)
+    return copy
+
+
+@pytest.mark.parametrize(
+    "damage", [without_folder, without_files, without_metadata, garbled_metadata]
+)
+def test_damaged_checkpoint_is_refused(damage, folder, tmp_path):
+    harmed = harmed_copy(folder, damage, tmp_path)
+    with pytest.raises(InputError) as refusal:
+        checkpoint.load(harmed)
+    assert str(refusal.value).startswith(f"{harmed}: not a readable checkpoint: ")
+    assert "\n" not in str(refusal.value)
+
+
+def test_damaged_arrays_are_refused(folder, tmp_path):
+    # In a process of its own: Orbax abandons reads whose threads fail at any later time.
+    script = """
+import sys
+from jaxnoise import checkpoint, config
+for folder in sys.argv[1:]:
+    try:
+        checkpoint.load(folder)
+    except config.InputError as error:
+        print(error)
+"""
+    damages = (without_arrays, truncated_arrays, flipped_byte_of_arrays)
+    harmed = [harmed_copy(folder, damage, tmp_path) for damage in damages]
+    told = subprocess.run(
+        [sys.executable, "-c", script, *harmed],
+        cwd=MAIN.parent,
+        env=os.environ | {"JAX_PLATFORMS": jax.default_backend()},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    ).stdout.splitlines()
+    starts = [f"{copy}: not a readable checkpoint: " for copy in harmed]
+    assert [line[: len(start)] for line, start in zip(told, starts, strict=True)] == starts
+
+
+def test_flipped_byte_amid_the_arrays_is_refused(folder, tmp_path):
+    shutil.copytree(folder / "checkpoints", tmp_path, dirs_exist_ok=True)
+    harmed = tmp_path / "best"
+    flipped_byte_of_arrays(harmed, share=0.5)
+    with pytest.raises(InputError):
+        checkpoint.load(harmed)

@@ -1,0 +1,113 @@
+"""Figures: the files, and that their lines are the data's."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxnoise import figures
+
+STEMS = {"loss", "loss_repeats", "accuracy", "accuracy_repeats"}
+
+
+def random_history(epochs, repeats):
+    rng = np.random.default_rng(0)
+    return {
+        f"{name}_{quantity}": rng.uniform(1, 90, (epochs, repeats)).astype(np.float32)
+        for name in figures.CURVES
+        for quantity in ("loss", "accuracy")
+    }
+
+
+def curves_of(history, quantity):
+    return {name: history[f"{name}_{quantity}"] for name in figures.CURVES}
+
+
+def lines_of(axes):
+    """Label → y values."""
+    return {line.get_label(): np.asarray(line.get_ydata()) for line in axes.get_lines()}
+
+
+def assert_valid_files(folder):
+    assert {path.name for path in folder.iterdir()} == {
+        f"{stem}.{kind}" for stem in STEMS for kind in ("png", "pdf")
+    }
+    for stem in STEMS:
+        with Image.open(folder / f"{stem}.png") as picture:
+            assert picture.width > 600 and picture.height > 400
+            # Something is drawn: neither white nor all one colour.
+            assert len(picture.convert("RGB").getcolors(2**24)) > 50
+        document = (folder / f"{stem}.pdf").read_bytes()
+        assert document.startswith(b"%PDF-") and document.rstrip().endswith(b"%%EOF")
+
+
+@pytest.mark.parametrize(("epochs", "repeats"), [(30, 5), (1, 1), (3, 12)])
+def test_every_size_of_run_is_drawn(tmp_path, epochs, repeats):
+    best_epoch = np.arange(repeats) % epochs + 1
+    figures.draw(tmp_path / "figures", random_history(epochs, repeats), best_epoch, title="a run")
+    assert_valid_files(tmp_path / "figures")
+
+
+# NumPy says so where it subtracts infinities.
+@pytest.mark.filterwarnings("ignore:invalid value encountered in subtract:RuntimeWarning")
+@pytest.mark.parametrize("values", [np.nan, np.inf])
+def test_a_run_that_diverged_is_drawn(tmp_path, values):
+    history = random_history(4, 2)
+    history["train_noisy_loss"][2:, 0] = values
+    history["test_loss"][:] = values
+    figures.draw(tmp_path / "figures", history, np.array([1, 4]), title="diverged")
+    assert_valid_files(tmp_path / "figures")
+
+
+@pytest.mark.parametrize("quantity", ["loss", "accuracy"])
+def test_mean_figure_shows_mean_and_deviation(quantity):
+    history = random_history(6, 3)
+    figure = figures._mean_figure(curves_of(history, quantity), quantity, "a run")
+    (axes,) = figure.get_axes()
+    lines, bands = lines_of(axes), axes.collections
+    assert len(lines) == len(bands) == 4
+    for (name, (label, *_)), band in zip(figures.CURVES.items(), bands, strict=True):
+        values = history[f"{name}_{quantity}"].astype(np.float64)
+        mean, std = values.mean(axis=1), values.std(axis=1)
+        # float32 statistics of six values.
+        np.testing.assert_allclose(lines[label], mean, rtol=1e-5)
+        corners = band.get_paths()[0].vertices
+        for epoch in range(1, 7):
+            edges = corners[corners[:, 0] == epoch, 1]
+            span = [edges.min(), edges.max()]
+            expected = [mean[epoch - 1] - std[epoch - 1], mean[epoch - 1] + std[epoch - 1]]
+            np.testing.assert_allclose(span, expected, rtol=1e-4, atol=1e-4)
+    assert all(list(line.get_xdata()) == [1, 2, 3, 4, 5, 6] for line in axes.get_lines())
+    assert axes.get_title() == "a run\nmean ± std over 3 repeats"
+    assert quantity == "accuracy" or axes.get_ylim()[0] == 0
+
+
+def test_every_repeat_has_a_panel_with_its_own_lines():
+    history, best_epoch = random_history(6, 7), np.array([1, 2, 3, 4, 5, 6, 1])
+    figure = figures._repeats_figure(
+        curves_of(history, "accuracy"), "accuracy", best_epoch, "a run"
+    )
+    panels = [axes for axes in figure.get_axes() if axes.axison]
+    assert [axes.get_title() for axes in panels] == [f"repeat {i + 1}" for i in range(7)]
+    for i, axes in enumerate(panels):
+        lines = lines_of(axes)
+        for name, (label, *_) in figures.CURVES.items():
+            np.testing.assert_array_equal(lines[label], history[f"{name}_accuracy"][:, i])
+        (marked,) = [x for x in axes.get_lines() if x.get_label() == "best validation epoch"]
+        assert set(marked.get_xdata()) == {best_epoch[i]}
+    # Five in the first line, two in the second: the lowest of each column has the numbers.
+    assert [axes.get_xlabel() for axes in panels] == ["", "", *["epoch"] * 5]
+
+
+def test_a_single_epoch_is_a_visible_point():
+    for epochs, marker in ((1, "o"), (2, "None")):
+        curves = curves_of(random_history(epochs, 1), "loss")
+        (axes,) = figures._mean_figure(curves, "loss", "a run").get_axes()
+        assert {line.get_marker() for line in axes.get_lines()} == {marker}
+
+
+def test_legend_names_the_four_curves():
+    curves = curves_of(random_history(2, 2), "loss")
+    (legend,) = figures._mean_figure(curves, "loss", "a run").legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "train, noisy labels", "train, true labels", "validation", "test",
+    ]  # fmt: skip

@@ -1,0 +1,205 @@
+"""The command line as a user meets it: help, and one line about whatever is wrong."""
+
+import dataclasses
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import jax
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+import main
+from jaxnoise import console, devices, experiment
+from jaxnoise.config import Config, InputError
+
+MAIN = pathlib.Path(main.__file__)
+FLAGS = [field.name for field in dataclasses.fields(Config)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _defined_flags():
+    if "noise_rate" not in flags.FLAGS:
+        main.define_flags()
+
+
+def command(*arguments, folder):
+    """Runs main.py as a user without a GPU does, in a given folder."""
+    return subprocess.run(
+        [sys.executable, MAIN, *arguments],
+        cwd=folder,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def call(*arguments):
+    """The same within this process: the exit code. The device and the log are left as they are."""
+    with flagsaver.flagsaver(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(console, "log_to_console", lambda: None)
+        patch.setattr(devices, "choose_gpu", lambda *_, **__: None)
+        try:
+            return main.main(main.parse_flags(["main.py", *arguments]))
+        except SystemExit as exit_:
+            return exit_.code
+
+
+def assert_one_error_line(text):
+    assert re.fullmatch(r"error: \S.*\n", text), text  # . matches no line break
+
+
+# Flags
+
+
+@pytest.mark.parametrize("option", ["--helpshort", "--help"])
+def test_help_lists_every_flag_with_its_default(tmp_path, option):
+    done = command(option, folder=tmp_path)
+    # Exit code 1 after help is absl's habit.
+    assert done.returncode in (0, 1) and done.stderr == ""
+    listed = re.findall(r"^  --(?:\[no\])?(\w+):", done.stdout.split("main.py:\n")[1], re.M)
+    assert set(FLAGS) <= set(listed)
+    assert done.stdout.startswith("Trains networks on noisy labels")
+    for name, default in (("epochs_num", "30"), ("dataset", "cifar10"), ("noise_rate", "0.0")):
+        assert re.search(rf"--{name}: (?:(?!  --).)*\(default: '{default}'\)", done.stdout, re.S)
+    assert not list(tmp_path.iterdir())
+
+
+def test_flags_become_the_config(monkeypatch):
+    configs = []
+    monkeypatch.setattr(experiment, "run", configs.append)
+    for arguments in (
+        "",
+        # Published examples, in both ways of writing a flag.
+        "--noise_rate 0.4 --noise_type flip_noise --dataset mnist --wd_coef 1e-4 --do_sn",
+        "--noise_rate=0.7 --wd_coef=1e-5 --jacob_coef=1e-3 --GPU_num=3",
+        "--nodo_sn --entropy_coef=1 --net=lenet --lr_decay_epochs=7 --overwrite --data_dir=d",
+    ):
+        assert call(*arguments.split()) == 0
+    assert configs == [
+        Config(),
+        Config(
+            noise_rate=0.4, noise_type="flip_noise", dataset="mnist", wd_coef=1e-4, do_sn=True
+        ),
+        Config(noise_rate=0.7, wd_coef=1e-5, jacob_coef=1e-3, GPU_num=3),
+        Config(entropy_coef=1.0, net="lenet", lr_decay_epochs=7, overwrite=True, data_dir="d"),
+    ]  # fmt: skip
+
+
+# Bad input. Every case runs here; a few also as a command of its own, further down.
+
+BAD_FLAGS = [
+    ("--noise_type=salt", "--noise_type=salt"),
+    ("--net=vgg", "--net=vgg"),
+    ("--preprocess_mode=mean_subtract", "--preprocess_mode=mean_subtract"),
+    ("--jacob_mode=both", "--jacob_mode=both"),
+    ("--noise_rate=1.01", "--noise_rate=1.01"),
+    ("--noise_rate=-0.1", "--noise_rate=-0.1"),
+    ("--noise_rate=nan", "--noise_rate=nan"),
+    ("--validation_ratio=0", "--validation_ratio=0"),
+    ("--validation_ratio=1", "--validation_ratio=1"),
+    ("--wd_coef=-1e-4", "--wd_coef=-0.0001"),
+    ("--jacob_coef=-1", "--jacob_coef=-1"),
+    ("--entropy_coef=inf", "--entropy_coef=inf"),
+    ("--learning_rate=0", "--learning_rate=0"),
+    ("--epochs_num=0", "--epochs_num=0"),
+    ("--total_repeats=0", "--total_repeats=0"),
+    ("--batch_size=0", "--batch_size=0"),
+    ("--GPU_num=-1", "--GPU_num=-1"),
+    ("--dataset=", "--dataset="),
+    ("--jacob_coef=1 --epochs_num=10", "--jacob_start_epoch=10"),
+    # Refused by absl's parser.
+    ("--noise_rate=forty", "--noise_rate=forty"),
+    ("--epochs_num=2.5", "--epochs_num=2.5"),
+    ("--do_sn=perhaps", "--do_sn=perhaps"),
+    ("--noise_rate", "--noise_rate"),
+    ("--nosuch_flag=1", "'nosuch_flag'"),
+    ("--flagfile=missing.cfg", "missing.cfg"),
+    ("digits", "'digits'"),
+    ("--do_sn True", "'True'"),
+    # Refused once the data set is known.
+    ("--dataset=imagined", "--dataset=imagined"),
+    ("--dataset=../../etc", "--dataset=../../etc"),
+    ("--dataset=digits --train_size=99999", "--train_size=99999"),
+    ("--dataset=digits --test_size=99999", "--test_size=99999"),
+    ("--dataset=digits --validation_ratio=1e-6", "--validation_ratio=1e-06"),
+    ("--dataset=mnist --manual_dir=missing --data_dir=none", "--manual_dir="),
+    ("--dataset=digits --results_dir=file", "--results_dir"),
+    ("--dataset=digits --results_dir=file/below", "--results_dir"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "named"), BAD_FLAGS)
+def test_bad_input_is_one_line_before_any_training(arguments, named, monkeypatch, tmp_path, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(experiment, "_run", lambda *_: pytest.fail("it trains"))
+    (tmp_path / "file").touch()
+    assert call(*arguments.split()) == 2
+    error = capfd.readouterr().err
+    assert_one_error_line(error)
+    assert named in error
+    assert not (tmp_path / "results").exists()
+
+
+COMMANDS = [
+    ("--noise_rate=1.5", "--noise_rate=1.5: allowed is [0, 1]"),
+    ("--epochs_num=many", "--epochs_num=many"),
+    ("--dataset=imagined", "--dataset=imagined is unknown; allowed are digits, mnist"),
+    ("digits", "'digits' is not a flag"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), COMMANDS)
+def test_bad_command_exits_with_2_and_one_line(arguments, said, tmp_path):
+    done = command(*arguments.split(), folder=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert_one_error_line(done.stderr)
+    assert said in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_without_a_gpu_says_so_and_goes_on(tmp_path):
+    (tmp_path / "file").touch()
+    done = command("--GPU_num=3", "--dataset=digits", "--results_dir=file", folder=tmp_path)
+    assert done.stdout == "--GPU_num=3: JAX finds no GPU here; running on cpu\n"
+    assert done.returncode == 2  # it went on, to a results folder that cannot be
+    assert_one_error_line(done.stderr)
+    assert f"--results_dir: {tmp_path / 'file'} is in the way of file/digits" in done.stderr
+
+
+# The device
+
+
+@pytest.fixture
+def device_settings(monkeypatch):
+    """What would have been set; JAX has long chosen its devices here."""
+    settings = {}
+    monkeypatch.setattr(jax.config, "update", settings.__setitem__)
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("asked", "backend", "lines"), [(True, "cpu", 1), (False, "cpu", 0), (True, "gpu", 0)]
+)
+def test_missing_gpu_is_told_if_one_was_asked_for(
+    asked, backend, lines, device_settings, monkeypatch, caplog
+):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    with caplog.at_level("INFO", "jaxnoise"):
+        devices.choose_gpu(3, asked=asked)
+    assert len(caplog.messages) == lines
+    assert device_settings["jax_cuda_visible_devices"] == "3"
+
+
+def test_gpu_number_that_is_not_there_is_refused(device_settings, monkeypatch):
+    def fail():
+        raise RuntimeError("no device 7\nand more lines")
+
+    monkeypatch.setattr(jax, "default_backend", fail)
+    with pytest.raises(InputError) as refusal:
+        devices.choose_gpu(7, asked=True)
+    assert str(refusal.value) == "--GPU_num=7: JAX cannot start on it: no device 7"

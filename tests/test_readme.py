@@ -1,0 +1,79 @@
+"""What README promises: its flag table, its published examples, its checkpoint snippet."""
+
+import dataclasses
+import pathlib
+import re
+import shlex
+
+import jax
+import numpy as np
+import pytest
+import synthetic
+
+from jaxnoise import experiment, nets, results
+from jaxnoise.config import Config, flag_type
+
+pytestmark = pytest.mark.usefixtures("standard_dtype_promotion")
+
+README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^python main.py (--noise_rate .*)$", README, re.M)
+
+
+def parsed(flags: str) -> dict:
+    """`--name value`, `--name=value` and `--switch` to fields of Config."""
+    kinds = {field.name: flag_type(field) for field in dataclasses.fields(Config)}
+    words, settings = shlex.split(flags.replace("=", " ")), {}
+    while words:
+        name = words.pop(0).removeprefix("--")
+        settings[name] = True if kinds[name] is bool else kinds[name](words.pop(0))
+    return settings
+
+
+def test_flag_table_is_config():
+    rows = re.findall(r"^\| `--(\w+)` \| (.*?) \| (.*) \|$", README, re.M)
+    expected = [
+        (field.name, "" if field.default is None else f"`{field.default}`", field.metadata["help"])
+        for field in dataclasses.fields(Config)
+    ]
+    assert rows == expected
+
+
+@pytest.mark.parametrize("flags", EXAMPLES)
+def test_published_example_runs(flags, tmp_path, monkeypatch):
+    """With its own flags, on a small data set in the archives' true format, for one epoch."""
+    monkeypatch.setattr(synthetic, "SIZES", {"train": 200, "test": 20})
+    settings = parsed(flags)
+    if settings["dataset"] == "mnist":
+        synthetic.write_mnist(tmp_path / "raw")
+    else:
+        synthetic.write_cifar(tmp_path / "raw", settings["dataset"])
+    config = Config(
+        **settings
+        | dict(epochs_num=1, jacob_start_epoch=0, total_repeats=1, jacob_samples=1)
+        | dict(validation_ratio=0.5),  # a hundred classes of two samples each
+        **{f"{name}_dir": str(tmp_path / name) for name in ("results", "data", "cache")},
+        manual_dir=str(tmp_path / "raw"),
+    )
+    scores = experiment.run(config)
+    assert np.isfinite(list(scores["mean"].values())).all()
+    metrics = results.run_folder(config) / "metrics.jsonl"
+    assert ('"step_jacobian": [0.0]' in metrics.read_text()) == ("jacob_coef" not in settings)
+
+
+def test_there_are_four_published_examples():
+    assert len(EXAMPLES) == 4
+
+
+def test_checkpoint_snippet_loads_what_the_net_takes(tmp_path):
+    config = Config(
+        dataset="digits", do_sn=True, epochs_num=1, total_repeats=2, train_size=100, test_size=20,
+        jacob_samples=1, results_dir=str(tmp_path),
+    )  # fmt: skip
+    experiment.run(config)
+    (snippet,) = re.findall(r"^```python\n(import jax, orbax.*?)```$", README, re.M | re.S)
+    scope = {}
+    exec(snippet.replace("RUN_FOLDER", str(results.run_folder(config))), scope)
+    first = jax.tree.map(lambda x: x[0], scope["best"])
+    images = np.zeros((3, 28, 28, 1), np.float32)
+    logits = nets.LeNet(10, spectral=True).apply(first, images, train=False)
+    assert logits.shape == (3, 10)

@@ -1,0 +1,112 @@
+"""The three splits of a run: sizes, order, clean labels, subsets."""
+
+import numpy as np
+import pytest
+
+from jaxnoise import data, task
+from jaxnoise.config import Config, InputError
+
+TRAIN, VALID, TEST = range(3)
+
+
+def load(**settings):
+    return task.load(Config(**({"dataset": "digits"} | settings)))
+
+
+def split_labels(what, split):
+    return what.labels[what.split == split]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits")
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.5])
+def test_splits_stand_in_order_and_have_their_sizes(digits, ratio):
+    what = load(validation_ratio=ratio)
+    per_class = np.bincount(digits.train_labels)
+    valid = (ratio * per_class).astype(int)
+    sizes = [per_class.sum() - valid.sum(), valid.sum(), len(digits.test_labels)]
+    np.testing.assert_array_equal(what.split, np.repeat([TRAIN, VALID, TEST], sizes))
+    np.testing.assert_array_equal(np.bincount(split_labels(what, VALID)), valid)
+    assert len(what.images) == len(what.labels) == sum(sizes)
+    assert what.images.dtype == np.uint8 and what.labels.dtype == np.int32
+    assert what.num_classes == 10
+
+
+@pytest.mark.parametrize("settings", [{}, {"train_size": 200, "test_size": 60}])
+def test_indices_lead_back_to_the_original_train_set(digits, settings):
+    what = load(**settings)
+    for split, index in ((TRAIN, what.train_index), (VALID, what.valid_index)):
+        np.testing.assert_array_equal(what.images[what.split == split], digits.train_images[index])
+        np.testing.assert_array_equal(split_labels(what, split), digits.train_labels[index])
+    assert len(np.union1d(what.train_index, what.valid_index)) == (settings or {}).get(
+        "train_size", len(digits.train_labels)
+    )
+
+
+@pytest.mark.parametrize("noise_type", ["uniform_noise", "flip_noise"])
+def test_noise_is_in_the_training_part_alone(digits, noise_type):
+    clean, noisy = load(), load(noise_type=noise_type, noise_rate=0.5)
+    np.testing.assert_array_equal(noisy.labels, clean.labels)
+    np.testing.assert_array_equal(noisy.images, clean.images)
+    labels = noisy.noisy_labels
+    np.testing.assert_array_equal(labels.clean, split_labels(noisy, TRAIN))
+    assert labels.changed.mean() > 0.3
+    assert not clean.noisy_labels.changed.any()
+
+
+def test_noise_depends_on_its_own_seed_alone():
+    one, same, other = (
+        load(noise_rate=0.5, **seeds).noisy_labels.noisy
+        for seeds in ({}, {"seed": 1, "total_repeats": 2}, {"noise_seed": 1})
+    )
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).any()
+
+
+def test_subsets_have_their_sizes_are_random_and_contain_smaller_ones(digits):
+    small, large = load(train_size=100, test_size=20), load(train_size=300, test_size=60)
+    for what, train_size, test_size in ((small, 100, 20), (large, 300, 60)):
+        assert np.sum(what.split != TEST) == train_size
+        assert np.sum(what.split == TEST) == test_size
+    used = [np.union1d(what.train_index, what.valid_index) for what in (small, large)]
+    assert np.isin(*used).all()
+    assert used[0].max() > 1000  # of 1,442: not just the first ones
+    assert set(split_labels(large, TRAIN)) == set(range(10))
+
+
+def test_whole_sets_may_be_asked_for_by_their_size(digits):
+    what = load(train_size=len(digits.train_labels), test_size=len(digits.test_labels))
+    assert len(what.labels) == 1797
+
+
+@pytest.mark.parametrize(("flag", "there"), [("train_size", 1442), ("test_size", 355)])
+def test_more_than_there_are_is_refused(flag, there):
+    with pytest.raises(InputError) as refusal:
+        load(**{flag: there + 1})
+    assert str(refusal.value) == (
+        f"--{flag}={there + 1}: allowed is 0 (all) to {there}, all there are"
+    )
+
+
+@pytest.mark.parametrize("settings", [{"validation_ratio": 0.001}, {"train_size": 5}])
+def test_a_split_that_would_be_empty_is_refused(settings):
+    with pytest.raises(InputError, match=r"^--validation_ratio=.* and 0 for validation"):
+        load(**settings)
+
+
+def test_mean_picture_is_that_of_the_training_part():
+    what = load(preprocess_mode="mean_substract", validation_ratio=0.5)
+    mean = what.images[what.split == TRAIN].astype(np.float64).mean(axis=0)
+    # float32 resolves grey levels up to 255 to 255 · 2⁻²⁴ ≈ 1.5e-5.
+    np.testing.assert_allclose(what.preprocessing.mean, mean, rtol=0, atol=2e-5)
+    assert np.abs(mean - what.images[what.split != TEST].mean(axis=0)).max() > 0.1
+    assert what.preprocessing.scale == 1
+
+
+def test_flip_noise_without_a_map_is_refused(monkeypatch, digits):
+    monkeypatch.setattr(data, "load", lambda name, **_: digits)
+    with pytest.raises(InputError, match="^--noise_type=flip_noise: .*--dataset=svhn_cropped"):
+        load(dataset="svhn_cropped", noise_type="flip_noise", noise_rate=0.4)
