@@ -46,7 +46,7 @@ def _mean_figure(curves: dict[str, np.ndarray], quantity: str, title: str) -> Fi
         x, mean, std = np.arange(1, epochs + 1), values.mean(axis=1), values.std(axis=1)
         axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.13, linewidth=0)
         axes.plot(x, mean, style, color=colour, label=label, linewidth=1.8, **_marker(epochs))
-    _decorate(axes, quantity)
+    _decorate(axes)
     axes.set_xlabel("epoch")
     axes.set_ylabel(_UNITS[quantity])
     repeats_said = f"mean ± std over {repeats} repeats" if repeats > 1 else "one repeat"
@@ -74,7 +74,7 @@ def _repeats_figure(
             axes.plot(x, values[:, i], style, color=colour, label=label, **_marker(epochs))
         chosen = int(best_epoch[i])
         axes.axvline(chosen, color="0.6", linewidth=0.8, zorder=0, label="best validation epoch")
-        _decorate(axes, quantity)
+        _decorate(axes)
         axes.set_title(f"repeat {i + 1}", fontsize=9)
         if i + columns >= repeats:
             axes.set_xlabel("epoch")
@@ -90,12 +90,10 @@ def _marker(epochs: int) -> dict[str, str]:
     return {"marker": "o"} if epochs == 1 else {}
 
 
-def _decorate(axes: Axes, quantity: str) -> None:
+def _decorate(axes: Axes) -> None:
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    if quantity == "loss":
-        axes.set_ylim(bottom=0)
 
 
 def _legend_below(figure: Figure, axes: Axes) -> None:
