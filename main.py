@@ -43,7 +43,9 @@ def main(argv: list[str]) -> int:
     absl.logging.set_verbosity(absl.logging.WARNING)
     try:
         if len(argv) > 1:
-            raise InputError(f"{argv[1]!r} is not a flag; flags start with --")
+            raise InputError(
+                f"{argv[1]!r} is not a flag; flags start with --, and switches take no value"
+            )
         values = flags.FLAGS.flag_values_dict()
         config = Config(**{f.name: values[f.name] for f in dataclasses.fields(Config)})
         # Imported late, so that --helpshort and a bad flag are answered at once.
@@ -55,7 +57,7 @@ def main(argv: list[str]) -> int:
     except InputError as error:
         return _complain(str(error))
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print("interrupted; the same command starts the run anew", file=sys.stderr)
         return 130  # what a shell expects of a program ended by SIGINT
     return 0
 

@@ -12,8 +12,8 @@ import time
 
 from workload import BATCH, SHAPES, Workload
 
-# Samples of an epoch. A run takes gigabytes of buffers anew and touches them for the first time; real
-# epochs have a thousand steps to make up for that, so these need some too.
+# Samples of an epoch. Every epoch takes its buffers, gigabytes, anew and touches them for the first
+# time; real epochs have a thousand steps to make up for that, so these need some too.
 SAMPLES = {"lenet": 150 * BATCH, "allcnn": 20 * BATCH}
 
 

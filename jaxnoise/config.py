@@ -88,7 +88,11 @@ class Config:
     do_sn: bool = _flag(False, "Spectrally normalize the weights.")
     wd_coef: float = _flag(0.0, "Coefficient of the L2 (weight decay) term of the loss.", low=0.0)
     jacob_coef: float = _flag(0.0, "Coefficient of the Jacobian term of the loss.", low=0.0)
-    entropy_coef: float = _flag(0.0, "Coefficient of the entropy term of the loss.", low=0.0)
+    entropy_coef: float = _flag(
+        0.0,
+        "Coefficient of the entropy term of the loss: positive makes predictions sharper.",
+        low=0.0,
+    )
     jacob_mode: str = _flag(
         "projection",
         "Jacobian penalty: projection is the paper's estimate from one random projection, exact "

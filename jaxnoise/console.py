@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -18,11 +19,13 @@ log = logging.getLogger("jaxnoise")
 
 
 def log_to_console() -> None:
-    """Sends the package's log to stdout, except for lines that a progress bar already shows."""
+    """Sends the package's log to stdout; a terminal is spared what its progress bar shows."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not know every character
         sys.stdout.reconfigure(errors="replace")
     handler = logging.StreamHandler(sys.stdout)
-    handler.addFilter(lambda record: not getattr(record, "on_bar", False))
+    handler.addFilter(
+        lambda record: not (getattr(record, "on_bar", False) and handler.stream.isatty())
+    )
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -60,6 +63,8 @@ def announce(config: Config, folder: Path, what: Task, *, device: str) -> None:
         noise["changed"],
         100 * noise["true_rate"],
     )
+    if config.noise_rate == 0:
+        log.info("         --noise_rate is 0: training on clean labels")
     log.info(
         "Training %d repeats together, %d epochs, on %s; the first epoch includes compilation",
         config.total_repeats,
@@ -74,31 +79,31 @@ class EpochReport:
     def __init__(self, epochs: int):
         self._epochs, self._done, self._start = epochs, 0, time.time()
         self._first_epoch_ended = self._start
-        self._bar = tqdm(
-            total=epochs, unit="epoch", disable=not sys.stderr.isatty(), dynamic_ncols=True
-        )
+        # Not tqdm's own measure, which takes a terminal that tells no width for one of no columns.
+        columns = shutil.get_terminal_size().columns
+        self._bar = tqdm(total=epochs, unit="epoch", disable=not sys.stderr.isatty(), ncols=columns)
 
     def update(self, metrics: dict[str, np.ndarray]) -> None:
         """Reports one more epoch; every metric is float (repeats,)."""
         mean = {name: float(values.mean()) for name, values in metrics.items()}
         now = time.time()
         self._done += 1
-        if self._done == 1:
-            self._first_epoch_ended, per_epoch, bound = now, now - self._start, "at most "
-        else:  # without the compilation that the first one waited for
-            per_epoch, bound = (now - self._first_epoch_ended) / (self._done - 1), ""
+        if self._done == 1:  # it waited for compilation and tells nothing of the others
+            self._first_epoch_ended, left = now, ""
+        else:
+            per_epoch = (now - self._first_epoch_ended) / (self._done - 1)
+            left = f", {per_epoch * (self._epochs - self._done):.0f} s left"
         self._bar.set_postfix_str(
-            f"loss {mean['step_loss']:.3f}, train/noisy {mean['train_noisy_accuracy']:.1f} %, "
-            f"valid {mean['valid_accuracy']:.1f} %, test {mean['test_accuracy']:.1f} %"
+            f"test {mean['test_accuracy']:.1f} %, valid {mean['valid_accuracy']:.1f} %, "
+            f"train/noisy {mean['train_noisy_accuracy']:.1f} %, loss {mean['step_loss']:.3f}"
         )
         self._bar.update()
         line = (
             f"epoch {self._done:{len(str(self._epochs))}d}/{self._epochs}"
-            f"  loss {mean['step_loss']:.4f}  accuracy (%): "
+            f"  training loss {mean['step_loss']:.4f}  accuracy (%): "
             f"train/noisy {mean['train_noisy_accuracy']:.2f}, train {mean['train_accuracy']:.2f}, "
             f"valid {mean['valid_accuracy']:.2f}, test {mean['test_accuracy']:.2f}"
-            f"  [{now - self._start:.0f} s, "
-            f"{bound}{per_epoch * (self._epochs - self._done):.0f} s left]"
+            f"  [{now - self._start:.0f} s{left}]"
         )
         log.info(line, extra={"on_bar": not self._bar.disable})
 

@@ -44,7 +44,7 @@ def _mean_figure(curves: dict[str, np.ndarray], quantity: str, title: str) -> Fi
         label, colour, style = CURVES[name]
         values = np.where(np.isfinite(values), values, np.nan)  # a diverged repeat leaves a gap
         x, mean, std = np.arange(1, epochs + 1), values.mean(axis=1), values.std(axis=1)
-        axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.13, linewidth=0)
+        axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.1, linewidth=0)
         axes.plot(x, mean, style, color=colour, label=label, linewidth=1.8, **_marker(epochs))
     _decorate(axes)
     axes.set_xlabel("epoch")
@@ -93,7 +93,7 @@ def _marker(epochs: int) -> dict[str, str]:
 def _decorate(axes: Axes) -> None:
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))
 
 
 def _legend_below(figure: Figure, axes: Axes) -> None:

@@ -73,8 +73,8 @@ def exact_jacobian(
     """Squared Frobenius norm of the Jacobian, ‖J_b‖²_F = Σ_k ‖∂(Σ_b' z_b'k)/∂x_b‖².
 
     One forward pass and K backward passes: the rows of `jax.jacrev`, but computed one by one, since
-    its `vmap` over rows costs five times as much on CPU (benchmarks/jacobian.py), and summed at
-    once, so that memory does not grow with K. Source, arguments and returns as
+    its `vmap` over rows costs two to five times as much on CPU (benchmarks/jacobian.py), and summed
+    at once, so that memory does not grow with K. Source, arguments and returns as
     `projected_jacobian`.
 
     Args:

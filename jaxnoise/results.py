@@ -32,8 +32,8 @@ SCORES = (
 _SELECTION = (
     "Scores of the epoch with the best clean-validation accuracy (the earliest of equals); "
     "last_test_accuracy is the last epoch's. Accuracies in percent, jacob = mean squared Frobenius "
-    "norm of the logits' Jacobian, entropy in nats, best_epoch counted from 1; std over repeats is "
-    "the population's."
+    "norm of the logits' Jacobian, entropy = mean entropy of the predictions on the training part, "
+    "in nats; best_epoch counted from 1; std over repeats is the population's."
 )
 
 

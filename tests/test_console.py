@@ -53,8 +53,8 @@ def test_piped_run_prints_a_line_per_epoch_with_means_over_repeats(stdout, clock
         clock[0] += 10
         epochs.update(metrics())
         assert stdout.getvalue() == (
-            "epoch  1/12  loss 2.0000  accuracy (%): train/noisy 15.00, train 35.00, valid 55.00, "
-            "test 75.00  [10 s, at most 110 s left]\n"
+            "epoch  1/12  training loss 2.0000  accuracy (%): train/noisy 15.00, train 35.00, "
+            "valid 55.00, test 75.00  [10 s]\n"
         )
         epochs.update(metrics())
     lines = stdout.getvalue().splitlines()
@@ -67,6 +67,7 @@ def test_time_left_leaves_the_compilation_out(stdout, clock):
         for seconds in (30, 2, 2, 2, 2):
             clock[0] += seconds
             epochs.update(metrics())
+    assert "[30 s]" in stdout.getvalue()
     told = re.findall(r"\[(\d+) s, (\d+) s left\]", stdout.getvalue())
     assert [tuple(map(int, pair)) for pair in told] == [(32, 6), (34, 4), (36, 2), (38, 0)]
 
@@ -74,6 +75,8 @@ def test_time_left_leaves_the_compilation_out(stdout, clock):
 def test_terminal_has_a_bar_and_the_log_file_the_lines(stdout, monkeypatch, tmp_path):
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr(stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "110")
     with console.log_file(tmp_path / "log.txt"), console.EpochReport(2) as epochs:
         epochs.update(metrics())
         console.log.info("something else")
@@ -84,6 +87,14 @@ def test_terminal_has_a_bar_and_the_log_file_the_lines(stdout, monkeypatch, tmp_
     lines = (tmp_path / "log.txt").read_text().splitlines()
     assert [line.split("  ", 1)[1][:9] for line in lines] == ["epoch 1/2", "something", "epoch 2/2"]
     assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", line) for line in lines)
+
+
+def test_lines_are_kept_where_the_bar_goes_elsewhere(stdout, monkeypatch):
+    """As in `main.py > out.txt` from a terminal."""
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with console.EpochReport(1) as epochs:
+        epochs.update(metrics())
+    assert stdout.getvalue().startswith("epoch 1/1  ")
 
 
 def test_log_file_ends_with_its_block_even_on_an_error(stdout, tmp_path):
