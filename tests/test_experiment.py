@@ -441,3 +441,19 @@ def test_flipped_byte_amid_the_arrays_is_refused(folder, tmp_path):
     flipped_byte_of_arrays(harmed, share=0.5)
     with pytest.raises(InputError):
         checkpoint.load(harmed)
+
+
+REAL = pathlib.Path(__file__).parents[2] / "shared" / "tfds"
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason="no real pictures here")
+def test_real_pictures_are_learned_in_spite_of_noise(tmp_path):
+    config = Config(
+        dataset="fashion_mnist", noise_type="flip_noise", noise_rate=0.4, wd_coef=1e-4, do_sn=True,
+        train_size=3000, test_size=1000, epochs_num=5, total_repeats=2, jacob_samples=10,
+        data_dir=str(REAL), results_dir=str(tmp_path), cache_dir=str(tmp_path / "cache"),
+    )  # fmt: skip
+    scores = experiment.run(config)
+    assert scores["noise"]["true_rate"] == pytest.approx(0.2, abs=0.01)  # 0.4 of half the classes
+    assert scores["mean"]["test_accuracy"] > 60  # chance is 10; 68.15 when this was written
