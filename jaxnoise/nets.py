@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxnoise import conv
+from jaxnoise.normalization import BatchNormReLU
 
 VALID, SAME = "VALID", "SAME"
 
@@ -46,7 +47,7 @@ def _unit(x: jax.Array) -> jax.Array:
 
 
 class _Layer(nn.Module):
-    """Base of the layers: one kernel, normalized where asked, and batch norm + ReLU."""
+    """Base of the layers: one kernel, spectrally normalized where asked."""
 
     features: int
     spectral: bool
@@ -67,19 +68,6 @@ class _Layer(nn.Module):
     def _first_u(self) -> jax.Array:
         return _unit(jax.random.normal(self.make_rng("params"), (self.features,), jnp.float32))
 
-    def normalize(self, y: jax.Array, axis: int, train: bool) -> jax.Array:
-        """Batch norm (without its factor γ under spectral normalization) and ReLU."""
-        y = nn.BatchNorm(
-            use_running_average=not train,
-            axis=axis,
-            momentum=0.99,
-            epsilon=1e-3,
-            use_scale=not self.spectral,
-            bias_init=nn.initializers.constant(0.1),
-            name="bn",
-        )(y)
-        return nn.relu(y)
-
 
 class ConvBlock(_Layer):
     """Convolution at stride 1 without bias → batch norm → ReLU → 2×2 max-pooling if `pool`.
@@ -96,8 +84,10 @@ class ConvBlock(_Layer):
         he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
         kernel = self.weights((self.size, self.size, x.shape[0], self.features), he_normal, train)
         y = conv.convolve(x, kernel, padding=self.padding, before_pooling=self.pool)
-        y = self.normalize(y, axis=1, train=train)
-        return conv.max_pool(y) if self.pool else y[0]
+        normalize = BatchNormReLU(use_scale=not self.spectral, name="bn")
+        if self.pool:
+            return normalize(y, train=train, max_pool=conv.max_pool)
+        return normalize(y[:, 0], train=train)
 
 
 class DenseBlock(_Layer):
@@ -111,9 +101,9 @@ class DenseBlock(_Layer):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         glorot = nn.initializers.glorot_uniform()
-        y = self.weights((x.shape[0], self.features), glorot, train).T @ x
+        y = conv.product(self.weights((x.shape[0], self.features), glorot, train).T, x)
         if not self.last:
-            return self.normalize(y, axis=0, train=train)
+            return BatchNormReLU(use_scale=not self.spectral, name="bn")(y, train=train)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         return y + bias[:, None]
 

@@ -48,9 +48,9 @@ def test_equals_xla_convolution_and_pooling(side, channels, features, k, padding
     # Sums of up to 360 float32 products of unit normals.
     close = dict(rtol=1e-4, atol=1e-4)
     plain = conv.convolve(x, kernel, padding=padding)
-    np.testing.assert_allclose(plain[0], reference(x, kernel, padding), **close)
+    np.testing.assert_allclose(plain[:, 0], reference(x, kernel, padding), **close)
     before = conv.convolve(x, kernel, padding=padding, before_pooling=True)
-    assert before.shape[0] == (4 if phases else 1)
+    assert before.shape[1] == (4 if phases else 1)
     np.testing.assert_allclose(
         pooled(x, kernel, padding), reference_pooled(x, kernel, padding), **close
     )
@@ -59,9 +59,11 @@ def test_equals_xla_convolution_and_pooling(side, channels, features, k, padding
 def test_phases_hold_every_output_once():
     x, kernel = arrays(side=12, channels=2, features=3, k=5)
     phases = conv.convolve(x, kernel, padding="VALID", before_pooling=True)
-    plain = conv.convolve(x, kernel, padding="VALID")[0]
+    plain = conv.convolve(x, kernel, padding="VALID")[:, 0]
     for phase, (row, column) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
-        np.testing.assert_allclose(phases[phase], plain[:, row::2, column::2], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            phases[:, phase], plain[:, row::2, column::2], rtol=1e-4, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("side,channels,features,k,padding,phases", CASES[:4])
