@@ -148,6 +148,12 @@ class Config:
         "user's cache folder.",
         where_only=True,
     )
+    members_at_once: int = _flag(
+        0,
+        "Repeats that run as one program; 0 = as many as the memory holds, on a CPU one per core.",
+        low=0,
+        where_only=True,
+    )
     GPU_num: int = _flag(0, "Which GPU to use, where there is one.", low=0, where_only=True)
     overwrite: bool = _flag(
         False, "Train again, and replace the results of an earlier run.", where_only=True

@@ -74,7 +74,7 @@ def _windows(x: jax.Array, k: int, fold: int) -> jax.Array:
 
 
 def _phases(kernel: jax.Array, fold: int) -> jax.Array:
-    """The kernel at each position inside an s×s window, as rows (features · fold², s · s · channels).
+    """The kernel at each position inside an s×s window, as rows (features · fold², s² · channels).
 
     Shifted to the fold² positions, a kernel of size k becomes fold² kernels of size k + fold − 1.
     """

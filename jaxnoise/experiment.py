@@ -11,6 +11,7 @@ import numpy as np
 from jaxnoise import checkpoint, console, figures, loop, nets, optim, provenance, results, task
 from jaxnoise.config import Config
 from jaxnoise.train_step import Coefficients, Program
+from jaxnoise.trainer import Trainer
 
 log = logging.getLogger("jaxnoise")
 
@@ -36,7 +37,7 @@ def run(config: Config) -> dict[str, Any]:
         return _run(config, folder, what, facts)
 
 
-def build(config: Config, what: task.Task) -> tuple[Program, loop.Member, loop.Pictures]:
+def build(config: Config, what: task.Task) -> tuple[Program, list[loop.Member], loop.Pictures]:
     """The program to compile, its members (one per repeat), and the pictures on the device."""
     labels = what.noisy_labels.noisy
     schedule = optim.learning_rate_schedule(
@@ -60,7 +61,7 @@ def build(config: Config, what: task.Task) -> tuple[Program, loop.Member, loop.P
         jnp.asarray(what.split),
         *map(jnp.asarray, what.preprocessing),
     )
-    return program, loop.stack_members(members), pictures
+    return program, members, pictures
 
 
 def _run(config: Config, folder: Path, what: task.Task, facts: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def _run(config: Config, folder: Path, what: task.Task, facts: dict[str, Any]) -
     console.announce(config, folder, what, device=facts["device"]["kind"])
 
     program, members, pictures = build(config, what)
-    trainer = loop.Trainer(program, config.batch_size)
+    trainer = Trainer(program, config.batch_size, members_at_once=config.members_at_once)
     rows: list[dict[str, np.ndarray]] = []
     jacob_start_epoch = config.jacob_start_epoch if config.jacob_coef > 0 else config.epochs_num
     epochs = trainer.epochs(
@@ -81,7 +82,7 @@ def _run(config: Config, folder: Path, what: task.Task, facts: dict[str, Any]) -
         results.EpochWriter(folder, config.total_repeats) as writer,
         console.EpochReport(config.epochs_num) as epoch_report,
     ):
-        for progress, metrics in epochs:  # noqa: B007 the last progress is used below
+        for groups, metrics in epochs:  # noqa: B007 the last groups are used below
             rows.append(metrics)
             writer.write(len(rows), metrics)
             epoch_report.update(metrics)
@@ -91,7 +92,13 @@ def _run(config: Config, folder: Path, what: task.Task, facts: dict[str, Any]) -
     if len(diverged):
         log.warning("The loss of these repeats did not stay finite: %s", diverged.tolist())
     log.info("Measuring the Jacobian norms …")
-    scores = _scores(config, what, trainer, progress, pictures, history)
+    progress = trainer.gather(groups, config.total_repeats)
+    scores = _scores(config, progress.best_epoch, history)
+    states = [group.best_state for group in groups]
+    for split in ("train", "test"):
+        index = _measured(config, what, split)
+        measured = trainer.mean_jacobian(states, pictures, index)
+        scores[f"{split}_jacob"] = trainer.gather(measured, config.total_repeats)
     checkpoint.save(folder / "checkpoints" / "best", progress.best_state)
     checkpoint.save(folder / "checkpoints" / "last", progress.state)
     results.write_history(folder, history)
@@ -107,20 +114,17 @@ def _run(config: Config, folder: Path, what: task.Task, facts: dict[str, Any]) -
 
 
 def _scores(
-    config: Config,
-    what: task.Task,
-    trainer: loop.Trainer,
-    progress: loop.Progress,
-    pictures: loop.Pictures,
-    history: dict[str, np.ndarray],
+    config: Config, best: np.ndarray, history: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """The scores of every repeat, each (repeats,), at its best clean-validation epoch."""
-    best, repeat = np.asarray(progress.best_epoch), np.arange(config.total_repeats)
+    repeat = np.arange(config.total_repeats)
     scores = {name: history[name][best, repeat] for name in results.SCORES if name in history}
-    for split in ("train", "test"):
-        index = np.flatnonzero(what.split == task.SPLITS.index(split))
-        if 0 < config.jacob_samples < len(index):
-            index = index[np.arange(config.jacob_samples) * len(index) // config.jacob_samples]
-        measured = trainer.mean_jacobian(progress.best_state, pictures, jnp.asarray(index))
-        scores[f"{split}_jacob"] = np.asarray(measured)
     return scores | {"last_test_accuracy": history["test_accuracy"][-1], "best_epoch": best + 1}
+
+
+def _measured(config: Config, what: task.Task, split: str) -> np.ndarray:
+    """Indices of the pictures whose Jacobian is measured: --jacob_samples of a split."""
+    index = np.flatnonzero(what.split == task.SPLITS.index(split))
+    if 0 < config.jacob_samples < len(index):
+        index = index[np.arange(config.jacob_samples) * len(index) // config.jacob_samples]
+    return index.astype(np.int32)

@@ -1,17 +1,15 @@
-"""Epochs: members of one vmapped program, trained, evaluated, and their best parameters kept.
+"""Epochs: a member trained, evaluated, and its best parameters kept.
 
-Everything here is written for one member; `Trainer` maps it over the leading axis of states and
+Everything here is written for one member; `trainer` maps it over the leading axis of states and
 members. All members share the pictures, which stay on the device as uint8.
 """
 
 import functools
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from jaxnoise import train_step as ts
@@ -59,8 +57,10 @@ def member_key(seed: int, repeat: int) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), repeat)
 
 
-def start(program: ts.Program, member: Member, image_shape: tuple[int, ...]) -> Progress:
-    state = ts.create_state(program, jax.random.fold_in(member.key, _INIT), image_shape)
+def start(member: Member, pictures: Pictures, *, program: ts.Program) -> Progress:
+    """The progress of a member that has not trained yet."""
+    key = jax.random.fold_in(member.key, _INIT)
+    state = ts.create_state(program, key, pictures.images.shape[1:])
     # A copy, because the buffers of a donated argument must be distinct.
     best_state = jax.tree.map(jnp.copy, state)
     return Progress(state, best_state, jnp.float32(-1), jnp.int32(-1))
@@ -216,48 +216,6 @@ def mean_jacobian(
         return sum_ + jnp.where(fresh, squares, 0.0).sum(), None
 
     return lax.scan(step, jnp.float32(0), jnp.arange(-(-total // batch)))[0] / total
-
-
-class Trainer:
-    """The functions above, compiled for states and members with a leading member axis."""
-
-    def __init__(self, program: ts.Program, batch_size: int):
-        self.program = program
-
-        def over_members(function, in_axes, **static):
-            return jax.vmap(functools.partial(function, program=program, **static), in_axes)
-
-        def one_epoch(progress, members, pictures, epoch, with_jacobian):
-            mapped = over_members(
-                advance, (0, 0, None, None), batch_size=batch_size, with_jacobian=with_jacobian
-            )
-            return mapped(progress, members, pictures, epoch)
-
-        self.advance = jax.jit(one_epoch, static_argnums=4, donate_argnums=0)
-        self.mean_jacobian = jax.jit(over_members(mean_jacobian, (0, None, None)))
-
-    def start(self, members: Member, image_shape: tuple[int, ...]) -> Progress:
-        init = functools.partial(start, self.program, image_shape=image_shape)
-        return jax.jit(jax.vmap(init))(members)
-
-    def epochs(
-        self,
-        members: Member,
-        pictures: Pictures,
-        *,
-        epochs: int,
-        jacob_start_epoch: int,
-    ) -> Iterator[tuple[Progress, dict[str, np.ndarray]]]:
-        """Trains all members; yields progress and scalars, each (members,), after every epoch.
-
-        `jacob_start_epoch` is the first epoch with the Jacobian term; `epochs` or more: never.
-        """
-        progress = self.start(members, pictures.images.shape[1:])
-        for epoch in range(epochs):
-            progress, metrics = self.advance(
-                progress, members, pictures, jnp.int32(epoch), epoch >= jacob_start_epoch
-            )
-            yield progress, jax.device_get(metrics)
 
 
 def stack_members(members: list[Member]) -> Member:

@@ -8,6 +8,7 @@ import pytest
 from jaxnoise import loop, nets, optim
 from jaxnoise import train_step as ts
 from jaxnoise.task import SPLITS
+from jaxnoise.trainer import Trainer
 
 # A partial last batch (70 = 2·32 + 6) and a partial last evaluation batch (130 = 128 + 2).
 TRAIN, VALID, TEST, BATCH = 70, 35, 25, 32
@@ -40,13 +41,16 @@ def member(repeat, wd=0.0, jacob=0.0):
 
 
 @functools.cache
-def trainer():
+def program():
     schedule = optim.learning_rate_schedule(
         "lenet", learning_rate=None, decay_epochs=None, steps_per_epoch=3
     )
-    return loop.Trainer(
-        ts.Program(nets.LeNet(10, spectral=True), "lenet", schedule, "projection"), BATCH
-    )
+    return ts.Program(nets.LeNet(10, spectral=True), "lenet", schedule, "projection")
+
+
+@functools.cache
+def trainer():
+    return Trainer(program(), BATCH, members_at_once=3)
 
 
 def select(tree, i):
@@ -55,16 +59,8 @@ def select(tree, i):
 
 
 def train(members, epochs=4, jacob_start_epoch=2):
-    out = []
-    for progress, metrics in trainer().epochs(
-        loop.stack_members(members),
-        pictures(),
-        epochs=epochs,
-        jacob_start_epoch=jacob_start_epoch,
-    ):
-        # Copied, because the next epoch takes over the buffers.
-        out.append((jax.tree.map(np.array, progress), metrics))
-    return out
+    run = trainer().epochs(members, pictures(), epochs=epochs, jacob_start_epoch=jacob_start_epoch)
+    return [(trainer().gather(groups, len(members)), metrics) for groups, metrics in run]
 
 
 @functools.cache
@@ -128,7 +124,7 @@ def test_every_sample_is_seen_once_an_epoch_the_partial_batch_included():
             select(loop.stack_members([member(0)]), 0),
             marked,
             jnp.int32(0),
-            program=trainer().program,
+            program=program(),
             batch_size=BATCH,
             with_jacobian=False,
         )
@@ -141,10 +137,10 @@ def test_every_sample_is_seen_once_an_epoch_the_partial_batch_included():
 
 def test_evaluation_equals_whole_splits_at_once():
     progress, metrics = three_members()[-1]
-    p, i = trainer().program, 1
+    i = 1
     state = jax.tree.map(jnp.asarray, select(progress.state, i))
     all_pictures = pictures()
-    logits = jax.jit(functools.partial(p.net.apply, train=False))(
+    logits = jax.jit(functools.partial(program().net.apply, train=False))(
         {"params": state.params, **state.variables},
         all_pictures.preprocess(all_pictures.images),
     )
@@ -183,17 +179,16 @@ def test_equal_validation_accuracy_keeps_the_earlier_state():
     schedule = optim.learning_rate_schedule(
         "lenet", learning_rate=1e-12, decay_epochs=None, steps_per_epoch=3
     )
-    still = loop.Trainer(
+    still = Trainer(
         ts.Program(nets.LeNet(10, spectral=False), "lenet", schedule, "projection"), BATCH
     )
-    members = loop.stack_members([member(0)])
     constant = pictures()._replace(images=jnp.zeros_like(pictures().images))
-    run = still.epochs(members, constant, epochs=3, jacob_start_epoch=3)
+    run = still.epochs([member(0)], constant, epochs=3, jacob_start_epoch=3)
     accuracies = []
-    for progress, metrics in run:  # noqa: B007 the last progress is used below
+    for groups, metrics in run:  # noqa: B007 the last groups are used below
         accuracies.append(float(metrics["valid_accuracy"][0]))
     assert len(set(accuracies)) == 1
-    assert progress.best_epoch[0] == 0
+    assert groups[0].best_epoch[0] == 0
 
 
 def test_the_jacobian_term_starts_at_its_epoch():
@@ -206,8 +201,8 @@ def test_mean_jacobian_counts_every_picture_once():
     progress, _ = three_members()[-1]
     state = jax.tree.map(jnp.asarray, progress.best_state)
     index = np.arange(TRAIN + VALID + TEST, dtype=np.int32)
-    means = trainer().mean_jacobian(state, pictures(), jnp.asarray(index))
+    means = trainer().gather(trainer().mean_jacobian([state], pictures(), index), 3)
     one = jax.tree.map(jnp.asarray, select(state, 1))
     images = pictures().preprocess(pictures().images)
-    each = jax.jit(functools.partial(ts.jacobian_step, program=trainer().program))(one, images)
+    each = jax.jit(functools.partial(ts.jacobian_step, program=program()))(one, images)
     assert float(means[1]) == pytest.approx(float(each.mean()), rel=1e-3)

@@ -1,0 +1,226 @@
+"""How members are spread over the hardware: groups, devices, cores.
+
+A *group* is as many members as run as one vmapped program, sharded over all devices. Accelerators
+take the groups one after the other, and a group is as large as their memory allows. On a CPU a
+group is one member and there are as many workers as cores: XLA runs most of such a program's
+products on one thread, so this keeps every core busy, with less memory.
+"""
+
+import functools
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding, PartitionSpec
+
+from jaxnoise import loop
+from jaxnoise.train_step import Program
+
+# What a program may take of a device's memory; the rest is for fragments and other programs.
+MEMORY_SHARE = 0.9
+
+
+class Trainer:
+    """Trains and measures members, any number of them."""
+
+    def __init__(
+        self,
+        program: Program,
+        batch_size: int,
+        *,
+        members_at_once: int = 0,
+        memory_bytes: int | None = None,
+    ):
+        """Decides nothing yet but where to run: on all devices JAX has.
+
+        Args:
+          members_at_once: most members of a group; 0 lets the hardware decide.
+          memory_bytes: of one device; by default what the device says, where it does.
+        """
+        self._members_at_once = members_at_once
+        devices = jax.devices()
+        self._mesh = jax.make_mesh(
+            (len(devices),), ("members",), axis_types=(jax.sharding.AxisType.Auto,)
+        )
+        self._on_cores = devices[0].platform == "cpu" and len(devices) == 1
+        self._workers = _cores() if self._on_cores else 1
+        self._memory = memory_bytes or (devices[0].memory_stats() or {}).get("bytes_limit")
+        # A worker that is ahead must leave the progress that is still to be read.
+        donated = () if self._on_cores else (0,)
+        self._advance = {
+            with_jacobian: _Compiled(
+                self._mapped(
+                    functools.partial(
+                        loop.advance,
+                        program=program,
+                        batch_size=batch_size,
+                        with_jacobian=with_jacobian,
+                    ),
+                    members=2,
+                    shared=2,
+                    donate_argnums=donated,
+                )
+            )
+            for with_jacobian in (False, True)
+        }
+        self._start = self._mapped(functools.partial(loop.start, program=program), shared=1)
+        self._mean_jacobian = _Compiled(
+            self._mapped(functools.partial(loop.mean_jacobian, program=program), shared=2)
+        )
+
+    def epochs(
+        self,
+        members: list[loop.Member],
+        pictures: loop.Pictures,
+        *,
+        epochs: int,
+        jacob_start_epoch: int,
+    ) -> Iterator[tuple[list[loop.Progress], dict[str, np.ndarray]]]:
+        """Trains all members; yields after every epoch their progress and scalars.
+
+        Groups do not wait for each other: a free worker takes the next epoch of the group that is
+        furthest behind.
+
+        Args:
+          jacob_start_epoch: the first epoch with the Jacobian term; `epochs` or more: never.
+
+        Yields:
+          the progress of each group, to be used until the next is asked for, and for every metric
+          of `loop.advance` an array (members,).
+        """
+        pictures = self._shared(pictures)
+        groups = self._groups(members, pictures)
+        finished: list[queue.SimpleQueue] = [queue.SimpleQueue() for _ in range(epochs)]
+
+        def advance(i: int, epoch: int, progress: loop.Progress) -> None:
+            try:
+                arguments = (progress, groups[i], pictures, self._shared(np.int32(epoch)))
+                progress, metrics = self._advance[epoch >= jacob_start_epoch](*arguments)
+                jax.block_until_ready(progress)
+            except Exception as error:
+                finished[epoch].put((i, error, None))
+                return
+            # Before the result is out: afterwards the pool may be closed.
+            if self._on_cores and epoch + 1 < epochs:
+                pool.submit(advance, i, epoch + 1, progress)
+            finished[epoch].put((i, progress, metrics))
+
+        progress = [self._start(group, pictures) for group in groups]
+        metrics: list[Any] = [None] * len(groups)
+        with ThreadPoolExecutor(self._workers) as pool:
+            try:
+                for epoch in range(epochs):
+                    if epoch == 0 or not self._on_cores:
+                        for i, state in enumerate(progress):
+                            pool.submit(advance, i, epoch, state)
+                    for _ in groups:
+                        i, state, scalars = finished[epoch].get()
+                        if isinstance(state, Exception):
+                            raise state
+                        progress[i], metrics[i] = state, scalars
+                    yield progress, self.gather(metrics, len(members))
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def mean_jacobian(
+        self, states: list[Any], pictures: loop.Pictures, index: np.ndarray
+    ) -> list[jax.Array]:
+        """`loop.mean_jacobian` of the groups' states, each float32 (members of the group,)."""
+        shared = self._shared((pictures, index))
+        with ThreadPoolExecutor(self._workers) as pool:
+            return list(pool.map(lambda state: self._mean_jacobian(state, *shared), states))
+
+    def gather(self, groups: list[Any], count: int) -> Any:
+        """Trees of groups as one tree of NumPy arrays (count, ...), on every host."""
+        if jax.process_count() > 1:
+            groups = [multihost_utils.process_allgather(group, tiled=True) for group in groups]
+        return jax.tree.map(lambda *x: np.concatenate(x)[:count], *jax.device_get(groups))
+
+    def _groups(self, members: list[loop.Member], pictures: loop.Pictures) -> list[loop.Member]:
+        """Members as groups of equal size: the largest that fits."""
+        at_once = self._members_at_once or (1 if self._on_cores else len(members))
+        devices = self._mesh.size
+        while True:
+            number = -(-len(members) // at_once)
+            per_device = -(-len(members) // (number * devices))
+            groups = self._split(members, per_device * devices)
+            if self._memory is None or per_device == 1:
+                return groups
+            progress = jax.tree.map(
+                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._along),
+                jax.eval_shape(self._start, groups[0], pictures),
+            )
+            arguments = (progress, groups[0], pictures, self._shared(np.int32(0)))
+            fitting = MEMORY_SHARE * self._memory / self._advance[False].memory(*arguments)
+            if fitting >= 1:
+                return groups
+            at_once = max(1, min(per_device - 1, int(per_device * fitting))) * devices
+
+    def _split(self, members: list[loop.Member], size: int) -> list[loop.Member]:
+        """Groups of `size` members on their devices; the last member fills up the last group."""
+        groups = []
+        for first in range(0, len(members), size):
+            group = members[first : first + size]
+            group = loop.stack_members(group + members[-1:] * (size - len(group)))
+            groups.append(jax.device_put(group, self._along))
+        return groups
+
+    def _mapped(
+        self, function: Callable, *, members: int = 1, shared: int = 0, **how: Any
+    ) -> Callable:
+        """Over the members of a group, on all devices; `shared` last arguments are everyone's."""
+        along, whole = PartitionSpec("members"), PartitionSpec()
+        specs = (along,) * members + (whole,) * shared
+        mapped = jax.vmap(function, (0,) * members + (None,) * shared)
+        sharded = jax.shard_map(
+            mapped, mesh=self._mesh, in_specs=specs, out_specs=along, check_vma=False
+        )
+        return jax.jit(sharded, **how)
+
+    @property
+    def _along(self) -> NamedSharding:
+        return NamedSharding(self._mesh, PartitionSpec("members"))
+
+    def _shared(self, tree: Any) -> Any:
+        return jax.device_put(tree, NamedSharding(self._mesh, PartitionSpec()))
+
+
+class _Compiled:
+    """A jitted function that several threads may call: one of them compiles, the others wait."""
+
+    def __init__(self, function: Callable):
+        self._function, self._lock = function, threading.Lock()
+        self._programs: dict[Any, Any] = {}
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._program(arguments)(*arguments)
+
+    def memory(self, *arguments: Any) -> int:
+        """Bytes of one device that a call takes, arguments and result included."""
+        sizes = self._program(arguments).memory_analysis()
+        return (
+            sizes.temp_size_in_bytes
+            + sizes.argument_size_in_bytes
+            + sizes.output_size_in_bytes
+            - sizes.alias_size_in_bytes
+        )
+
+    def _program(self, arguments: tuple) -> Any:
+        key = jax.tree.structure(arguments), *(x.shape for x in jax.tree.leaves(arguments))
+        with self._lock:
+            if key not in self._programs:
+                self._programs[key] = self._function.lower(*arguments).compile()
+            return self._programs[key]
+
+
+def _cores() -> int:
+    """Cores this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
