@@ -10,12 +10,16 @@ be differentiated (in reverse) as often as the Jacobian penalty asks for.
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+
+from jaxnoise import winograd
+from jaxnoise.product import product
 
 # Pooling phases enlarge the product by ((k+1)/k)^2 and shrink the columns by k^2*4/(k+1)^2. That
 # pays while the product is small: 1.4 to 2 times the LeNet step on two CPU cores, a loss for
 # AllCNN.
 MAX_PRODUCT_FOR_PHASES = 1024
+# Winograd's maps cost as much as they save where channels are few.
+MIN_CHANNELS_FOR_WINOGRAD = 64
 
 
 def from_images(images: jax.Array) -> jax.Array:
@@ -46,6 +50,9 @@ def convolve(
         margin = (k - 1) // 2
         x = jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
     height, width = x.shape[1:3]
+    wide = min(channels, features) >= MIN_CHANNELS_FOR_WINOGRAD
+    if k == 3 and wide and x.dtype == jnp.float32 and jax.default_backend() == "cpu":
+        return winograd.convolve3x3(x, kernel)[:, None]
     small = channels * features <= MAX_PRODUCT_FOR_PHASES
     fold = 2 if before_pooling and small and height % 2 == width % 2 == 0 else 1
     windows = _windows(x, k, fold)
@@ -86,30 +93,6 @@ def _phases(kernel: jax.Array, fold: int) -> jax.Array:
         for b in range(fold)
     ]
     return jnp.stack(shifted, axis=1).reshape(features * fold * fold, -1)
-
-
-@jax.custom_vjp
-def product(weights: jax.Array, columns: jax.Array) -> jax.Array:
-    """weights (features, inputs) @ columns (inputs, points), with derivatives in a fast form.
-
-    XLA:CPU's batched products are up to 1.4 times as fast where the contracted axis is the last of
-    the left operand, and columns @ gradientᵀ is faster than gradient @ columnsᵀ; so the gradients
-    are spelled out, and a barrier keeps XLA from turning the latter back.
-    """
-    return weights @ columns
-
-
-def _product_forward(weights, columns):
-    return product(weights, columns), (weights, columns)
-
-
-def _product_backward(operands, gradient):
-    weights, columns = operands
-    by_weights = lax.dot_general(columns, gradient, (((1,), (1,)), ((), ())))
-    return lax.optimization_barrier(by_weights).T, product(weights.T, gradient)
-
-
-product.defvjp(_product_forward, _product_backward)
 
 
 def max_pool(y: jax.Array) -> jax.Array:

@@ -13,6 +13,7 @@ from jax import lax
 
 from jaxnoise import conv
 from jaxnoise.normalization import BatchNormReLU
+from jaxnoise.product import product
 
 VALID, SAME = "VALID", "SAME"
 
@@ -101,7 +102,7 @@ class DenseBlock(_Layer):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         glorot = nn.initializers.glorot_uniform()
-        y = conv.product(self.weights((x.shape[0], self.features), glorot, train).T, x)
+        y = product(self.weights((x.shape[0], self.features), glorot, train).T, x)
         if not self.last:
             return BatchNormReLU(use_scale=not self.spectral, name="bn")(y, train=train)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)

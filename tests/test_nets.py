@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +17,8 @@ def count(tree):
 def init(name, *, spectral=False, classes=10, shape=(28, 28, 1), seed=0):
     net = nets.NETS[name](classes, spectral)
     images = jax.random.uniform(jax.random.key(1), (4, *shape), jnp.float32)
-    return net, net.init(jax.random.key(seed), images, train=False), images
+    first = jax.jit(functools.partial(net.init, train=False))
+    return net, first(jax.random.key(seed), images), images
 
 
 # By hand: kernels, 2 per batch-normalized feature (1 under spectral normalization), the last bias.
