@@ -29,13 +29,14 @@ class Workload:
         members: int,
         steps: int,
         *,
+        classes: int = 10,
         jacob_mode: str | None = None,
         members_at_once: int = 0,
     ):
         """`steps` optimizer steps make an epoch; `jacob_mode` None leaves the penalty out."""
         samples = steps * BATCH
         rng = np.random.default_rng(0)
-        shape, classes = SHAPES[net], 10
+        shape = SHAPES[net]
         labels = rng.integers(0, classes, samples, dtype=np.int32)
         self._pictures = loop.Pictures(
             images=jnp.asarray(rng.integers(0, 256, (samples, *shape), dtype=np.uint8)),

@@ -10,6 +10,10 @@ jax.config.update("jax_debug_key_reuse", True)
 
 @pytest.fixture
 def standard_dtype_promotion():
-    """For what runs optax's Adam, which takes a float to the power of its integer step."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+    """For what runs optax's Adam, which takes a float to the power of its integer step.
+
+    Set for all threads, since trainers compile in threads of their own.
+    """
+    jax.config.update("jax_numpy_dtype_promotion", "standard")
+    yield
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
