@@ -5,7 +5,8 @@ import logging
 import os
 import pathlib
 import tempfile
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -76,11 +77,7 @@ def load(
     # Imported here: TFDS takes half a second, which `digits` need not spend.
     from jaxnoise import tfds_copy
 
-    copy = tfds_copy.open_copy(
-        name,
-        data_dir=_folder(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"),
-        manual_dir=_folder(manual_dir) if manual_dir else None,
-    )
+    copy = _open_copy(name, data_dir, manual_dir)
     version = str(copy.version)
     user_cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "jaxnoise")
     cache = _folder(cache_dir or user_cache) / (
@@ -100,6 +97,23 @@ def load(
         _write_cache(cache, arrays)
     class_names = tuple(copy.info.features["label"].names)
     return Dataset(name, version, **arrays, class_names=class_names)
+
+
+def load_labels(
+    name: str,
+    features: Sequence[str],
+    *,
+    data_dir: str | os.PathLike | None = None,
+    manual_dir: str | os.PathLike | None = None,
+) -> dict[str, np.ndarray]:
+    """Reads label features of a TFDS set's train split: int32 (N,) each, in the copy's order.
+
+    Raises:
+      InputError: as `load`.
+    """
+    from jaxnoise import tfds_copy
+
+    return tfds_copy.read_labels(_open_copy(name, data_dir, manual_dir), "train", features)
 
 
 def validation_split(
@@ -175,6 +189,18 @@ def _digits() -> Dataset:
     class_names = tuple(str(name) for name in bunch.target_names)
     return Dataset(
         "digits", "1.0.0", images[train], labels[train], images[test], labels[test], class_names
+    )
+
+
+def _open_copy(
+    name: str, data_dir: str | os.PathLike | None, manual_dir: str | os.PathLike | None
+) -> Any:
+    from jaxnoise import tfds_copy
+
+    return tfds_copy.open_copy(
+        name,
+        data_dir=_folder(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"),
+        manual_dir=_folder(manual_dir) if manual_dir else None,
     )
 
 

@@ -115,11 +115,40 @@ def decode(copy: tfds.core.DatasetBuilder, split: str) -> tuple[np.ndarray, np.n
         if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
             raise ValueError(f"labels {labels.min()} to {labels.max()} are outside [0, {classes})")
     except Exception as error:  # Riegeli, protobuf, Pillow and NumPy raise a type of error each
-        files = " or ".join(str(path) for path in info.filepaths)
-        raise InputError(
-            f"damaged data file {files}: {_one_line(error)}; delete the copy and get it again"
-        ) from error
+        raise _damaged(info, error) from error
     return images, labels
+
+
+def read_labels(
+    copy: tfds.core.DatasetBuilder, split: str, features: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Reads label features of one split, in the order of its record files, without the pictures.
+
+    Returns:
+      int32 (N,) for each feature.
+
+    Raises:
+      InputError: the copy lacks one of them, or is damaged.
+    """
+    info = copy.info.splits[split]
+    try:
+        source = copy.as_data_source(
+            split, file_format="array_record", decoders={"image": tfds.decode.SkipDecoding()}
+        )
+        examples = source.__getitems__(list(range(info.num_examples)))
+        return {
+            feature: np.array([example[feature] for example in examples], np.int32)
+            for feature in features
+        }
+    except Exception as error:  # as in decode
+        raise _damaged(info, error) from error
+
+
+def _damaged(split: tfds.core.SplitInfo, error: Exception) -> InputError:
+    files = " or ".join(str(path) for path in split.filepaths)
+    return InputError(
+        f"damaged data file {files}: {_one_line(error)}; delete the copy and get it again"
+    )
 
 
 def _open(name: str, data_dir: pathlib.Path) -> tfds.core.DatasetBuilder:
