@@ -8,36 +8,10 @@ differ.
 import dataclasses
 import hashlib
 import json
-import math
-import types
-import typing
-from typing import Any
+from pathlib import Path
 
-
-class InputError(ValueError):
-    """Bad input of a user: `main.py` prints it as one line, no traceback, and exits with 2."""
-
-
-def _flag(
-    default: Any,
-    help: str,
-    *,
-    choices: tuple[str, ...] | None = None,
-    low: float | None = None,
-    high: float | None = None,
-    open_range: bool = False,
-    where_only: bool = False,
-) -> Any:
-    """Declares one flag; `where_only` marks flags that say where or whether to run, not what."""
-    metadata = {
-        "help": help,
-        "choices": choices,
-        "low": low,
-        "high": high,
-        "open_range": open_range,
-        "where_only": where_only,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
+from jaxnoise.flags import InputError, check, flag_type
+from jaxnoise.flags import flag as _flag
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +29,65 @@ class Config:
     )
     noise_type: str = _flag(
         "uniform_noise",
-        "Label noise: uniform_noise gives picked samples a label drawn over all classes (their own "
-        "included), flip_noise moves a share of some classes to a fixed similar class.",
-        choices=("uniform_noise", "flip_noise"),
+        "Label noise: picked samples get a label drawn over all classes, their own included "
+        "(uniform_noise), over the other classes (symmetric_noise), from a row of --noise_matrix "
+        "(matrix_noise), that of a similar class (flip_noise) or of the next one (pair_noise); "
+        "instance_noise depends on each picture, concentrated_noise fills whole neighbourhoods "
+        "of pictures, human_noise is that of CIFAR-10N and CIFAR-100N.",
+        choices=(
+            "uniform_noise",
+            "symmetric_noise",
+            "flip_noise",
+            "pair_noise",
+            "matrix_noise",
+            "instance_noise",
+            "concentrated_noise",
+            "human_noise",
+        ),
     )
-    noise_rate: float = _flag(0.0, "Rate of corrupted training samples.", low=0.0, high=1.0)
+    noise_rate: float = _flag(
+        0.0,
+        "Rate of corrupted training samples; human_noise and --noise_file have their own.",
+        low=0.0,
+        high=1.0,
+    )
+    flip_map: str = _flag(
+        "paper",
+        "Class to class, for flip_noise: paper (Bar et al. 2022), patrini (Patrini et al. 2017), "
+        "pair (each to the next), superclass (cifar100: to the next of its superclass).",
+        choices=("paper", "patrini", "pair", "superclass"),
+    )
+    noise_matrix: str | None = _flag(
+        None,
+        "File (.npy, .csv) for matrix_noise: row i is the distribution of a picked sample's label "
+        "if its class is i; with --noise_rate=1 it is the transition matrix.",
+        is_file=True,
+    )
+    human_labels: str | None = _flag(
+        None,
+        "Annotations for human_noise: the first five are CIFAR-10N's, noise_label is CIFAR-100N's.",
+        choices=(
+            "worse_label",
+            "aggre_label",
+            "random_label1",
+            "random_label2",
+            "random_label3",
+            "noise_label",
+        ),
+    )
+    noise_file: str | None = _flag(
+        None,
+        "Train on these labels instead of --noise_type: a run's noise.npz, or one label per sample "
+        "of the train set as .npz, .npy, .csv (label,label_noisy) or JSON list.",
+        is_file=True,
+    )
+    noise_draws: int = _flag(
+        1,
+        "Draws of the noise, which the repeats take in turn: repeat i trains on draw i modulo "
+        "noise_draws, of seed noise_seed plus that.",
+        low=1,
+    )
+    noise_per_repeat: bool = _flag(False, "A draw of the noise for each repeat.")
     validation_ratio: float = _flag(
         0.1,
         "Rate of validation data, out of the train data; its labels stay clean.",
@@ -162,7 +190,7 @@ class Config:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            _check(field, value)
+            check(field, value)
             if flag_type(field) is float and value is not None:
                 # One setting, one spelling: 1 is 1.0 and -0.0 is 0.0, in names and fingerprints.
                 object.__setattr__(self, field.name, float(value) + 0.0)
@@ -173,6 +201,67 @@ class Config:
                 f"(--jacob_coef={self.jacob_coef:g}) would never be switched on; allowed here: "
                 f"0 to {self.epochs_num - 1}"
             )
+        self._check_noise()
+
+    def _check_noise(self) -> None:
+        """Refuses flags of the noise that contradict each other, or that would do nothing."""
+        for name, noise_type in (
+            ("flip_map", "flip_noise"),
+            ("noise_matrix", "matrix_noise"),
+            ("human_labels", "human_noise"),
+        ):
+            value, used = getattr(self, name), self.noise_type == noise_type
+            if value is None and used:
+                raise InputError(f"--noise_type={noise_type}: needed is --{name} too")
+            if value not in (None, "paper") and not used:
+                raise InputError(
+                    f"--{name}={value} with --noise_type={self.noise_type}: allowed is "
+                    f"--noise_type={noise_type}, which alone uses it"
+                )
+        if self.noise_file and self.noise_type != "uniform_noise":
+            raise InputError(
+                f"--noise_file={self.noise_file} with --noise_type={self.noise_type}: allowed is "
+                "one of them, the file holds labels already noisy"
+            )
+        if self.noise_rate and self.noise_is_given:
+            raise InputError(
+                f"--noise_rate={self.noise_rate:g}: allowed is 0 (or nothing) with {self.noise}, "
+                "whose labels have a rate of their own"
+            )
+        if self.noise_type == "matrix_noise" and not self.noise_rate:
+            raise InputError(
+                "--noise_rate=0: allowed is (0, 1] with matrix_noise; 1 takes the matrix as it is"
+            )
+        if self.noise_per_repeat and self.noise_draws > 1:
+            raise InputError(
+                f"--noise_draws={self.noise_draws} with --noise_per_repeat: allowed is one of them"
+            )
+        if self.total_repeats % self.draws:
+            raise InputError(
+                f"--noise_draws={self.noise_draws}: allowed are divisors of "
+                f"--total_repeats={self.total_repeats}"
+            )
+        if self.noise_type == "human_noise" and self.draws > 1:
+            raise InputError(
+                f"--noise_draws={self.draws}: allowed is 1 with human_noise, which is not drawn"
+            )
+
+    @property
+    def noise(self) -> str:
+        """The noise in two words, model and rate, or where the labels come from."""
+        if self.noise_file:
+            return "noise_file"
+        return f"{self.noise_type} {self.human_labels or format(self.noise_rate, 'g')}"
+
+    @property
+    def noise_is_given(self) -> bool:
+        """Whether the noisy labels are read, not drawn: they have no requested rate and no seed."""
+        return self.noise_file is not None or self.noise_type == "human_noise"
+
+    @property
+    def draws(self) -> int:
+        """How many draws of the noise the repeats share."""
+        return self.total_repeats if self.noise_per_repeat else self.noise_draws
 
     @property
     def network(self) -> str:
@@ -182,10 +271,18 @@ class Config:
 
     @property
     def fingerprint(self) -> str:
-        """Eight hexadecimal digits of a SHA-256 over all settings that can change a result."""
-        what = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)
-                if not f.metadata["where_only"]}  # fmt: skip
-        what["net"] = self.network
+        """Eight hexadecimal digits of a SHA-256 over all settings that can change a result.
+
+        Files count by their content; raises InputError if one cannot be read.
+        """
+        what = {}
+        for field in dataclasses.fields(self):
+            if not field.metadata["where_only"]:
+                value = getattr(self, field.name)
+                is_file = field.metadata["is_file"] and value is not None
+                what[field.name] = _sha256(field.name, value) if is_file else value
+        del what["noise_per_repeat"]
+        what |= {"net": self.network, "noise_draws": self.draws}
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
@@ -203,33 +300,8 @@ class Config:
         return "_".join(parts + ["sn"] * self.do_sn) or "no_reg"
 
 
-_MAX_INT = 2**31 - 1
-
-
-def flag_type(field: dataclasses.Field) -> type:
-    """bool, int, float or str: what the flag of a field takes, None apart."""
-    return next(
-        kind for kind in typing.get_args(field.type) or (field.type,) if kind is not types.NoneType
-    )
-
-
-def _check(field: dataclasses.Field, value: Any) -> None:
-    flag, kind, meta = f"--{field.name}={value}", flag_type(field), field.metadata
-    if value is None and field.default is None:
-        return
-    fits = type(value) in ((int, float) if kind is float else (kind,))
-    if not fits:
-        raise InputError(f"{flag}: allowed is a value of type {kind.__name__}")
-    if value == "":
-        raise InputError(f"{flag}: allowed is any text that is not empty")
-    if meta["choices"] and value not in meta["choices"]:
-        raise InputError(f"{flag}: allowed are {', '.join(meta['choices'])}")
-    if meta["low"] is None:
-        return
-    low, is_open = meta["low"], meta["open_range"]
-    high = _MAX_INT if kind is int else meta["high"]
-    top = math.inf if high is None else high
-    inside = low < value < top if is_open else low <= value <= top
-    if not inside or not math.isfinite(value):
-        left, right = ("(" if is_open else "["), (")" if is_open or high is None else "]")
-        raise InputError(f"{flag}: allowed is {left}{low:g}, {top:.10g}{right}")
+def _sha256(flag: str, path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"--{flag}={path}: cannot be read: {error.strerror}") from error

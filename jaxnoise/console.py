@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from jaxnoise import noise
 from jaxnoise.config import Config
 from jaxnoise.task import SPLITS, Task
 
@@ -46,24 +47,18 @@ def log_file(path: Path) -> Iterator[None]:
 
 def title(config: Config, separator: str) -> str:
     """The settings that set a run apart, in one line."""
-    noise = f"{config.noise_type} {config.noise_rate:g}"
-    return separator.join([config.dataset, config.network, noise, config.regularization])
+    return separator.join([config.dataset, config.network, config.noise, config.regularization])
 
 
 def announce(config: Config, folder: Path, what: Task, *, device: str) -> None:
     """Says what is going to be trained, on what, and where its results go."""
     sizes = ", ".join(f"{np.sum(what.split == i)} {name}" for i, name in enumerate(SPLITS))
-    noise = what.noisy_labels.summary()
     log.info("Run      %s", title(config, " · "))
     log.info("Results  %s", folder)
     log.info("Data     %s pictures, %d classes", sizes, what.num_classes)
-    log.info(
-        "Noise    %d training labels picked, %d changed: true rate %.2f %%",
-        noise["picked"],
-        noise["changed"],
-        100 * noise["true_rate"],
-    )
-    if config.noise_rate == 0:
+    draws = what.noisy_labels[: config.draws]
+    log.info("Noise    %s", "\n         ".join(noise.in_words(noise.summary(config, draws))))
+    if config.noise_rate == 0 and not config.noise_is_given:
         log.info("         --noise_rate is 0: training on clean labels")
     log.info(
         "Training %d repeats together, %d epochs, on %s; the first epoch includes compilation",

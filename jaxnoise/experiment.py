@@ -8,7 +8,19 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnoise import checkpoint, console, figures, loop, nets, optim, provenance, results, task
+from jaxnoise import (
+    checkpoint,
+    console,
+    figures,
+    loop,
+    nets,
+    noise,
+    noise_artefact,
+    optim,
+    provenance,
+    results,
+    task,
+)
 from jaxnoise.config import Config
 from jaxnoise.train_step import Coefficients, Program
 from jaxnoise.trainer import Trainer
@@ -39,12 +51,11 @@ def run(config: Config) -> dict[str, Any]:
 
 def build(config: Config, what: task.Task) -> tuple[Program, list[loop.Member], loop.Pictures]:
     """The program to compile, its members (one per repeat), and the pictures on the device."""
-    labels = what.noisy_labels.noisy
     schedule = optim.learning_rate_schedule(
         config.network,
         learning_rate=config.learning_rate,
         decay_epochs=config.lr_decay_epochs,
-        steps_per_epoch=-(-len(labels) // config.batch_size),
+        steps_per_epoch=-(-len(what.train_index) // config.batch_size),
     )
     net = nets.NETS[config.network](what.num_classes, config.do_sn)
     program = Program(net, config.network, schedule, config.jacob_mode)
@@ -52,8 +63,8 @@ def build(config: Config, what: task.Task) -> tuple[Program, list[loop.Member], 
         np.float32(config.wd_coef), np.float32(config.jacob_coef), np.float32(config.entropy_coef)
     )
     members = [
-        loop.Member(loop.member_key(config.seed, repeat), labels, coefficients)
-        for repeat in range(config.total_repeats)
+        loop.Member(loop.member_key(config.seed, repeat), labels.noisy, coefficients)
+        for repeat, labels in enumerate(what.noisy_labels)
     ]
     pictures = loop.Pictures(
         jnp.asarray(what.images),
@@ -66,8 +77,15 @@ def build(config: Config, what: task.Task) -> tuple[Program, list[loop.Member], 
 
 def _run(config: Config, folder: Path, what: task.Task, facts: dict[str, Any]) -> dict[str, Any]:
     started = time.time()
-    results.write_noise(
-        folder, what.noisy_labels, train_index=what.train_index, valid_index=what.valid_index
+    noise_artefact.write(
+        folder,
+        config,
+        train=what.noisy_labels[: config.draws],
+        valid=what.noisy_valid_labels[: config.draws],
+        train_index=what.train_index,
+        valid_index=what.valid_index,
+        class_names=what.class_names,
+        versions=facts["versions"],
     )
     console.announce(config, folder, what, device=facts["device"]["kind"])
 
@@ -107,7 +125,8 @@ def _run(config: Config, folder: Path, what: task.Task, facts: dict[str, Any]) -
     )
     seconds = time.time() - started
     results.write_config(folder, config, facts | {"wall_seconds": round(seconds, 1)})
-    results.write_scores(folder, scores, noise=what.noisy_labels.summary())
+    entry = noise.summary(config, what.noisy_labels[: config.draws])
+    results.write_scores(folder, scores, noise=entry)
     console.scores(folder)
     log.info("Took %.0f s. Results: %s", seconds, folder)
     return results.read_scores(folder)

@@ -1,117 +1,126 @@
-"""Label noise: pure functions of clean labels and a seed."""
+"""Label noise: the models by name, one draw from them, and what is said about it."""
 
-from typing import NamedTuple
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnoise.config import InputError
+from jaxnoise import flip_maps, noise_instances, noise_models
+from jaxnoise.config import Config
+from jaxnoise.noise_models import Draw, Samples
 
-# Source class → target class. MNIST and CIFAR-100: Bar et al. 2022; CIFAR-10: Patrini et al. 2017
-# (https://arxiv.org/abs/1609.03683); Fashion-MNIST: Zhang and Sabuncu 2018
-# (https://arxiv.org/abs/1805.07836).
-_MNIST_FLIPS = {1: 7, 2: 3, 3: 2, 4: 9, 5: 6, 6: 5, 7: 1, 9: 4}
-FLIP_MAPS: dict[str, dict[int, int]] = {
-    "mnist": _MNIST_FLIPS,
-    "digits": _MNIST_FLIPS,
-    # bird → airplane, cat ↔ dog, deer → horse, truck → automobile
-    "cifar10": {2: 0, 3: 5, 4: 7, 5: 3, 9: 1},
-    # Each class to the next within its block of five, the fifth to the first.
-    "cifar100": {i: i // 5 * 5 + (i + 1) % 5 for i in range(100)},
-    # ankle boot → sneaker, sneaker → sandal, pullover → shirt, coat ↔ dress
-    "fashion_mnist": {9: 7, 7: 5, 2: 6, 4: 3, 3: 4},
-}
+# Training and validation part, and a stream of random numbers for each.
+Model = Callable[
+    [Samples, Samples, np.random.RandomState, np.random.RandomState], tuple[Draw, Draw]
+]
 
 
 class NoisyLabels(NamedTuple):
-    """Labels after corruption, and what was done to them; every field has shape (samples,)."""
+    """Labels after corruption, and what was done to them; of N samples in K classes."""
 
-    noisy: np.ndarray  # int32, the labels to train on
-    clean: np.ndarray  # int32, the labels before
-    picked: np.ndarray  # bool, chosen for corruption
-    changed: np.ndarray  # bool, noisy != clean: a picked sample may keep its label
+    noisy: np.ndarray  # int32 (N,), the labels to train on
+    clean: np.ndarray  # int32 (N,), the labels before
+    picked: np.ndarray  # bool (N,), chosen for corruption
+    changed: np.ndarray  # bool (N,), noisy != clean: a picked sample may keep its label
+    transition_matrix: np.ndarray | None = None  # float64 (K, K), as asked for, where there is one
 
-    def summary(self) -> dict[str, int | float]:
-        """How many labels were picked and changed, and the true rate: changed / all, in [0, 1]."""
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the noisy labels as little-endian int32, 64 hexadecimal digits."""
+        return hashlib.sha256(self.noisy.astype("<i4").tobytes()).hexdigest()
+
+    def summary(self) -> dict[str, int | float | str]:
+        """How many labels were picked and changed, the true rate (changed / all), and the hash."""
         return {
             "picked": int(self.picked.sum()),
             "changed": int(self.changed.sum()),
             "true_rate": round(float(self.changed.mean()), 6),
+            "sha256": self.sha256,
         }
+
+    def realized_matrix(self, num_classes: int) -> np.ndarray:
+        """Share of the samples of class i that are labelled j, float64 (K, K).
+
+        A class without samples has NaN.
+        """
+        counts = np.zeros((num_classes, num_classes))
+        np.add.at(counts, (self.clean, self.noisy), 1)
+        with np.errstate(invalid="ignore"):  # 0 / 0
+            return counts / counts.sum(axis=1, keepdims=True)
+
+
+def _by_class(draw: Callable[..., Draw], **settings: Any) -> Model:
+    """A model that corrupts each part by itself."""
+    return lambda train, valid, rng, valid_rng: (
+        draw(train, rng, **settings),
+        draw(valid, valid_rng, **settings),
+    )
+
+
+def _flip_noise(config: Config) -> Model:
+    if config.flip_map == "pair":
+        return _by_class(noise_models.pair_noise, rate=config.noise_rate)
+    flips = flip_maps.flip_map(config.flip_map, config.dataset)
+    return _by_class(noise_models.flip_noise, rate=config.noise_rate, flips=flips)
+
+
+def _matrix_noise(config: Config) -> Model:
+    matrix = noise_models.read_matrix(config.noise_matrix)
+    return _by_class(noise_models.matrix_noise, rate=config.noise_rate, matrix=matrix)
+
+
+# What --noise_type allows, human_noise apart, which is not drawn.
+MODELS: dict[str, Callable[[Config], Model]] = {
+    "uniform_noise": lambda c: _by_class(noise_models.uniform_noise, rate=c.noise_rate),
+    "symmetric_noise": lambda c: _by_class(noise_models.symmetric_noise, rate=c.noise_rate),
+    "flip_noise": _flip_noise,
+    "pair_noise": lambda c: _by_class(noise_models.pair_noise, rate=c.noise_rate),
+    "matrix_noise": _matrix_noise,
+    "instance_noise": lambda c: partial(noise_instances.instance_noise, rate=c.noise_rate),
+    "concentrated_noise": lambda c: partial(noise_instances.concentrated_noise, rate=c.noise_rate),
+}
 
 
 def corrupt(
-    labels: np.ndarray,
-    *,
-    noise_type: str,
-    noise_rate: float,
-    num_classes: int,
-    dataset: str,
-    seed: int,
-) -> NoisyLabels:
-    """Corrupts labels by the named noise model.
+    model: Model, train: Samples, valid: Samples, *, seed: int
+) -> tuple[NoisyLabels, NoisyLabels]:
+    """One draw of the noise for the training part and, by a stream of its own, for validation."""
+    # RandomState: the only NumPy generator whose stream is frozen across versions (NEP 19).
+    streams = np.random.RandomState(seed), np.random.RandomState([seed, 1])
+    draws = model(train, valid, *streams)
+    return tuple(
+        NoisyLabels(draw.noisy, part.labels, draw.picked, draw.noisy != part.labels, draw[2])
+        for part, draw in zip((train, valid), draws, strict=True)
+    )
+
+
+def summary(config: Config, draws: Sequence[NoisyLabels]) -> dict[str, Any]:
+    """The entry `noise` of scores.json; rates are fractions in [0, 1].
 
     Args:
-      labels: int (samples,), clean, in [0, num_classes).
-      noise_type: `uniform_noise` or `flip_noise`.
-      noise_rate: in [0, 1].
-      num_classes: K.
-      dataset: names the map of `flip_noise`.
-      seed: of the generator.
-
-    Raises:
-      InputError: no flip map is known for the data set.
+      draws: of the training part. Labels that were given have neither seed nor requested rate.
     """
-    clean = np.asarray(labels, np.int32)
-    # RandomState: the only NumPy generator whose stream is frozen across versions (NEP 19).
-    rng = np.random.RandomState(seed)
-    if noise_type == "uniform_noise":
-        noisy, picked = uniform_noise(clean, noise_rate, num_classes, rng)
-    else:
-        noisy, picked = flip_noise(clean, noise_rate, flip_map(dataset), rng)
-    return NoisyLabels(noisy, clean, picked, noisy != clean)
+    given = config.noise_is_given
+    return {
+        "noise": config.noise,
+        "requested_rate": None if given else config.noise_rate,
+        "true_rate": round(float(np.mean([labels.changed.mean() for labels in draws])), 6),
+        "draws": [
+            {"seed": None if given else config.noise_seed + i, **labels.summary()}
+            for i, labels in enumerate(draws)
+        ],
+    }
 
 
-def flip_map(dataset: str) -> dict[int, int]:
-    """Source class → target class of `flip_noise`; raises InputError if none is known."""
-    if dataset not in FLIP_MAPS:
-        raise InputError(
-            f"--noise_type=flip_noise: no flip map is known for --dataset={dataset}; "
-            f"allowed are {', '.join(sorted(FLIP_MAPS))}"
-        )
-    return FLIP_MAPS[dataset]
-
-
-def uniform_noise(
-    clean: np.ndarray, rate: float, num_classes: int, rng: np.random.RandomState
-) -> tuple[np.ndarray, np.ndarray]:
-    """Gives ⌊rate · N⌋ samples, picked without replacement, a label uniform over all K classes.
-
-    A picked sample's own class is included, so the expected share of changed labels is
-    rate · (K − 1)/K. Source: Bar et al. 2022.
-
-    Returns:
-      noisy labels, int32 (N,), and which samples were picked, bool (N,).
-    """
-    picked = np.zeros(len(clean), bool)
-    picked[rng.permutation(len(clean))[: int(len(clean) * rate)]] = True
-    drawn = rng.randint(0, num_classes, len(clean)).astype(np.int32)
-    return np.where(picked, drawn, clean), picked
-
-
-def flip_noise(
-    clean: np.ndarray, rate: float, flips: dict[int, int], rng: np.random.RandomState
-) -> tuple[np.ndarray, np.ndarray]:
-    """Gives ⌊rate · n_class⌋ samples of each source class that class's target label.
-
-    Source: Patrini et al., "Making Deep Neural Networks Robust to Label Noise" (CVPR 2017,
-    https://arxiv.org/abs/1609.03683).
-
-    Returns:
-      noisy labels, int32 (N,), and which samples were picked, bool (N,).
-    """
-    noisy, picked = clean.copy(), np.zeros(len(clean), bool)
-    for source, target in flips.items():
-        members = rng.permutation(np.flatnonzero(clean == source))
-        chosen = members[: int(rate * len(members))]
-        noisy[chosen], picked[chosen] = target, True
-    return noisy, picked
+def in_words(entry: dict[str, Any]) -> list[str]:
+    """An entry made by `summary` in words, a line per draw."""
+    of_draw = [
+        f"{draw['picked']} training labels picked, {draw['changed']} changed: "
+        f"true rate {100 * draw['true_rate']:.2f} %, SHA-256 {draw['sha256'][:16]}"
+        for draw in entry["draws"]
+    ]
+    if len(of_draw) == 1:
+        return of_draw
+    return [f"draw {i}: {line}" for i, line in enumerate(of_draw, start=1)]

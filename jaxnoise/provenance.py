@@ -13,6 +13,7 @@ import jax
 
 _PACKAGES = (
     "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy",
+    "scikit-learn", "scipy",
 )  # fmt: skip
 
 

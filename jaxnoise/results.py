@@ -14,8 +14,9 @@ import numpy as np
 from tabulate import tabulate
 from tensorboardX import SummaryWriter
 
+from jaxnoise import variance
 from jaxnoise.config import Config, InputError
-from jaxnoise.noise import NoisyLabels
+from jaxnoise.noise import in_words
 
 # The seven scores of Bar et al. 2022, then what is reported beside them.
 SCORES = (
@@ -42,7 +43,7 @@ def run_folder(config: Config) -> Path:
     return (
         Path(config.results_dir).expanduser()
         / config.dataset.replace("/", "_")
-        / f"{config.noise_type}_{config.noise_rate:g}"
+        / config.noise.replace(" ", "_")
         / f"{config.regularization}-{config.fingerprint}"
     )
 
@@ -87,18 +88,6 @@ def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
     """config.json: every flag as it was used, and the facts of the run."""
     flags = dataclasses.asdict(config) | {"net": config.network}
     _write(folder / "config.json", json.dumps({"flags": flags, **facts}, indent=2) + "\n")
-
-
-def write_noise(
-    folder: Path, labels: NoisyLabels, *, train_index: np.ndarray, valid_index: np.ndarray
-) -> None:
-    """noise.npz: the labels, masks, and which samples of the original train set they belong to."""
-    np.savez_compressed(
-        folder / "noise.npz",
-        **labels._asdict(),
-        train_index=train_index,
-        valid_index=valid_index,
-    )
 
 
 class EpochWriter:
@@ -147,14 +136,12 @@ def write_history(folder: Path, history: dict[str, np.ndarray]) -> None:
     np.savez_compressed(folder / "history.npz", **history)
 
 
-def write_scores(
-    folder: Path, scores: dict[str, np.ndarray], *, noise: dict[str, int | float]
-) -> None:
+def write_scores(folder: Path, scores: dict[str, np.ndarray], *, noise: dict[str, Any]) -> None:
     """scores.csv, scores.txt and, last because it marks the run as finished, scores.json.
 
     Args:
       scores: float (repeats,) for each name in SCORES.
-      noise: `NoisyLabels.summary()`.
+      noise: as `noise.summary` makes it.
     """
     rows = _rows(scores)
     text = io.StringIO()
@@ -162,7 +149,8 @@ def write_scores(
     table.writeheader()
     table.writerows(rows)
     _write(folder / "scores.csv", text.getvalue())
-    _write(folder / "scores.txt", scores_table(rows, noise) + "\n")
+    parts = _variance(scores, len(noise["draws"]))
+    _write(folder / "scores.txt", scores_table(rows, noise, parts) + "\n")
     by_name = {row.pop("repeat"): row for row in rows}
     mean, std = by_name.pop("mean"), by_name.pop("std")
     document = {
@@ -171,6 +159,7 @@ def write_scores(
         "mean": mean,
         "std": std,
         "repeats": list(by_name.values()),
+        "variance": parts,
     }
     _write(folder / "scores.json", json.dumps(document, indent=2) + "\n")
 
@@ -188,8 +177,26 @@ def _rows(scores: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     return rows
 
 
-def scores_table(rows: list[dict[str, Any]], noise: dict[str, int | float]) -> str:
-    """The table of scores.txt: a row per repeat, then mean and std."""
+def _variance(scores: dict[str, np.ndarray], draws: int) -> dict[str, Any] | None:
+    """Standard deviation by its source, where repeats share several draws of the noise."""
+    runs = len(scores["test_accuracy"]) // draws
+    if draws == 1:
+        return None
+    std = None
+    if runs > 1:
+        with np.errstate(invalid="ignore"):
+            parts = {name: variance.components(scores[name], draws)._asdict() for name in SCORES}
+        std = {
+            name: {source: _number(np.float64(x)) for source, x in part.items()}
+            for name, part in parts.items()
+        }
+    return {"noise_draws": draws, "runs_per_draw": runs, "std": std}
+
+
+def scores_table(
+    rows: list[dict[str, Any]], noise: dict[str, Any], parts: dict[str, Any] | None
+) -> str:
+    """The table of scores.txt: a row per repeat, then mean and std; and what is said below."""
     header = [name.replace("_", "\n") for name in ("repeat", *SCORES)]
     body = [[row["repeat"], *(_cell(row[name]) for name in SCORES)] for row in rows]
     body = [*body[:-2], ["─" * 6] + ["─" * 7] * len(SCORES), *body[-2:]]
@@ -197,10 +204,27 @@ def scores_table(rows: list[dict[str, Any]], noise: dict[str, int | float]) -> s
         [
             tabulate(body, header, tablefmt="simple", disable_numparse=True, stralign="right"),
             "",
-            f"Noise: {noise['picked']} training labels picked, {noise['changed']} changed: "
-            f"true rate {100 * noise['true_rate']:.2f} %.",
+            *(f"Noise: {line}." for line in in_words(noise)),
             *textwrap.wrap(_SELECTION, 100),
+            *textwrap.wrap(_variance_in_words(parts), 100),
         ]
+    )
+
+
+def _variance_in_words(parts: dict[str, Any] | None) -> str:
+    if parts is None:
+        return ""
+    if parts["std"] is None:
+        return (
+            "Every repeat has a noise draw of its own: std is of noise, initialization and batch "
+            "order together; more repeats than --noise_draws tell them apart."
+        )
+    test = parts["std"]["test_accuracy"]
+    return (
+        f"Of test_accuracy's variance: std {_cell(test['noise'])} between {parts['noise_draws']} "
+        f"noise draws, {_cell(test['training'])} between the {parts['runs_per_draw']} runs on the "
+        "same draw, that is initialization and batch order (random-effects analysis of variance; "
+        "the other scores' stand in scores.json)."
     )
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxnoise import data, noise
+from jaxnoise import data, noise, noise_files
 from jaxnoise.config import Config, InputError
 
 SPLITS = ("train", "valid", "test")
@@ -17,20 +17,32 @@ class Task(NamedTuple):
     labels: np.ndarray  # int32 (pictures,), true
     split: np.ndarray  # int32 (pictures,), index into SPLITS
     preprocessing: data.Preprocessing
-    noisy_labels: noise.NoisyLabels  # of the training part
+    noisy_labels: tuple[noise.NoisyLabels, ...]  # of the training part, for each repeat
+    noisy_valid_labels: tuple[noise.NoisyLabels, ...]  # of the validation part, the same way
     train_index: np.ndarray  # where the training part stands in the original train set
     valid_index: np.ndarray
-    num_classes: int
+    class_names: tuple[str, ...]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
 
 
 def load(config: Config) -> Task:
-    """Loads the data set, splits it, and corrupts the labels of the training part.
+    """Loads the data set, splits it, and corrupts the labels of training and validation part.
+
+    Repeat i has draw i modulo `config.draws` of the noise, of seed noise_seed plus that.
 
     Raises:
-      InputError: see `data.load` and `noise.corrupt`; or a size that the data set does not have.
+      InputError: see `data.load`, `noise.MODELS` and `noise_files.read_labels`; or a size that the
+        data set does not have.
     """
-    if config.noise_type == "flip_noise":
-        noise.flip_map(config.dataset)  # an error comes before data are downloaded
+    # An error comes before data are downloaded.
+    source = (
+        noise_files.read_labels(config)
+        if config.noise_is_given
+        else noise.MODELS[config.noise_type](config)
+    )
     dataset = data.load(
         config.dataset,
         data_dir=config.data_dir,
@@ -51,29 +63,31 @@ def load(config: Config) -> Task:
             f"--batch_size={config.batch_size}: allowed is 1 to {len(train_index)}, the training "
             "samples"
         )
-    noisy_labels = noise.corrupt(
-        train_labels[train_index],
-        noise_type=config.noise_type,
-        noise_rate=config.noise_rate,
-        num_classes=dataset.num_classes,
-        dataset=config.dataset,
-        seed=config.noise_seed,
+    train, valid = (
+        noise.Samples(train_labels[index], dataset.train_images[index], dataset.num_classes)
+        for index in (train_index, valid_index)
     )
-    train_images = dataset.train_images[train_index]
+    if config.noise_is_given:
+        source.check(dataset)
+        given = source.of(train_index, train.labels), source.of(valid_index, valid.labels)
+        draws = list(zip(*given, strict=True))
+    else:
+        seeds = range(config.noise_seed, config.noise_seed + config.draws)
+        draws = [noise.corrupt(source, train, valid, seed=seed) for seed in seeds]
+    noisy_labels, noisy_valid_labels = zip(
+        *(draws[repeat % config.draws] for repeat in range(config.total_repeats)), strict=True
+    )
     sizes = [len(train_index), len(valid_index), len(test_index)]
     return Task(
-        images=np.concatenate(
-            [train_images, dataset.train_images[valid_index], dataset.test_images[test_index]]
-        ),
-        labels=np.concatenate(
-            [train_labels[train_index], train_labels[valid_index], test_labels[test_index]]
-        ),
+        images=np.concatenate([train.images, valid.images, dataset.test_images[test_index]]),
+        labels=np.concatenate([train.labels, valid.labels, test_labels[test_index]]),
         split=np.repeat(np.arange(len(SPLITS), dtype=np.int32), sizes),
-        preprocessing=data.preprocessing(config.preprocess_mode, train_images),
+        preprocessing=data.preprocessing(config.preprocess_mode, train.images),
         noisy_labels=noisy_labels,
+        noisy_valid_labels=noisy_valid_labels,
         train_index=train_index,
         valid_index=valid_index,
-        num_classes=dataset.num_classes,
+        class_names=dataset.class_names,
     )
 
 

@@ -79,7 +79,7 @@ REFUSED = [
     ("learning_rate", math.inf, "inf", r"\(0, inf\)"),
     *[
         (name, value, str(value), r"\[1, 2147483647\]")
-        for name in ("epochs_num", "total_repeats", "batch_size", "lr_decay_epochs")
+        for name in ("epochs_num", "total_repeats", "batch_size", "lr_decay_epochs", "noise_draws")
         for value in (0, -1, 2**31)
     ],
     *[
@@ -91,7 +91,9 @@ REFUSED = [
         for name in ("seed", "noise_seed")
         for value in (-1, 2**31)
     ],
-    ("noise_type", "salt", "salt", "uniform_noise, flip_noise"),
+    ("noise_type", "salt", "salt", "uniform_noise, symmetric_noise, .*human_noise"),
+    ("flip_map", "salt", "salt", "paper, patrini, pair, superclass"),
+    ("human_labels", "salt", "salt", "worse_label, .*, noise_label"),
     ("preprocess_mode", "mean_subtract", "mean_subtract", "range_0_to_1, mean_substract"),
     ("net", "vgg", "vgg", "lenet, allcnn"),
     ("jacob_mode", "both", "both", "projection, exact"),
@@ -154,6 +156,62 @@ def test_jacobian_term_that_never_starts_is_refused(start):
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"flip_map": "pair"},
+            "--flip_map=pair with --noise_type=uniform_noise: allowed is --noise_type=flip_noise, "
+            "which alone uses it",
+        ),
+        (
+            {"noise_matrix": "m.csv"},
+            "--noise_matrix=m.csv with --noise_type=uniform_noise: allowed is "
+            "--noise_type=matrix_noise, which alone uses it",
+        ),
+        (
+            {"human_labels": "aggre_label"},
+            "--human_labels=aggre_label with --noise_type=uniform_noise: allowed is "
+            "--noise_type=human_noise, which alone uses it",
+        ),
+        ({"noise_type": "human_noise"}, "--noise_type=human_noise: needed is --human_labels too"),
+        ({"noise_type": "matrix_noise"}, "--noise_type=matrix_noise: needed is --noise_matrix too"),
+        (
+            {"noise_type": "matrix_noise", "noise_matrix": "m.csv"},
+            "--noise_rate=0: allowed is (0, 1] with matrix_noise; 1 takes the matrix as it is",
+        ),
+        (
+            {"noise_file": "x.npy", "noise_type": "flip_noise"},
+            "--noise_file=x.npy with --noise_type=flip_noise: allowed is one of them, the file "
+            "holds labels already noisy",
+        ),
+        (
+            {"noise_file": "x.npy", "noise_rate": 0.4},
+            "--noise_rate=0.4: allowed is 0 (or nothing) with noise_file, whose labels have a rate "
+            "of their own",
+        ),
+        (
+            {"noise_type": "human_noise", "human_labels": "worse_label", "noise_rate": 0.4},
+            "--noise_rate=0.4: allowed is 0 (or nothing) with human_noise worse_label, whose "
+            "labels have a rate of their own",
+        ),
+        (
+            {"noise_type": "human_noise", "human_labels": "worse_label", "noise_draws": 5},
+            "--noise_draws=5: allowed is 1 with human_noise, which is not drawn",
+        ),
+        ({"noise_draws": 2}, "--noise_draws=2: allowed are divisors of --total_repeats=5"),
+        (
+            {"noise_draws": 5, "noise_per_repeat": True},
+            "--noise_draws=5 with --noise_per_repeat: allowed is one of them",
+        ),
+    ],
+)
+def test_flags_of_the_noise_that_do_not_go_together_are_refused(settings, said):
+    with pytest.raises(InputError) as refusal:
+        Config(**settings)
+    assert str(refusal.value) == said
+
+
 # Names
 
 NETS = {"mnist": "lenet", "fashion_mnist": "lenet", "digits": "lenet", "emnist/letters": "lenet",
@@ -186,11 +244,21 @@ def test_regularization_names_the_active_terms(settings, name):
     assert Config(**settings).regularization == name
 
 
+# What else a flag needs, to be allowed a value that is not its default.
+COMPANIONS = {
+    "flip_map": {"noise_type": "flip_noise"},
+    "noise_matrix": {"noise_type": "matrix_noise", "noise_rate": 0.4},
+    "human_labels": {"noise_type": "human_noise"},
+}
+
+
 def other_value(name):
-    """An allowed value of the flag that is not its default."""
+    """An allowed value of the flag that is not its default, where there is one."""
     field = FIELDS[name]
     if name == "net":
         return "lenet"  # the default data set's is allcnn
+    if name == "noise_draws":
+        return 5  # divides the default number of repeats
     if field.metadata["choices"]:
         return next(c for c in field.metadata["choices"] if c != field.default)
     if flag_type(field) is int:
@@ -199,15 +267,56 @@ def other_value(name):
 
 
 @pytest.mark.parametrize("name", RESULT_FIELDS)
-def test_fingerprint_and_folder_change_with(name):
-    changed = Config(**{name: other_value(name)})
-    assert changed.fingerprint != Config().fingerprint
-    assert run_folder(changed) != run_folder(Config())
+def test_fingerprint_and_folder_change_with(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").write_text("labels")  # for flags that name a file
+    changed = Config(**COMPANIONS.get(name, {}) | {name: other_value(name)})
+    same_but = Config(**COMPANIONS["flip_map"]) if name == "flip_map" else Config()
+    assert changed.fingerprint != same_but.fingerprint
+    assert run_folder(changed) != run_folder(same_but)
 
 
 @pytest.mark.parametrize("name", sorted(set(FIELDS) - set(RESULT_FIELDS)))
 def test_fingerprint_does_not_change_with(name):
     assert Config(**{name: other_value(name)}).fingerprint == Config().fingerprint
+
+
+@pytest.mark.parametrize("flag", ["noise_file", "noise_matrix"])
+def test_fingerprint_depends_on_the_content_of_a_file_not_on_its_path(flag, tmp_path):
+    def fingerprint(name, content):
+        (tmp_path / name).write_text(content)
+        settings = COMPANIONS.get(flag, {}) | {flag: str(tmp_path / name)}
+        return Config(**settings).fingerprint
+
+    assert fingerprint("a", "one") == fingerprint("b", "one") != fingerprint("a", "two")
+
+
+def test_file_that_cannot_be_read_has_no_fingerprint(tmp_path):
+    with pytest.raises(InputError) as refusal:
+        run_folder(Config(noise_file=str(tmp_path / "none.npy")))
+    assert str(refusal.value) == (
+        f"--noise_file={tmp_path / 'none.npy'}: cannot be read: No such file or directory"
+    )
+
+
+def test_noise_per_repeat_is_as_many_draws_as_repeats():
+    one, other = Config(noise_per_repeat=True), Config(noise_draws=5)
+    assert one.draws == other.draws == 5 and one.fingerprint == other.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"noise_rate": 0.25}, "uniform_noise_0.25"),
+        ({"noise_type": "flip_noise", "flip_map": "pair"}, "flip_noise_0"),
+        ({"noise_type": "human_noise", "human_labels": "worse_label"}, "human_noise_worse_label"),
+        ({"noise_file": "labels.csv"}, "noise_file"),
+    ],
+)
+def test_folder_names_the_noise(settings, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labels.csv").touch()
+    assert run_folder(Config(**settings)).parent.name == name
 
 
 def test_fingerprint_is_that_of_the_net_however_it_was_chosen():

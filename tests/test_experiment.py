@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import json
 import logging
 import os
@@ -124,7 +125,7 @@ def test_piped_command_prints_plain_lines_and_its_table(command, folder):
 def test_folder_is_complete(folder):
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "log.txt", "metrics.jsonl", "scores.csv", "scores.txt", "scores.json",
-        "history.npz", "noise.npz", "checkpoints", "figures", "logs",
+        "history.npz", "noise.npz", "noise.json", "checkpoints", "figures", "logs",
     }  # fmt: skip
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {
         "best", "best.sha256", "last", "last.sha256",
@@ -177,8 +178,9 @@ def test_history_holds_every_metric_of_every_epoch(folder, saved):
 
 def test_noise_npz_is_the_noise_of_the_task(saved, config):
     what, noise = task.load(config), saved["noise"]
-    for name, values in what.noisy_labels._asdict().items():
-        np.testing.assert_array_equal(noise[name], values)
+    for name in ("noisy", "picked", "changed"):
+        np.testing.assert_array_equal(noise[name], [getattr(what.noisy_labels[0], name)])
+    np.testing.assert_array_equal(noise["clean"], what.noisy_labels[0].clean)
     np.testing.assert_array_equal(noise["train_index"], what.train_index)
     np.testing.assert_array_equal(noise["valid_index"], what.valid_index)
     np.testing.assert_array_equal(noise["changed"], noise["noisy"] != noise["clean"])
@@ -193,12 +195,39 @@ def test_score_files_agree(folder, scores, saved):
     with open(folder / "scores.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["test_accuracy"]) for row in rows[:2]] == scores["test_accuracy"].tolist()
-    noise = saved["noise"]
-    assert document["noise"] == {
-        "picked": noise["picked"].sum(),
-        "changed": noise["changed"].sum(),
-        "true_rate": round(noise["changed"].mean(), 6),
-    }
+    noise, entry = saved["noise"], document["noise"]
+    assert entry["requested_rate"] == 0.4
+    assert entry["true_rate"] == round(noise["changed"].mean(), 6)
+    (draw,) = entry["draws"]
+    assert draw["sha256"] == hashlib.sha256(noise["noisy"].astype("<i4").tobytes()).hexdigest()
+    text = (folder / "scores.txt").read_text()
+    assert f"true rate {100 * entry['true_rate']:.2f} %, SHA-256 {draw['sha256'][:16]}" in text
+    assert json.loads((folder / "noise.json").read_text())["draws"][0].items() >= draw.items()
+
+
+def test_every_member_trains_on_its_own_labels(config):
+    config = dataclasses.replace(config, total_repeats=4, noise_draws=2)
+    what = task.load(config)
+    _, members, _ = experiment.build(config, what)
+    for member, labels in zip(members, what.noisy_labels, strict=True):
+        np.testing.assert_array_equal(member.noisy_labels, labels.noisy)
+    assert (members[0].noisy_labels != members[1].noisy_labels).any()
+
+
+def test_run_on_the_artefact_has_the_same_scores(folder, config, scores, tmp_path):
+    shutil.copy(folder / "noise.npz", tmp_path / "noise.npz")
+    given = dataclasses.replace(
+        config,
+        noise_rate=0.0,
+        noise_file=str(tmp_path / "noise.npz"),
+        results_dir=str(tmp_path / "results"),
+    )
+    document = experiment.run(given)
+    assert results.run_folder(given).parent.name == "noise_file"
+    for row, name in ((row, name) for row in range(2) for name in scores):
+        assert document["repeats"][row][name] == scores[name][row]
+    (draw,) = json.loads((folder / "scores.json").read_text())["noise"]["draws"]
+    assert document["noise"]["draws"] == [draw | {"seed": None}]
 
 
 # Every number can be recomputed

@@ -128,6 +128,11 @@ BAD_FLAGS = [
     ("--dataset=digits --test_size=99999", "--test_size=99999"),
     ("--dataset=digits --validation_ratio=1e-6", "--validation_ratio=1e-06"),
     ("--dataset=mnist --manual_dir=missing --data_dir=none", "--manual_dir="),
+    ("--dataset=svhn_cropped --noise_type=flip_noise --noise_rate=0.4", "--flip_map=paper"),
+    ("--dataset=digits --noise_file=none.npy", "--noise_file=none.npy"),
+    ("--dataset=digits --noise_file=file", "--noise_file=file"),
+    ("--noise_type=matrix_noise --noise_matrix=file --noise_rate=1", "--noise_matrix=file"),
+    ("--dataset=digits --noise_type=human_noise --human_labels=worse_label", "digits"),
     ("--dataset=digits --results_dir=file", "--results_dir"),
     ("--dataset=digits --results_dir=file/below", "--results_dir"),
 ]

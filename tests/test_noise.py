@@ -1,21 +1,16 @@
 """Label noise: how many labels are picked, what becomes of them, and that it stays the same."""
 
+import dataclasses
 import hashlib
+import itertools
 
 import numpy as np
 import pytest
 
-from jaxnoise import noise
-from jaxnoise.config import InputError
+from jaxnoise import flip_maps, noise
+from jaxnoise import noise_models as models
+from jaxnoise.config import Config, InputError
 
-# The maps of the papers, written out.
-FLIPS = {
-    "mnist": {1: 7, 2: 3, 3: 2, 4: 9, 5: 6, 6: 5, 7: 1, 9: 4},
-    "digits": {1: 7, 2: 3, 3: 2, 4: 9, 5: 6, 6: 5, 7: 1, 9: 4},
-    "fashion_mnist": {9: 7, 7: 5, 2: 6, 4: 3, 3: 4},
-    "cifar10": {2: 0, 3: 5, 4: 7, 5: 3, 9: 1},
-    "cifar100": {i: i - 4 if i % 5 == 4 else i + 1 for i in range(100)},
-}
 RATES = [0.0, 0.1, 0.25, 0.33, 0.4, 1.0]
 
 
@@ -26,31 +21,28 @@ def unbalanced_labels(num_classes, per_class=40):
     return np.random.default_rng(7).permutation(labels)
 
 
+def corrupt(labels, num_classes=10, *, seed=0, model=None, **settings):
+    """The noise of the flags `settings` (or a model) on the training part, without pictures."""
+    part, nothing = (
+        noise.Samples(x.astype(np.int32), np.zeros((len(x), 1, 1, 1), np.uint8), num_classes)
+        for x in (labels, labels[:0])
+    )
+    model = model or noise.MODELS[settings["noise_type"]](Config(**settings))
+    return noise.corrupt(model, part, nothing, seed=seed)[0]
+
+
 def uniform(labels, rate, num_classes=10, seed=0):
-    return noise.corrupt(
-        labels,
-        noise_type="uniform_noise",
-        noise_rate=rate,
-        num_classes=num_classes,
-        dataset="any",
-        seed=seed,
-    )
+    return corrupt(labels, num_classes, noise_type="uniform_noise", noise_rate=rate, seed=seed)
 
 
-def flip(labels, rate, dataset, seed=0):
-    return noise.corrupt(
-        labels,
-        noise_type="flip_noise",
-        noise_rate=rate,
-        num_classes=100 if dataset == "cifar100" else 10,
-        dataset=dataset,
-        seed=seed,
-    )
+def flip(labels, rate, dataset, seed=0, flip_map="paper"):
+    settings = dict(noise_type="flip_noise", noise_rate=rate, dataset=dataset, flip_map=flip_map)
+    return corrupt(labels, 100 if dataset == "cifar100" else 10, seed=seed, **settings)
 
 
 def assert_consistent(result, labels):
     """What holds for any noise."""
-    assert [field.dtype for field in result] == [np.int32, np.int32, bool, bool]
+    assert [field.dtype for field in result[:4]] == [np.int32, np.int32, bool, bool]
     np.testing.assert_array_equal(result.clean, labels)
     np.testing.assert_array_equal(result.changed, result.noisy != labels)
     assert not (result.changed & ~result.picked).any()
@@ -99,22 +91,21 @@ def test_uniform_picks_every_position_equally():
 # flip_noise
 
 
-def test_every_map_is_the_papers():
-    assert noise.FLIP_MAPS == FLIPS
-
-
 @pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize("dataset", FLIPS)
-def test_flip_moves_exactly_its_share_of_each_source_class(dataset, rate):
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [(name, d) for name in flip_maps.FLIP_MAPS for d in flip_maps.FLIP_MAPS[name]],
+)
+def test_flip_moves_exactly_its_share_of_each_source_class(name, dataset, rate):
     labels = unbalanced_labels(100 if dataset == "cifar100" else 10)
-    result = flip(labels, rate, dataset)
+    result, flips = flip(labels, rate, dataset, flip_map=name), flip_maps.FLIP_MAPS[name][dataset]
     assert_consistent(result, labels)
     np.testing.assert_array_equal(result.changed, result.picked)
     for label in np.unique(labels):
         of_class = labels == label
-        moves = label in FLIPS[dataset]
+        moves = label in flips
         assert result.picked[of_class].sum() == (int(rate * of_class.sum()) if moves else 0)
-        expected = np.where(result.picked[of_class], FLIPS[dataset].get(label, label), label)
+        expected = np.where(result.picked[of_class], flips.get(label, label), label)
         np.testing.assert_array_equal(result.noisy[of_class], expected)
 
 
@@ -139,12 +130,144 @@ def test_flip_on_a_data_set_without_a_map_is_refused():
     with pytest.raises(InputError) as refusal:
         flip(np.zeros(5, int), 0.4, "svhn_cropped")
     assert str(refusal.value) == (
-        "--noise_type=flip_noise: no flip map is known for --dataset=svhn_cropped; allowed are "
-        "cifar10, cifar100, digits, fashion_mnist, mnist"
+        "--flip_map=paper: none is known for --dataset=svhn_cropped; allowed are cifar10, "
+        "cifar100, digits, fashion_mnist, mnist, or for any data set --flip_map=pair"
     )
 
 
-# Both
+# symmetric_noise, pair_noise
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_symmetric_changes_exactly_its_share(rate):
+    labels = unbalanced_labels(10)
+    result = corrupt(labels, noise_type="symmetric_noise", noise_rate=rate)
+    assert_consistent(result, labels)
+    np.testing.assert_array_equal(result.changed, result.picked)  # never its own class
+    assert result.changed.sum() == int(rate * len(labels))
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_pair_moves_its_share_of_each_class_to_the_next(rate):
+    labels = unbalanced_labels(7)
+    result = corrupt(labels, 7, noise_type="pair_noise", noise_rate=rate)
+    assert_consistent(result, labels)
+    np.testing.assert_array_equal(result.noisy, (labels + result.changed) % 7)
+    of_class = np.bincount(labels)
+    np.testing.assert_array_equal(np.bincount(labels[result.changed], minlength=7),
+                                  (rate * of_class).astype(int))  # fmt: skip
+    same = flip(labels % 7, rate, "any", flip_map="pair")
+    assert same.picked.sum() == result.picked.sum()
+
+
+# matrix_noise
+
+MATRIX = np.array([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.1, 0.2, 0.7]])
+
+
+def by_matrix(labels, rate, matrix=MATRIX, **more):
+    model = noise._by_class(models.matrix_noise, rate=rate, matrix=matrix)
+    return corrupt(labels, 3, model=model, **more)
+
+
+def test_rows_are_drawn_from_and_impossible_moves_never_happen():
+    labels = np.arange(30_000) % 3
+    result = by_matrix(labels, 1.0)
+    assert result.picked.all()
+    np.testing.assert_array_equal(result.transition_matrix, MATRIX)
+    realized = result.realized_matrix(3)
+    assert (realized[MATRIX == 0] == 0).all()
+    assert np.abs(realized - MATRIX).max() < 5 * np.sqrt(0.25 / 10_000)  # binomial shares
+
+
+def test_draws_are_rows_of_any_length_and_never_of_probability_zero():
+    tiny = np.full((100_000, 12), 0.1)  # ten times 0.1 is not quite 1, and less than 1 - 1e-17
+    tiny[:, [0, 11]] = 0
+    drawn = models.draw_rows(tiny, np.random.RandomState(0))
+    assert drawn.dtype == np.int32 and set(drawn) == set(range(1, 11))
+
+
+def write_matrix(path, text):
+    path.write_text(text)
+    return str(path)
+
+
+def test_matrix_files_are_read(tmp_path):
+    np.save(tmp_path / "m.npy", MATRIX)
+    np.savetxt(tmp_path / "m.csv", MATRIX, delimiter=",")
+    for name in ("m.npy", "m.csv"):
+        np.testing.assert_array_equal(models.read_matrix(str(tmp_path / name)), MATRIX)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0.5,0.5\n0.5,0.6", r"row 1 sums to 1\.1; allowed is 1"),
+        ("1.5,-0.5\n0,1", r"has the entry 1\.5; allowed is \[0, 1\]"),
+        ("nan,1\n0,1", r"has the entry nan; allowed is \[0, 1\]"),
+        ("1,0,0\n0,1,0", r"shape \(2, 3\); allowed is KxK"),
+        ("1,0\n0", "cannot be read: "),
+        ("1,zero\n0,1", "cannot be read: "),
+        ("", r"shape \(0,\); allowed is KxK"),
+    ],
+)
+def test_bad_matrix_is_refused(tmp_path, text, said):
+    path = write_matrix(tmp_path / "m.csv", text)
+    with pytest.raises(InputError, match=f"^--noise_matrix={path}: {said}"):
+        models.read_matrix(path)
+
+
+def test_other_files_and_sizes_are_refused(tmp_path):
+    (tmp_path / "broken.npy").write_bytes(b"no array")
+    for name, said in [
+        ("m.txt", "allowed are files .npy and .csv"),
+        ("none.npy", "cannot be read: .*No such file"),
+        ("broken.npy", "cannot be read: "),
+    ]:
+        with pytest.raises(InputError, match=said):
+            models.read_matrix(str(tmp_path / name))
+    with pytest.raises(InputError, match="^--noise_matrix: 2x2; allowed is 3x3"):
+        by_matrix(np.zeros(3, int), 1.0, matrix=np.eye(2))
+
+
+# Every class-conditional model
+
+
+def model_matrix(noise_type, rate):
+    """The matrix by its formula, entry by entry, for ten classes."""
+    matrix = np.zeros((10, 10))
+    for i, j in itertools.product(range(10), range(10)):
+        matrix[i, j] = {
+            "uniform_noise": (1 - rate) * (i == j) + rate / 10,
+            "symmetric_noise": 1 - rate if i == j else rate / 9,
+            "pair_noise": {i: 1 - rate, (i + 1) % 10: rate}.get(j, 0),
+        }[noise_type]
+    return matrix
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("noise_type", ["uniform_noise", "symmetric_noise", "pair_noise"])
+def test_matrix_is_the_formulas_and_the_draws_follow_it(noise_type, rate):
+    labels = np.arange(50_000) % 10
+    result = corrupt(labels, noise_type=noise_type, noise_rate=rate)
+    expected = model_matrix(noise_type, rate)
+    np.testing.assert_allclose(result.transition_matrix, expected, rtol=0, atol=1e-15)
+    # Binomial shares of 5,000 samples of each class, within five standard deviations.
+    assert np.abs(result.realized_matrix(10) - expected).max() < 5 * np.sqrt(0.25 / 5000)
+    assert ((expected == 0) <= (result.realized_matrix(10) == 0)).all()
+
+
+def test_flips_matrix_moves_its_sources_alone():
+    result = flip(np.arange(1000) % 10, 0.4, "mnist")
+    expected = np.eye(10)
+    for source, target in flip_maps.FLIP_MAPS["paper"]["mnist"].items():
+        expected[source, [source, target]] = 0.6, 0.4
+    np.testing.assert_allclose(result.transition_matrix, expected, rtol=0, atol=1e-15)
+    # Each class has 100 samples, of which exactly 40 move.
+    np.testing.assert_allclose(result.realized_matrix(10), expected, rtol=0, atol=1e-15)
+
+
+# All
 
 
 def hash_of(result):
@@ -159,10 +282,14 @@ def test_noise_is_the_same_forever():
     assert hash_of(flip(labels, 0.4, "mnist", seed=3)) == "db3a119e321360cc"
 
 
-@pytest.mark.parametrize("corrupt", [uniform, lambda *a, seed: flip(*a, "mnist", seed)])
-def test_seed_alone_decides(corrupt):
-    labels = unbalanced_labels(10)
-    one, again, other = (corrupt(labels, 0.4, seed=seed) for seed in (1, 1, 2))
+@pytest.mark.parametrize(
+    "noise_type", ["uniform_noise", "symmetric_noise", "flip_noise", "pair_noise"]
+)
+def test_seed_alone_decides(noise_type):
+    labels, settings = unbalanced_labels(10), dict(noise_type=noise_type, dataset="mnist")
+    one, again, other = (
+        corrupt(labels, noise_rate=0.4, seed=seed, **settings) for seed in (1, 1, 2)
+    )
     for field, same in zip(one, again, strict=True):
         np.testing.assert_array_equal(field, same)
     assert (one.picked != other.picked).any()
@@ -176,7 +303,56 @@ def test_labels_given_are_left_alone():
     np.testing.assert_array_equal(labels, before)
 
 
-def test_summary_counts():
-    picked, changed = np.array([1, 1, 0], bool), np.array([1, 0, 0], bool)
-    labels = noise.NoisyLabels(np.array([1, 0, 0]), np.array([0, 0, 0]), picked, changed)
-    assert labels.summary() == {"picked": 2, "changed": 1, "true_rate": 0.333333}
+def test_validation_has_a_stream_of_its_own():
+    part = noise.Samples(np.arange(200, dtype=np.int32) % 10, np.zeros((200, 1, 1, 1)), 10)
+    model = noise.MODELS["uniform_noise"](Config(noise_rate=0.4))
+    train, valid = noise.corrupt(model, part, part, seed=3)
+    assert train.picked.sum() == valid.picked.sum() == 80
+    assert (train.picked != valid.picked).any() and (train.noisy != valid.noisy).any()
+    other = noise.corrupt(model, part._replace(labels=part.labels[:50]), part, seed=3)[1]
+    np.testing.assert_array_equal(other.noisy, valid.noisy)
+
+
+def test_every_model_can_be_asked_for():
+    (field,) = [f for f in dataclasses.fields(Config) if f.name == "noise_type"]
+    assert set(field.metadata["choices"]) == {*noise.MODELS, "human_noise"}
+
+
+LABELS = noise.NoisyLabels(
+    np.array([1, 0, 0], np.int32),
+    np.array([0, 0, 0], np.int32),
+    np.array([1, 1, 0], bool),
+    np.array([1, 0, 0], bool),
+)
+
+
+def test_summary_counts_and_hashes():
+    content = bytes([1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])  # three little-endian int32
+    assert LABELS.summary() == {
+        "picked": 2,
+        "changed": 1,
+        "true_rate": 0.333333,
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
+def test_realized_matrix_counts_and_knows_no_absent_class():
+    expected = [[2 / 3, 1 / 3], [np.nan, np.nan]]
+    np.testing.assert_array_equal(LABELS.realized_matrix(2), expected)
+
+
+def test_entry_of_the_scores_and_its_words():
+    config = Config(noise_rate=0.4, noise_seed=5, noise_draws=2, total_repeats=4)
+    entry = noise.summary(config, [LABELS, LABELS._replace(changed=LABELS.picked)])
+    assert entry["noise"] == "uniform_noise 0.4" and entry["requested_rate"] == 0.4
+    assert entry["true_rate"] == 0.5
+    assert [draw["seed"] for draw in entry["draws"]] == [5, 6]
+    assert [draw["changed"] for draw in entry["draws"]] == [1, 2]
+    words = noise.in_words(entry)
+    assert words[0] == (
+        "draw 1: 2 training labels picked, 1 changed: true rate 33.33 %, "
+        f"SHA-256 {LABELS.sha256[:16]}"
+    )
+    one = noise.summary(Config(noise_file="labels.npy"), [LABELS])
+    assert one["requested_rate"] is None and one["draws"][0]["seed"] is None
+    assert noise.in_words(one) == [words[0].removeprefix("draw 1: ")]

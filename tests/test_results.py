@@ -11,11 +11,16 @@ import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
-from jaxnoise import results
+from jaxnoise import results, variance
 from jaxnoise.config import Config, InputError
-from jaxnoise.noise import NoisyLabels
 
-NOISE = {"picked": 73, "changed": 61, "true_rate": 0.333333}
+DRAW = {"seed": 0, "picked": 73, "changed": 61, "true_rate": 0.333333, "sha256": "0123456789abcdef"}
+NOISE = {
+    "noise": "uniform_noise 0.4",
+    "requested_rate": 0.4,
+    "true_rate": 0.333333,
+    "draws": [DRAW],
+}
 
 
 @pytest.fixture
@@ -111,7 +116,7 @@ def test_start_empties_the_folder_and_keeps_it(tmp_path):
     assert tmp_path.is_dir() and not list(tmp_path.iterdir())
 
 
-# config.json and noise.npz
+# config.json
 
 
 def test_config_json_holds_every_flag_as_used_and_the_facts(tmp_path):
@@ -122,22 +127,6 @@ def test_config_json_holds_every_flag_as_used_and_the_facts(tmp_path):
     assert document.keys() == {"flags"}
     assert document["flags"].pop("net") == "allcnn"
     assert Config(**document["flags"]) == config
-
-
-def test_noise_round_trip(tmp_path):
-    labels = NoisyLabels(
-        np.array([1, 0], np.int32), np.array([0, 0], np.int32), np.ones(2, bool), np.eye(2)[0] > 0
-    )
-    results.write_noise(
-        tmp_path, labels, train_index=np.array([4, 2]), valid_index=np.array([0, 1, 3])
-    )
-    with np.load(tmp_path / "noise.npz") as saved:
-        assert set(saved) == {*labels._fields, "train_index", "valid_index"}
-        for name, values in labels._asdict().items():
-            np.testing.assert_array_equal(saved[name], values)
-            assert saved[name].dtype == values.dtype
-        np.testing.assert_array_equal(saved["train_index"], [4, 2])
-        np.testing.assert_array_equal(saved["valid_index"], [0, 1, 3])
 
 
 # metrics.jsonl, events, history.npz
@@ -235,8 +224,40 @@ def test_json_csv_and_txt_agree_with_numpy(tmp_path, scores, repeats):
         (shown,) = [line[1:] for line in cells if line and line[0] == label]
         # Four significant digits.
         np.testing.assert_allclose([float(x) for x in shown], list(row.values()), rtol=5e-4)
-    assert "73 training labels picked, 61 changed: true rate 33.33 %" in text
+    assert "73 training labels picked, 61 changed: true rate 33.33 %, SHA-256 0123456789abc" in text
+    assert document["variance"] is None and "variance" not in text
     assert " ".join(document["selection"].split()) in " ".join(text.split())
+
+
+def test_variance_is_split_where_draws_have_several_runs(tmp_path, scores):
+    scores = {name: np.concatenate([values, values + 1]) for name, values in scores.items()}
+    results.write_scores(tmp_path, scores, noise=NOISE | {"draws": [DRAW] * 3})
+    parts = results.read_scores(tmp_path)["variance"]
+    assert (parts["noise_draws"], parts["runs_per_draw"]) == (3, 2)
+    for name in results.SCORES:
+        expected = variance.components(scores[name], 3)._asdict()
+        assert parts["std"][name] == expected
+        # Runs on the same draw differ by 1: their variance is 1/2.
+        assert parts["std"][name]["training"] == pytest.approx(np.sqrt(0.5), rel=1e-5)
+    text = " ".join((tmp_path / "scores.txt").read_text().split())
+    std = parts["std"]["test_accuracy"]
+    assert f"std {std['noise']:.4g} between 3 noise draws, 0.7071 between the 2 runs" in text
+    assert "Noise: draw 3: 73 training labels picked" in text
+
+
+def test_variance_is_not_split_where_every_run_has_its_draw(tmp_path, scores):
+    results.write_scores(tmp_path, scores, noise=NOISE | {"draws": [DRAW] * 3})
+    expected = {"noise_draws": 3, "runs_per_draw": 1, "std": None}
+    assert results.read_scores(tmp_path)["variance"] == expected
+    assert "std is of noise, initialization" in (tmp_path / "scores.txt").read_text()
+
+
+def test_variance_of_a_diverged_repeat_is_null(tmp_path, scores):
+    scores = {name: np.concatenate([values, values]) for name, values in scores.items()}
+    scores["test_jacob"][4] = np.inf
+    results.write_scores(tmp_path, scores, noise=NOISE | {"draws": [DRAW] * 3})
+    std = results.read_scores(tmp_path)["variance"]["std"]
+    assert std["test_jacob"] == {"noise": None, "training": None}
 
 
 def test_scores_json_is_written_last(tmp_path, scores, monkeypatch):

@@ -1,4 +1,4 @@
-"""The three splits of a run: sizes, order, clean labels, subsets."""
+"""The three splits of a run: sizes, order, labels clean and noisy, subsets."""
 
 import numpy as np
 import pytest
@@ -47,23 +47,43 @@ def test_indices_lead_back_to_the_original_train_set(digits, settings):
 
 
 @pytest.mark.parametrize("noise_type", ["uniform_noise", "flip_noise"])
-def test_noise_is_in_the_training_part_alone(digits, noise_type):
+def test_noise_is_in_the_noisy_labels_alone(digits, noise_type):
     clean, noisy = load(), load(noise_type=noise_type, noise_rate=0.5)
     np.testing.assert_array_equal(noisy.labels, clean.labels)
     np.testing.assert_array_equal(noisy.images, clean.images)
-    labels = noisy.noisy_labels
-    np.testing.assert_array_equal(labels.clean, split_labels(noisy, TRAIN))
-    assert labels.changed.mean() > 0.3
-    assert not clean.noisy_labels.changed.any()
+    for split, draws in ((TRAIN, noisy.noisy_labels), (VALID, noisy.noisy_valid_labels)):
+        np.testing.assert_array_equal(draws[0].clean, split_labels(noisy, split))
+        assert draws[0].changed.mean() > 0.3
+    assert not clean.noisy_labels[0].changed.any()
+    assert not clean.noisy_valid_labels[0].changed.any()
 
 
 def test_noise_depends_on_its_own_seed_alone():
     one, same, other = (
-        load(noise_rate=0.5, **seeds).noisy_labels.noisy
+        load(noise_rate=0.5, **seeds).noisy_labels[0].noisy
         for seeds in ({}, {"seed": 1, "total_repeats": 2}, {"noise_seed": 1})
     )
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
+
+
+def test_repeats_share_one_draw_unless_they_are_asked_not_to():
+    shared = load(noise_rate=0.5, total_repeats=4)
+    assert len({id(labels) for labels in shared.noisy_labels}) == 1
+    assert len(shared.noisy_labels) == len(shared.noisy_valid_labels) == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "draws"), [({"noise_draws": 2}, 2), ({"noise_per_repeat": True}, 4)]
+)
+def test_repeat_takes_its_draw_in_turn_by_a_seed_of_its_own(settings, draws):
+    what = load(noise_rate=0.5, total_repeats=4, noise_seed=5, **settings)
+    for repeat in range(4):
+        alone = load(noise_rate=0.5, noise_seed=5 + repeat % draws)
+        for name in ("noisy_labels", "noisy_valid_labels"):
+            labels, expected = getattr(what, name)[repeat], getattr(alone, name)[0]
+            np.testing.assert_array_equal(labels.noisy, expected.noisy)
+    assert len({labels.sha256 for labels in what.noisy_labels}) == draws
 
 
 def test_subsets_have_their_sizes_are_random_and_contain_smaller_ones(digits):
@@ -108,5 +128,5 @@ def test_mean_picture_is_that_of_the_training_part():
 
 def test_flip_noise_without_a_map_is_refused(monkeypatch, digits):
     monkeypatch.setattr(data, "load", lambda name, **_: digits)
-    with pytest.raises(InputError, match="^--noise_type=flip_noise: .*--dataset=svhn_cropped"):
+    with pytest.raises(InputError, match="^--flip_map=paper: .*--dataset=svhn_cropped"):
         load(dataset="svhn_cropped", noise_type="flip_noise", noise_rate=0.4)

@@ -1,0 +1,72 @@
+"""Declaring one flag, and checking a value against its declaration."""
+
+import dataclasses
+import math
+import types
+import typing
+from typing import Any
+
+
+class InputError(ValueError):
+    """Bad input of a user: `main.py` prints it as one line, no traceback, and exits with 2."""
+
+
+def flag(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    open_range: bool = False,
+    where_only: bool = False,
+    is_file: bool = False,
+) -> Any:
+    """Declares one flag.
+
+    `where_only` marks flags that say where or whether to run, not what; `is_file` those that name a
+    file whose content, not whose path, makes the result.
+    """
+    metadata = {
+        "help": help,
+        "choices": choices,
+        "low": low,
+        "high": high,
+        "open_range": open_range,
+        "where_only": where_only,
+        "is_file": is_file,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+_MAX_INT = 2**31 - 1
+
+
+def flag_type(field: dataclasses.Field) -> type:
+    """bool, int, float or str: what the flag of a field takes, None apart."""
+    return next(
+        kind for kind in typing.get_args(field.type) or (field.type,) if kind is not types.NoneType
+    )
+
+
+def check(field: dataclasses.Field, value: Any) -> None:
+    """Raises `InputError` if the flag of a field does not allow the value."""
+    flag, kind, meta = f"--{field.name}={value}", flag_type(field), field.metadata
+    if value is None and field.default is None:
+        return
+    fits = type(value) in ((int, float) if kind is float else (kind,))
+    if not fits:
+        raise InputError(f"{flag}: allowed is a value of type {kind.__name__}")
+    if value == "":
+        raise InputError(f"{flag}: allowed is any text that is not empty")
+    if meta["choices"] and value not in meta["choices"]:
+        raise InputError(f"{flag}: allowed are {', '.join(meta['choices'])}")
+    if meta["low"] is None:
+        return
+    low, is_open = meta["low"], meta["open_range"]
+    high = _MAX_INT if kind is int else meta["high"]
+    top = math.inf if high is None else high
+    inside = low < value < top if is_open else low <= value <= top
+    if not inside or not math.isfinite(value):
+        left, right = ("(" if is_open else "["), (")" if is_open or high is None else "]")
+        raise InputError(f"{flag}: allowed is {left}{low:g}, {top:.10g}{right}")
