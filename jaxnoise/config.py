@@ -110,7 +110,7 @@ class Config:
     # What is trained, and how it is regularized.
     net: str | None = _flag(
         None,
-        "Network; default by data set: allcnn for cifar10, cifar100 and svhn_cropped, else lenet.",
+        "Network; default by data set: allcnn for CIFAR (N too) and svhn_cropped, else lenet.",
         choices=("lenet", "allcnn"),
     )
     do_sn: bool = _flag(False, "Spectrally normalize the weights.")
@@ -266,8 +266,8 @@ class Config:
     @property
     def network(self) -> str:
         """The network that is trained: `net`, or the data set's default."""
-        default = "allcnn" if self.dataset in ("cifar10", "cifar100", "svhn_cropped") else "lenet"
-        return self.net or default
+        colourful = self.dataset.removesuffix("_n") in ("cifar10", "cifar100", "svhn_cropped")
+        return self.net or ("allcnn" if colourful else "lenet")
 
     @property
     def fingerprint(self) -> str:

@@ -204,7 +204,7 @@ def scores_table(
         [
             tabulate(body, header, tablefmt="simple", disable_numparse=True, stralign="right"),
             "",
-            *(f"Noise: {line}." for line in in_words(noise)),
+            *(f"Noise ({noise['noise']}): {line}." for line in in_words(noise)),
             *textwrap.wrap(_SELECTION, 100),
             *textwrap.wrap(_variance_in_words(parts), 100),
         ]

@@ -215,7 +215,8 @@ def test_flags_of_the_noise_that_do_not_go_together_are_refused(settings, said):
 # Names
 
 NETS = {"mnist": "lenet", "fashion_mnist": "lenet", "digits": "lenet", "emnist/letters": "lenet",
-        "cifar10": "allcnn", "cifar100": "allcnn", "svhn_cropped": "allcnn"}  # fmt: skip
+        "cifar10": "allcnn", "cifar100": "allcnn", "cifar10_n": "allcnn",
+        "svhn_cropped": "allcnn"}  # fmt: skip
 
 
 @pytest.mark.parametrize("dataset", NETS)

@@ -242,7 +242,7 @@ def test_variance_is_split_where_draws_have_several_runs(tmp_path, scores):
     text = " ".join((tmp_path / "scores.txt").read_text().split())
     std = parts["std"]["test_accuracy"]
     assert f"std {std['noise']:.4g} between 3 noise draws, 0.7071 between the 2 runs" in text
-    assert "Noise: draw 3: 73 training labels picked" in text
+    assert "Noise (uniform_noise 0.4): draw 3: 73 training labels picked" in text
 
 
 def test_variance_is_not_split_where_every_run_has_its_draw(tmp_path, scores):
