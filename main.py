@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
         from jaxnoise import console, devices, experiment
 
         console.log_to_console()
-        devices.choose_gpu(config.GPU_num, asked=flags.FLAGS["GPU_num"].present > 0)
+        devices.start(config, gpu_asked=flags.FLAGS["GPU_num"].present > 0)
         experiment.run(config)
     except InputError as error:
         return _complain(str(error))

@@ -144,8 +144,8 @@ class Config:
     )
     cache_dir: str | None = _flag(
         None,
-        "Folder for decoded pictures, so that a second start is fast; default: jaxnoise in the "
-        "user's cache folder.",
+        "Folder for decoded pictures and, with an accelerator, compiled programs, so that a second "
+        "start is fast; default: jaxnoise in the user's cache folder.",
         where_only=True,
     )
     members_at_once: int = _flag(
@@ -154,7 +154,24 @@ class Config:
         low=0,
         where_only=True,
     )
-    GPU_num: int = _flag(0, "Which GPU to use, where there is one.", low=0, where_only=True)
+    GPU_num: int = _flag(
+        0,
+        "Which GPU to use, where there is one; -1 = all there are, the repeats spread over them.",
+        low=-1,
+        where_only=True,
+    )
+    coordinator_address: str | None = _flag(
+        None,
+        "To run over several hosts, start the same command on each, with host:port of the first "
+        "one, or with auto under Slurm, Open MPI and on TPU pods.",
+        where_only=True,
+    )
+    num_processes: int = _flag(
+        1, "How many processes there are, all hosts together.", low=1, where_only=True
+    )
+    process_id: int = _flag(
+        0, "Which of the processes this is; 0 leaves the results.", low=0, where_only=True
+    )
     overwrite: bool = _flag(
         False, "Train again, and replace the results of an earlier run.", where_only=True
     )
@@ -166,6 +183,16 @@ class Config:
             if flag_type(field) is float and value is not None:
                 # One setting, one spelling: 1 is 1.0 and -0.0 is 0.0, in names and fingerprints.
                 object.__setattr__(self, field.name, float(value) + 0.0)
+        if self.process_id >= self.num_processes:
+            raise InputError(
+                f"--process_id={self.process_id} with --num_processes={self.num_processes}: "
+                f"allowed here: 0 to {self.num_processes - 1}"
+            )
+        if self.num_processes > 1 and self.coordinator_address is None:
+            raise InputError(
+                f"--num_processes={self.num_processes}: they find each other by "
+                "--coordinator_address=host:port, the same for all"
+            )
         if self.jacob_coef > 0 and self.jacob_start_epoch >= self.epochs_num:
             raise InputError(
                 f"--jacob_start_epoch={self.jacob_start_epoch} with "

@@ -5,10 +5,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnoise import checkpoint, console, figures, loop, nets, optim, provenance, results, task
+from jaxnoise import (
+    checkpoint,
+    console,
+    devices,
+    figures,
+    loop,
+    nets,
+    optim,
+    provenance,
+    results,
+    task,
+)
 from jaxnoise.config import Config
 from jaxnoise.train_step import Coefficients, Program
 from jaxnoise.trainer import Trainer
@@ -19,22 +31,27 @@ log = logging.getLogger("jaxnoise")
 def run(config: Config) -> dict[str, Any]:
     """Runs an experiment and returns the content of its scores.json.
 
-    A finished run with the same settings is not trained again, unless `config.overwrite`.
+    A finished run with the same settings is not trained again, unless `config.overwrite`. Of
+    several processes (see `devices.join_hosts`) only the first leaves results.
 
     Raises:
       InputError: something asked for cannot be had; nothing was trained and no result replaced.
     """
     folder = results.run_folder(config)
-    if results.finished(folder) and not config.overwrite:
+    if devices.as_the_first_decides(results.finished(folder) and not config.overwrite):
+        if jax.process_index() > 0:
+            return {}
         log.info("Already done (--overwrite trains it again): %s", folder)
         console.scores(folder)
         return results.read_scores(folder)
-    results.check_usable(folder)
-    what, facts = task.load(config), provenance.facts()
-    results.start(folder)
-    results.write_config(folder, config, facts)
-    with console.log_file(folder / "log.txt"):
-        return _run(config, folder, what, facts)
+    with devices.own_results(config) as own:
+        folder = results.run_folder(own)
+        results.check_usable(folder)
+        what, facts = task.load(own), provenance.facts()
+        results.start(folder)
+        results.write_config(folder, own, facts)
+        with console.log_file(folder / "log.txt"):
+            return _run(own, folder, what, facts)
 
 
 def build(config: Config, what: task.Task) -> tuple[Program, list[loop.Member], loop.Pictures]:

@@ -7,6 +7,7 @@ import logging
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -256,8 +257,11 @@ def test_scores_can_be_recomputed_from_the_best_checkpoint(folder, config, saved
     }
     assert set(recomputed) == set(results.SCORES[:7])
     for name, values in recomputed.items():
-        # The same float32 arithmetic in another order, through five layers.
-        np.testing.assert_allclose(scores[name], values, rtol=1e-4, err_msg=name)
+        # The same float32 arithmetic in another order, through five layers: 1e-6 for most pictures.
+        # Where a unit is at its kink, or two are equal in a pooling window, a derivative jumps: by
+        # up to 5e-3 in one of these twenty pictures.
+        rtol = 2e-3 if name.endswith("jacob") else 1e-4
+        np.testing.assert_allclose(scores[name], values, rtol=rtol, err_msg=name)
 
 
 def test_last_test_accuracy_is_that_of_the_last_checkpoint(folder, config, saved, scores):
@@ -457,3 +461,44 @@ def test_real_pictures_are_learned_in_spite_of_noise(tmp_path):
     scores = experiment.run(config)
     assert scores["noise"]["true_rate"] == pytest.approx(0.2, abs=0.01)  # 0.4 of half the classes
     assert scores["mean"]["test_accuracy"] > 60  # chance is 10; 68.15 when this was written
+
+
+# Several hosts
+
+
+def test_two_processes_give_the_scores_of_one(scores, config, tmp_path):
+    """And only the first of them leaves anything, in the same folder as ever."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    arguments = [f"--{name}={value}" for name, value in SETTINGS.items()]
+    arguments += [f"--coordinator_address=localhost:{port}", "--num_processes=2"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, MAIN, *arguments, f"--results_dir={i}", f"--process_id={i}"],
+            cwd=tmp_path,
+            env=os.environ | {"JAX_PLATFORMS": "cpu"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    try:
+        outputs = [process.communicate(timeout=240)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert "epoch 2/2" in outputs[0] and "epoch" not in outputs[1]
+    assert os.listdir(tmp_path) == ["0"]
+    own = results.run_folder(dataclasses.replace(config, results_dir=str(tmp_path / "0")))
+    together = results.read_scores(own)["repeats"]
+    for name, values in scores.items():
+        # One of the 183 training pictures, or of the fewer others, may fall to another class.
+        atol = 100 / 17 + 1e-3 if name.endswith("accuracy") else 1e-3
+        np.testing.assert_allclose(
+            [row[name] for row in together], values, rtol=0.01, atol=atol, err_msg=name
+        )
+    best = checkpoint.load(own / "checkpoints" / "best")
+    assert {len(leaf) for leaf in jax.tree.leaves(best)} == {2}
