@@ -31,6 +31,7 @@ class Workload:
         *,
         classes: int = 10,
         jacob_mode: str | None = None,
+        precision: str = "float32",
         members_at_once: int = 0,
     ):
         """`steps` optimizer steps make an epoch; `jacob_mode` None leaves the penalty out."""
@@ -48,7 +49,14 @@ class Workload:
         schedule = optim.learning_rate_schedule(
             net, learning_rate=None, decay_epochs=None, steps_per_epoch=steps
         )
-        program = Program(nets.NETS[net](classes, False), net, schedule, jacob_mode or "projection")
+        dtype = jnp.bfloat16 if precision == "bf16" else jnp.float32
+        program = Program(
+            nets.NETS[net](classes, False, dtype),
+            net,
+            schedule,
+            jacob_mode or "projection",
+            precision,
+        )
         coefficients = Coefficients(*map(np.float32, (1e-4, 1e-3, 0.0)))
         self._members = [
             loop.Member(loop.member_key(0, i), labels, coefficients) for i in range(members)

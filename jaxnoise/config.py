@@ -124,6 +124,12 @@ class Config:
     )
     seed: int = _flag(0, "Seed of initialization and batch order.", low=0)
     noise_seed: int = _flag(0, "Seed of the label noise.", low=0)
+    precision: str = _flag(
+        "float32",
+        "Arithmetic: tf32 rounds the factors of products where the hardware can, bf16 computes in "
+        "bfloat16; parameters, statistics, spectral norms, losses and measurements stay float32.",
+        choices=("float32", "tf32", "bf16"),
+    )
     jacob_samples: int = _flag(
         2000,
         "Pictures per split, evenly spaced, for the final Jacobian norms; 0 = all.",

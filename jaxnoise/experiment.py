@@ -63,8 +63,9 @@ def build(config: Config, what: task.Task) -> tuple[Program, list[loop.Member], 
         decay_epochs=config.lr_decay_epochs,
         steps_per_epoch=-(-len(labels) // config.batch_size),
     )
-    net = nets.NETS[config.network](what.num_classes, config.do_sn)
-    program = Program(net, config.network, schedule, config.jacob_mode)
+    dtype = jnp.bfloat16 if config.precision == "bf16" else jnp.float32
+    net = nets.NETS[config.network](what.num_classes, config.do_sn, dtype)
+    program = Program(net, config.network, schedule, config.jacob_mode, config.precision)
     coefficients = Coefficients(
         np.float32(config.wd_coef), np.float32(config.jacob_coef), np.float32(config.entropy_coef)
     )

@@ -1,5 +1,6 @@
 """One training step and one evaluation step of one member: pure functions to vmap and jit."""
 
+import contextlib
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -37,6 +38,12 @@ class Program:
     network: str
     schedule: optax.Schedule
     jacob_mode: str
+    precision: str = "float32"
+
+    def matmul_precision(self) -> contextlib.AbstractContextManager:
+        """Inside, products are as exact as `precision` promises, whatever the device's default."""
+        names = {"float32": "highest", "tf32": "tensorfloat32", "bf16": "default"}
+        return jax.default_matmul_precision(names[self.precision])
 
     def optimizer(self, coefficients: Coefficients) -> optax.GradientTransformation:
         return optim.optimizer(self.network, self.schedule, weight_decay=coefficients.wd)
@@ -139,16 +146,17 @@ def train_step(
     with_jacobian: bool,
 ) -> tuple[TrainState, LossParts]:
     """One optimizer step on one batch; arguments as in `loss_fn`."""
-    gradient, (parts, variables) = jax.grad(loss_fn, has_aux=True)(
-        state.params,
-        state.variables,
-        images,
-        labels,
-        coefficients,
-        key,
-        program=program,
-        with_jacobian=with_jacobian,
-    )
+    with program.matmul_precision():
+        gradient, (parts, variables) = jax.grad(loss_fn, has_aux=True)(
+            state.params,
+            state.variables,
+            images,
+            labels,
+            coefficients,
+            key,
+            program=program,
+            with_jacobian=with_jacobian,
+        )
     updates, opt_state = program.optimizer(coefficients).update(
         gradient, state.opt_state, state.params
     )
@@ -175,7 +183,8 @@ def eval_step(
     program: Program,
 ) -> Predictions:
     """One forward pass in evaluation mode: running statistics, no state changed."""
-    logits = program.net.apply({"params": state.params, **state.variables}, images, train=False)
+    with program.matmul_precision():
+        logits = program.net.apply({"params": state.params, **state.variables}, images, train=False)
     predicted = jnp.argmax(logits, axis=-1)
     return Predictions(
         losses.cross_entropy(logits=logits, labels=noisy_labels),
@@ -189,11 +198,12 @@ def eval_step(
 def jacobian_step(state: TrainState, images: jax.Array, *, program: Program) -> jax.Array:
     """‖J_b‖²_F of every picture in evaluation mode, float (batch,).
 
-    A measurement, so products run at highest precision whatever the device's default.
+    A measurement, so it is made in float32 whatever the net was trained in.
     """
+    net = program.net.clone(dtype=jnp.float32)
 
     def forward(x):
-        return program.net.apply({"params": state.params, **state.variables}, x, train=False), None
+        return net.apply({"params": state.params, **state.variables}, x, train=False), None
 
     with jax.default_matmul_precision("highest"):
         return losses.exact_jacobian(forward, images)[0]

@@ -150,7 +150,7 @@ def test_config_json_says_with_what_it_was_made(folder, config):
     assert document["versions"]["numpy"] == np.__version__
     assert {"python", "jaxlib", "flax", "optax", "orbax-checkpoint"} <= set(document["versions"])
     assert document["device"]["platform"] == jax.default_backend()
-    assert document["precision"].startswith("float32")
+    assert document["flags"]["precision"] == "float32"
     assert 1 < document["wall_seconds"] < 300
     assert "git_revision" in document and "started" in document
 
