@@ -37,6 +37,7 @@ class Program:
     network: str
     schedule: optax.Schedule
     jacob_mode: str
+    validation_labels: str = "clean"  # or "noisy": those whose accuracy chooses the best epoch
 
     def optimizer(self, coefficients: Coefficients) -> optax.GradientTransformation:
         return optim.optimizer(self.network, self.schedule, weight_decay=coefficients.wd)
@@ -159,11 +160,16 @@ def train_step(
 class Predictions(NamedTuple):
     """Evaluation of one batch against two labellings, per picture: each float (batch,)."""
 
-    noisy_loss: jax.Array  # cross-entropy with the labels trained on, nats
+    noisy_loss: jax.Array  # cross-entropy with the given labels, nats
     noisy_correct: jax.Array  # 1.0 where the prediction is that label
     true_loss: jax.Array
     true_correct: jax.Array
     entropy: jax.Array  # of the prediction, nats
+
+
+def logits_step(state: TrainState, images: jax.Array, *, program: Program) -> jax.Array:
+    """Logits in evaluation mode, float (batch, classes): running statistics, no state changed."""
+    return program.net.apply({"params": state.params, **state.variables}, images, train=False)
 
 
 def eval_step(
@@ -173,11 +179,11 @@ def eval_step(
     true_labels: jax.Array,
     *,
     program: Program,
-) -> Predictions:
-    """One forward pass in evaluation mode: running statistics, no state changed."""
-    logits = program.net.apply({"params": state.params, **state.variables}, images, train=False)
-    predicted = jnp.argmax(logits, axis=-1)
-    return Predictions(
+) -> tuple[jax.Array, Predictions]:
+    """One forward pass in evaluation mode: predicted classes, int32 (batch,), and how good."""
+    logits = logits_step(state, images, program=program)
+    predicted = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    return predicted, Predictions(
         losses.cross_entropy(logits=logits, labels=noisy_labels),
         (predicted == noisy_labels).astype(jnp.float32),
         losses.cross_entropy(logits=logits, labels=true_labels),
@@ -194,7 +200,7 @@ def jacobian_step(state: TrainState, images: jax.Array, *, program: Program) -> 
     """
 
     def forward(x):
-        return program.net.apply({"params": state.params, **state.variables}, x, train=False), None
+        return logits_step(state, x, program=program), None
 
     with jax.default_matmul_precision("highest"):
         return losses.exact_jacobian(forward, images, rows_at_once=1)[0]
