@@ -1,7 +1,7 @@
 """The scores of a run: each repeat's, their mean and std, as a document and as tables to read."""
 
+import itertools
 import textwrap
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,7 +71,7 @@ class Report(NamedTuple):
         rows = {row.pop("repeat"): row for row in self.rows()}
         mean, std = rows.pop("mean"), rows.pop("std")
         return {
-            "about": self._about(),
+            "about": "\n".join(self._about()),
             "noise": self.noise,
             "mean": mean,
             "std": std,
@@ -92,16 +92,18 @@ class Report(NamedTuple):
             f"Noise: {self.noise['picked']} training labels picked, {self.noise['changed']} "
             f"changed: true rate {100 * self.noise['true_rate']:.2f} %."
         )
-        about = (textwrap.fill(text, _WIDTH) for text in self._about().split("\n"))
-        parts = zip((main, self._selection_table(), calibration_and_detection), about, strict=True)
-        return "\n\n".join([*(part for pair in parts for part in pair), noise])
+        tables = (main, self._selection_table(), calibration_and_detection)
+        about = (textwrap.fill(text, _WIDTH) for text in self._about())
+        return "\n\n".join([*itertools.chain(*zip(tables, about, strict=True)), noise])
 
-    def _about(self) -> str:
+    def _about(self) -> list[str]:
+        """What each of the three tables tells."""
         chosen = headline(self.validation_labels).words
-        said = dict(chosen=chosen, labels=self.validation_labels, oracle=ORACLE_WORDS)
-        return "\n".join((_ABOUT_MAIN, _ABOUT_SELECTION, _ABOUT_CALIBRATION_AND_DETECTION)).format(
-            **said
-        )
+        return [
+            _ABOUT_MAIN.format(chosen=chosen, labels=self.validation_labels),
+            _ABOUT_SELECTION.format(chosen=chosen, oracle=ORACLE_WORDS),
+            _ABOUT_CALIBRATION_AND_DETECTION,
+        ]
 
     def _selection_table(self) -> str:
         header = [selection.words.replace(" ", "\n") for selection in SELECTIONS.values()]
@@ -133,9 +135,8 @@ def _selection(accuracy: np.ndarray, epoch: np.ndarray) -> dict[str, Any]:
             "mean": mean, "std": std, "n": len(accuracy)}  # fmt: skip
 
 
-def _table(header: list[str], rows: Iterable[list[Any]]) -> str:
+def _table(header: list[str], rows: list[list[Any]]) -> str:
     """A row per repeat, a line, mean and std."""
-    rows = list(rows)
     rows = [*rows[:-2], ["─" * 6] + ["─" * 7] * len(header), *rows[-2:]]
     return tabulate(
         rows,
