@@ -62,10 +62,16 @@ class Config:
     noise_rate: float = _flag(0.0, "Rate of corrupted training samples.", low=0.0, high=1.0)
     validation_ratio: float = _flag(
         0.1,
-        "Rate of validation data, out of the train data; its labels stay clean.",
+        "Rate of validation data, out of the train data.",
         low=0.0,
         high=1.0,
         open_range=True,
+    )
+    validation_labels: str = _flag(
+        "clean",
+        "Validation labels that choose the best epoch, and so the scores: clean as in the paper, "
+        "or noisy like the training labels, for those who have no clean ones.",
+        choices=("clean", "noisy"),
     )
     preprocess_mode: str = _flag(
         "range_0_to_1",
@@ -214,12 +220,17 @@ class Config:
         return self.net or default
 
     @property
-    def fingerprint(self) -> str:
-        """Eight hexadecimal digits of a SHA-256 over all settings that can change a result."""
+    def result_settings(self) -> dict[str, Any]:
+        """All settings that can change a result; `net` is the network that is trained."""
         what = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)
                 if not f.metadata["where_only"]}  # fmt: skip
-        what["net"] = self.network
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
+        return what | {"net": self.network}
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits of a SHA-256 over `result_settings`."""
+        what = json.dumps(self.result_settings, sort_keys=True)
+        return hashlib.sha256(what.encode()).hexdigest()[:8]
 
     @property
     def regularization(self) -> str:

@@ -46,7 +46,7 @@ def corrupt(
     noise_rate: float,
     num_classes: int,
     dataset: str,
-    seed: int,
+    seed: int | tuple[int, ...],
 ) -> NoisyLabels:
     """Corrupts labels by the named noise model.
 

@@ -18,13 +18,14 @@ class Task(NamedTuple):
     split: np.ndarray  # int32 (pictures,), index into SPLITS
     preprocessing: data.Preprocessing
     noisy_labels: noise.NoisyLabels  # of the training part
+    noisy_valid_labels: noise.NoisyLabels  # of the validation part, by the same noise
     train_index: np.ndarray  # where the training part stands in the original train set
     valid_index: np.ndarray
     num_classes: int
 
 
 def load(config: Config) -> Task:
-    """Loads the data set, splits it, and corrupts the labels of the training part.
+    """Loads the data set, splits it, and corrupts the labels of training and validation part.
 
     Raises:
       InputError: see `data.load` and `noise.corrupt`; or a size that the data set does not have.
@@ -51,13 +52,20 @@ def load(config: Config) -> Task:
             f"--batch_size={config.batch_size}: allowed is 1 to {len(train_index)}, the training "
             "samples"
         )
-    noisy_labels = noise.corrupt(
-        train_labels[train_index],
-        noise_type=config.noise_type,
-        noise_rate=config.noise_rate,
-        num_classes=dataset.num_classes,
-        dataset=config.dataset,
-        seed=config.noise_seed,
+    # Two streams of one seed; the training part's must not depend on there being a second.
+    noisy_labels, noisy_valid_labels = (
+        noise.corrupt(
+            train_labels[part],
+            noise_type=config.noise_type,
+            noise_rate=config.noise_rate,
+            num_classes=dataset.num_classes,
+            dataset=config.dataset,
+            seed=seed,
+        )
+        for part, seed in (
+            (train_index, config.noise_seed),
+            (valid_index, (config.noise_seed, 1)),
+        )
     )
     train_images = dataset.train_images[train_index]
     sizes = [len(train_index), len(valid_index), len(test_index)]
@@ -71,6 +79,7 @@ def load(config: Config) -> Task:
         split=np.repeat(np.arange(len(SPLITS), dtype=np.int32), sizes),
         preprocessing=data.preprocessing(config.preprocess_mode, train_images),
         noisy_labels=noisy_labels,
+        noisy_valid_labels=noisy_valid_labels,
         train_index=train_index,
         valid_index=valid_index,
         num_classes=dataset.num_classes,

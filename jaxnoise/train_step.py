@@ -39,6 +39,7 @@ class Program:
     schedule: optax.Schedule
     jacob_mode: str
     precision: str = "float32"
+    validation_labels: str = "clean"  # or "noisy": those whose accuracy chooses the best epoch
 
     def matmul_precision(self) -> contextlib.AbstractContextManager:
         """Inside, products are as exact as `precision` promises, whatever the device's default."""
@@ -167,11 +168,17 @@ def train_step(
 class Predictions(NamedTuple):
     """Evaluation of one batch against two labellings, per picture: each float (batch,)."""
 
-    noisy_loss: jax.Array  # cross-entropy with the labels trained on, nats
+    noisy_loss: jax.Array  # cross-entropy with the given labels, nats
     noisy_correct: jax.Array  # 1.0 where the prediction is that label
     true_loss: jax.Array
     true_correct: jax.Array
     entropy: jax.Array  # of the prediction, nats
+
+
+def logits_step(state: TrainState, images: jax.Array, *, program: Program) -> jax.Array:
+    """Logits in evaluation mode, float (batch, classes): running statistics, no state changed."""
+    with program.matmul_precision():
+        return program.net.apply({"params": state.params, **state.variables}, images, train=False)
 
 
 def eval_step(
@@ -181,12 +188,11 @@ def eval_step(
     true_labels: jax.Array,
     *,
     program: Program,
-) -> Predictions:
-    """One forward pass in evaluation mode: running statistics, no state changed."""
-    with program.matmul_precision():
-        logits = program.net.apply({"params": state.params, **state.variables}, images, train=False)
-    predicted = jnp.argmax(logits, axis=-1)
-    return Predictions(
+) -> tuple[jax.Array, Predictions]:
+    """One forward pass in evaluation mode: predicted classes, int32 (batch,), and how good."""
+    logits = logits_step(state, images, program=program)
+    predicted = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    return predicted, Predictions(
         losses.cross_entropy(logits=logits, labels=noisy_labels),
         (predicted == noisy_labels).astype(jnp.float32),
         losses.cross_entropy(logits=logits, labels=true_labels),
@@ -200,10 +206,12 @@ def jacobian_step(state: TrainState, images: jax.Array, *, program: Program) -> 
 
     A measurement, so it is made in float32 whatever the net was trained in.
     """
-    net = program.net.clone(dtype=jnp.float32)
+    measured = dataclasses.replace(
+        program, net=program.net.clone(dtype=jnp.float32), precision="float32"
+    )
 
     def forward(x):
-        return net.apply({"params": state.params, **state.variables}, x, train=False), None
+        return logits_step(state, x, program=measured), None
 
-    with jax.default_matmul_precision("highest"):
+    with measured.matmul_precision():  # of the backward passes too
         return losses.exact_jacobian(forward, images)[0]

@@ -19,7 +19,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxnoise import loop
+from jaxnoise import evaluation, loop
 from jaxnoise.train_step import Program
 
 # What a program may take of a device's memory; the rest is for fragments and other programs.
@@ -71,9 +71,12 @@ class Trainer:
             )
             for with_jacobian in (False, True)
         }
+        # Not device_put, which does not take keys to devices of other hosts.
+        self._spread = jax.jit(lambda group: group, out_shardings=self._along)
         self._start = self._mapped(functools.partial(loop.start, program=program), shared=1)
-        self._mean_jacobian = _Compiled(
-            self._mapped(functools.partial(loop.mean_jacobian, program=program), shared=2)
+        self._mean_jacobian, self._logits = (
+            _Compiled(self._mapped(functools.partial(measure, program=program), shared=2))
+            for measure in (evaluation.mean_jacobian, evaluation.logits)
         )
 
     def epochs(
@@ -133,10 +136,21 @@ class Trainer:
     def mean_jacobian(
         self, states: list[Any], pictures: loop.Pictures, index: np.ndarray
     ) -> list[jax.Array]:
-        """`loop.mean_jacobian` of the groups' states, each float32 (members of the group,)."""
+        """`evaluation.mean_jacobian` of the groups' states, each float32 (members,)."""
+        return self._measure(self._mean_jacobian, states, pictures, index)
+
+    def logits(
+        self, states: list[Any], pictures: loop.Pictures, index: np.ndarray
+    ) -> list[jax.Array]:
+        """`evaluation.logits` of the groups' states, each float32 (members, pictures, classes)."""
+        return self._measure(self._logits, states, pictures, index)
+
+    def _measure(
+        self, function: Callable, states: list[Any], pictures: loop.Pictures, index: np.ndarray
+    ) -> list[jax.Array]:
         shared = self._shared((pictures, index))
         with ThreadPoolExecutor(self._workers) as pool:
-            return list(pool.map(lambda state: self._mean_jacobian(state, *shared), states))
+            return list(pool.map(lambda state: function(state, *shared), states))
 
     def gather(self, groups: list[Any], count: int) -> Any:
         """Trees of groups as one tree of NumPy arrays (count, ...), on every host."""
@@ -150,8 +164,7 @@ class Trainer:
         for first in range(0, len(members), size):
             group = members[first : first + size]
             group = loop.stack_members(group + members[-1:] * (size - len(group)))
-            # Not device_put, which does not take keys to devices of other hosts.
-            groups.append(jax.jit(lambda x: x, out_shardings=self._along)(group))
+            groups.append(self._spread(group))
         return groups
 
     def _group_size(self, members: list[loop.Member], pictures: loop.Pictures) -> int:

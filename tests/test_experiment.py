@@ -15,8 +15,9 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
-from jaxnoise import checkpoint, experiment, nets, results, task
+from jaxnoise import calibration, checkpoint, experiment, nets, results, scoring, task
 from jaxnoise.config import Config, InputError
 
 MAIN = pathlib.Path(experiment.__file__).parents[1] / "main.py"
@@ -33,9 +34,12 @@ SETTINGS = {
 }
 SPLIT_METRICS = {
     f"{split}_{quantity}"
-    for split in ("train_noisy", "train", "valid", "test")
+    for split in ("train_noisy", "train", "valid_noisy", "valid", "test")
     for quantity in ("loss", "accuracy")
 }
+MEMORIZATION = {
+    "changed_as_noisy", "changed_as_true", "changed_as_neither", "unchanged_right",
+}  # fmt: skip
 STEP_METRICS = {
     "step_loss", "step_cross_entropy", "step_entropy", "step_jacobian", "step_weight_decay",
 }  # fmt: skip
@@ -69,9 +73,9 @@ def folder(command, config):
 
 @pytest.fixture(scope="module")
 def saved(folder):
-    """The arrays of history.npz and noise.npz."""
+    """The arrays of history.npz, noise.npz and samples.npz."""
     arrays = {}
-    for name in ("history", "noise"):
+    for name in ("history", "noise", "samples"):
         with np.load(folder / f"{name}.npz") as archive:
             arrays[name] = dict(archive)
     return arrays
@@ -125,14 +129,14 @@ def test_piped_command_prints_plain_lines_and_its_table(command, folder):
 def test_folder_is_complete(folder):
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "log.txt", "metrics.jsonl", "scores.csv", "scores.txt", "scores.json",
-        "history.npz", "noise.npz", "checkpoints", "figures", "logs",
+        "history.npz", "noise.npz", "samples.npz", "suspects.csv", "checkpoints", "figures", "logs",
     }  # fmt: skip
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {
         "best", "best.sha256", "last", "last.sha256",
     }  # fmt: skip
     assert {path.name for path in (folder / "logs").iterdir()} == {"repeat_1", "repeat_2"}
-    figures = {f"{stem}{kind}" for stem in ("loss", "accuracy", "loss_repeats", "accuracy_repeats")
-               for kind in (".png", ".pdf")}  # fmt: skip
+    stems = ("loss", "accuracy", "loss_repeats", "accuracy_repeats", "memorization")
+    figures = {f"{stem}{kind}" for stem in stems for kind in (".png", ".pdf")}
     assert {path.name for path in (folder / "figures").iterdir()} == figures
     assert all(path.stat().st_size for path in folder.rglob("*.pdf"))
     assert not list(folder.rglob("*.partial"))
@@ -166,7 +170,7 @@ def test_log_txt_has_what_was_printed(folder, command):
 
 def test_history_holds_every_metric_of_every_epoch(folder, saved):
     history = saved["history"]
-    assert set(history) == SPLIT_METRICS | STEP_METRICS | {"entropy"}
+    assert set(history) == SPLIT_METRICS | MEMORIZATION | STEP_METRICS | {"entropy"}
     for values in history.values():
         assert values.shape == (2, 2) and values.dtype == np.float32
         assert np.isfinite(values).all()
@@ -180,6 +184,8 @@ def test_noise_npz_is_the_noise_of_the_task(saved, config):
     what, noise = task.load(config), saved["noise"]
     for name, values in what.noisy_labels._asdict().items():
         np.testing.assert_array_equal(noise[name], values)
+    for name, values in what.noisy_valid_labels._asdict().items():
+        np.testing.assert_array_equal(noise[f"valid_{name}"], values)
     np.testing.assert_array_equal(noise["train_index"], what.train_index)
     np.testing.assert_array_equal(noise["valid_index"], what.valid_index)
     np.testing.assert_array_equal(noise["changed"], noise["noisy"] != noise["clean"])
@@ -215,7 +221,7 @@ def test_repeats_differ_and_have_learned(saved):
 def test_best_epoch_is_the_earliest_maximum(saved, scores):
     best = saved["history"]["valid_accuracy"].argmax(axis=0)  # argmax takes the first
     np.testing.assert_array_equal(scores["best_epoch"], best + 1)
-    for name in set(results.SCORES) & set(saved["history"]):
+    for name in set(scoring.SCORES) & set(saved["history"]):
         np.testing.assert_array_equal(scores[name], saved["history"][name][best, [0, 1]])
 
 
@@ -255,7 +261,7 @@ def test_scores_can_be_recomputed_from_the_best_checkpoint(folder, config, saved
         "test_jacob": squares[:, 20:].mean(-1),
         "entropy": -(np.exp(log_p) * log_p).sum(-1).mean(-1),
     }
-    assert set(recomputed) == set(results.SCORES[:7])
+    assert set(recomputed) == set(scoring.SCORES[:7])
     for name, values in recomputed.items():
         # The same float32 arithmetic in another order, through five layers: 1e-6 for most pictures.
         # Where a unit is at its kink, or two are equal in a pooling window, a derivative jumps: by
@@ -274,6 +280,74 @@ def test_last_test_accuracy_is_that_of_the_last_checkpoint(folder, config, saved
     np.testing.assert_array_equal(
         scores["last_test_accuracy"], saved["history"]["test_accuracy"][-1]
     )
+
+
+def test_calibration_is_that_of_the_best_checkpoint(folder, config, saved, scores):
+    what = task.load(config)
+    images, labels = what.images[what.split == 2], what.labels[what.split == 2]
+    variables, net = variables_and_net(folder, "best")
+    apply = jax.jit(jax.vmap(lambda v, x: net.apply(v, x, train=False), (0, None)))
+    logits = np.asarray(apply(variables, images.astype(np.float32) / 255))
+    for i in range(2):
+        for name, value in calibration.measure(logits[i], labels).items():
+            # A confidence at the edge of a bin may fall on the other side of it.
+            rel = 1e-2 if name == "test_ece" else 1e-4
+            assert scores[name][i] == pytest.approx(value, rel=rel), name
+    best = scores["best_epoch"] - 1
+    losses = saved["history"]["test_loss"][best, [0, 1]]
+    np.testing.assert_allclose(scores["test_nll"], losses, rtol=1e-5)
+
+
+def test_selection_can_be_recomputed_from_history(folder, saved):
+    history = saved["history"]
+    document = json.loads((folder / "scores.json").read_text())
+    for name, by in (
+        ("best_noisy_valid", "valid_noisy_accuracy"),
+        ("best_clean_valid", "valid_accuracy"),
+        ("oracle_test", "test_accuracy"),
+    ):
+        best = history[by].argmax(axis=0)
+        assert document["selection"][name]["epoch"] == (best + 1).tolist()
+        accuracy = history["test_accuracy"][best, [0, 1]]
+        assert document["selection"][name]["accuracy"] == accuracy.tolist()
+    assert document["selection"]["last"]["epoch"] == [2, 2]
+    assert document["selection"]["last"]["accuracy"] == history["test_accuracy"][-1].tolist()
+    headline = document["selection"][document["headline"]]
+    assert headline["accuracy"] == [row["test_accuracy"] for row in document["repeats"]]
+
+
+def test_memorization_of_the_last_epoch_can_be_recomputed(saved):
+    noise, history = saved["noise"], saved["history"]
+    changed = noise["changed"]
+    for i, predicted in enumerate(saved["samples"]["predicted"]):
+        as_noisy, as_true = predicted == noise["noisy"], predicted == noise["clean"]
+        for name, share in {
+            "changed_as_noisy": as_noisy[changed].mean(),
+            "changed_as_true": as_true[changed].mean(),
+            "changed_as_neither": (~as_noisy & ~as_true)[changed].mean(),
+            "unchanged_right": as_true[~changed].mean(),
+        }.items():
+            assert history[name][-1, i] == pytest.approx(100 * share, rel=1e-6), name
+
+
+def test_detection_and_suspects_can_be_recomputed(folder, saved, scores):
+    noise, loss = saved["noise"], saved["samples"]["loss"]
+    for i in range(2):
+        found = roc_auc_score(noise["changed"], loss[i])
+        assert scores["noise_auroc"][i] == pytest.approx(found, rel=1e-12)
+    # The mean over epochs and samples is that of the epochs' means.
+    np.testing.assert_allclose(
+        loss.mean(axis=1), saved["history"]["train_noisy_loss"].mean(axis=0), rtol=1e-5
+    )
+    with open(folder / "suspects.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    listed = np.array([int(row["index"]) for row in rows])
+    order = np.argsort(-loss.mean(axis=0), kind="stable")
+    np.testing.assert_array_equal(listed, noise["train_index"][order])
+    given = [int(row["given_label"]) for row in rows]
+    np.testing.assert_array_equal(given, noise["noisy"][order])
+    written = [float(row["score"]) for row in rows]
+    np.testing.assert_allclose(written, loss.mean(axis=0)[order], rtol=1e-5)
 
 
 # Again

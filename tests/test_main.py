@@ -101,6 +101,7 @@ BAD_FLAGS = [
     ("--noise_rate=nan", "--noise_rate=nan"),
     ("--validation_ratio=0", "--validation_ratio=0"),
     ("--validation_ratio=1", "--validation_ratio=1"),
+    ("--validation_labels=both", "--validation_labels=both"),
     ("--wd_coef=-1e-4", "--wd_coef=-0.0001"),
     ("--jacob_coef=-1", "--jacob_coef=-1"),
     ("--entropy_coef=inf", "--entropy_coef=inf"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxnoise import data, task
+from jaxnoise import data, noise, task
 from jaxnoise.config import Config, InputError
 
 TRAIN, VALID, TEST = range(3)
@@ -47,14 +47,35 @@ def test_indices_lead_back_to_the_original_train_set(digits, settings):
 
 
 @pytest.mark.parametrize("noise_type", ["uniform_noise", "flip_noise"])
-def test_noise_is_in_the_training_part_alone(digits, noise_type):
+def test_noise_is_in_the_noisy_labels_alone(digits, noise_type):
     clean, noisy = load(), load(noise_type=noise_type, noise_rate=0.5)
     np.testing.assert_array_equal(noisy.labels, clean.labels)
     np.testing.assert_array_equal(noisy.images, clean.images)
     labels = noisy.noisy_labels
     np.testing.assert_array_equal(labels.clean, split_labels(noisy, TRAIN))
     assert labels.changed.mean() > 0.3
-    assert not clean.noisy_labels.changed.any()
+    assert not clean.noisy_labels.changed.any() and not clean.noisy_valid_labels.changed.any()
+
+
+def test_validation_labels_have_the_same_noise_and_a_stream_of_their_own(digits):
+    what = load(noise_rate=0.5, validation_ratio=0.5)
+    train, valid = what.noisy_labels, what.noisy_valid_labels
+    np.testing.assert_array_equal(valid.clean, split_labels(what, VALID))
+    assert valid.picked.sum() == len(valid.clean) // 2
+    # Had both streams been one, the same positions would have been picked in the same order.
+    same_seed = noise.corrupt(
+        valid.clean, noise_type="uniform_noise", noise_rate=0.5, num_classes=10,
+        dataset="digits", seed=0,
+    )  # fmt: skip
+    assert (same_seed.picked != valid.picked).mean() > 0.3
+    # The training part's noise is what it was before there was a second stream.
+    alone = noise.corrupt(
+        train.clean, noise_type="uniform_noise", noise_rate=0.5, num_classes=10,
+        dataset="digits", seed=0,
+    )  # fmt: skip
+    np.testing.assert_array_equal(train.noisy, alone.noisy)
+    other = load(noise_rate=0.5, validation_ratio=0.5, noise_seed=1).noisy_valid_labels
+    assert (other.picked != valid.picked).mean() > 0.3
 
 
 def test_noise_depends_on_its_own_seed_alone():

@@ -192,9 +192,10 @@ def test_separable_toy_set_is_learned_without_error():
     for _ in range(150):
         state, parts = step(state, images, labels, coefficients(), jax.random.key(0))
     assert parts.cross_entropy < 0.05
-    predictions = jax.jit(functools.partial(ts.eval_step, program=p))(
+    predicted, predictions = jax.jit(functools.partial(ts.eval_step, program=p))(
         state, images, (labels + 1) % 8, labels
     )
+    np.testing.assert_array_equal(predicted, labels)
     np.testing.assert_array_equal(predictions.true_correct, 1)
     np.testing.assert_array_equal(predictions.noisy_correct, 0)
     assert (predictions.noisy_loss > predictions.true_loss).all()

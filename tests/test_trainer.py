@@ -15,6 +15,7 @@ import pytest
 
 from jaxnoise import loop
 from jaxnoise import train_step as ts
+from jaxnoise.evaluation import Pictures
 from jaxnoise.trainer import Trainer
 
 # A partial last batch and a partial last evaluation batch.
@@ -25,6 +26,7 @@ class Small(nn.Module):
     """Quick to compile, quick to learn."""
 
     num_classes: int = 3
+    dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, images, *, train):
@@ -38,9 +40,7 @@ def pictures():
     images = rng.integers(0, 100, (len(labels), 4, 4, 1), dtype=np.uint8)
     images[np.arange(len(labels)), labels] = 255
     split = np.repeat(np.arange(3, dtype=np.int32), [TRAIN, REST // 2, REST // 2])
-    return loop.Pictures(
-        images, labels, split, np.zeros((4, 4, 1), np.float32), np.float32(1 / 255)
-    )
+    return Pictures(images, labels, split, np.zeros((4, 4, 1), np.float32), np.float32(1 / 255))
 
 
 def members(count):
@@ -48,6 +48,7 @@ def members(count):
         loop.Member(
             loop.member_key(0, i),
             np.r_[np.roll(pictures().labels[:10], i), pictures().labels[10:TRAIN]],
+            pictures().labels[TRAIN : TRAIN + REST // 2],
             ts.Coefficients(np.float32(1e-3 * i), np.float32(0.1), np.float32(0.1)),
         )
         for i in range(count)
