@@ -38,6 +38,12 @@ def parse_flags(argv: list[str]) -> list[str]:
         raise SystemExit(_complain(f"{reason} (--helpshort lists all flags)")) from None
 
 
+def config_of_flags() -> Config:
+    """The settings that the parsed command line asks for."""
+    values = flags.FLAGS.flag_values_dict()
+    return Config(**{field.name: values[field.name] for field in dataclasses.fields(Config)})
+
+
 def main(argv: list[str]) -> int:
     # Orbax and TFDS tell absl's log every step they take.
     absl.logging.set_verbosity(absl.logging.WARNING)
@@ -46,13 +52,12 @@ def main(argv: list[str]) -> int:
             raise InputError(
                 f"{argv[1]!r} is not a flag; flags start with --, and switches take no value"
             )
-        values = flags.FLAGS.flag_values_dict()
-        config = Config(**{f.name: values[f.name] for f in dataclasses.fields(Config)})
+        config = config_of_flags()
         # Imported late, so that --helpshort and a bad flag are answered at once.
         from jaxnoise import console, devices, experiment
 
         console.log_to_console()
-        devices.choose_gpu(config.GPU_num, asked=flags.FLAGS["GPU_num"].present > 0)
+        devices.start(config, gpu_asked=flags.FLAGS["GPU_num"].present > 0)
         experiment.run(config)
     except InputError as error:
         return _complain(str(error))

@@ -10,6 +10,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout, not installed
 
 from jaxnoise import loop, nets, optim  # noqa: E402
+from jaxnoise.evaluation import Samples  # noqa: E402
 from jaxnoise.train_step import Coefficients, Program  # noqa: E402
 from jaxnoise.trainer import Trainer  # noqa: E402
 
@@ -17,7 +18,10 @@ SHAPES = {"lenet": (28, 28, 1), "allcnn": (32, 32, 3)}
 BATCH = 32
 
 # The PyTorch side trains only, so here too the evaluation that ends an epoch is left out.
-loop.evaluate = lambda *_, **__: {"valid_accuracy": jnp.float32(0)}
+loop.evaluate = lambda state, pictures, labels, *_, **__: (
+    {"valid_accuracy": jnp.float32(0)},
+    Samples(jnp.zeros(labels.shape, jnp.float32), labels),
+)
 
 
 class Workload:
@@ -31,6 +35,7 @@ class Workload:
         *,
         classes: int = 10,
         jacob_mode: str | None = None,
+        precision: str = "float32",
         members_at_once: int = 0,
     ):
         """`steps` optimizer steps make an epoch; `jacob_mode` None leaves the penalty out."""
@@ -48,10 +53,18 @@ class Workload:
         schedule = optim.learning_rate_schedule(
             net, learning_rate=None, decay_epochs=None, steps_per_epoch=steps
         )
-        program = Program(nets.NETS[net](classes, False), net, schedule, jacob_mode or "projection")
+        dtype = jnp.bfloat16 if precision == "bf16" else jnp.float32
+        program = Program(
+            nets.NETS[net](classes, False, dtype),
+            net,
+            schedule,
+            jacob_mode or "projection",
+            precision,
+        )
         coefficients = Coefficients(*map(np.float32, (1e-4, 1e-3, 0.0)))
         self._members = [
-            loop.Member(loop.member_key(0, i), labels, coefficients) for i in range(members)
+            loop.Member(loop.member_key(0, i), labels, labels[:0], coefficients)
+            for i in range(members)
         ]
         self._trainer = Trainer(program, BATCH, members_at_once=members_at_once)
         self._steps, self._jacob = steps, jacob_mode is not None

@@ -20,7 +20,7 @@ def save(folder: Path, state: TrainState) -> None:
     digest of the arrays, since Orbax does not notice a flipped bit in them.
     """
     variables = {"params": state.params, **state.variables}
-    with ocp.StandardCheckpointer() as checkpointer:
+    with _checkpointer() as checkpointer:
         checkpointer.save(folder.absolute(), variables)
     _digest_file(folder).write_text(_digest(variables) + "\n")
 
@@ -32,7 +32,7 @@ def load(folder: Path) -> dict[str, Any]:
       InputError: there is no checkpoint, it cannot be read, or its content has changed.
     """
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             variables = checkpointer.restore(Path(folder).absolute())
         expected = _digest_file(folder).read_text().strip()
     except Exception as error:  # Orbax and TensorStore raise another type for each kind of damage
@@ -41,6 +41,16 @@ def load(folder: Path) -> dict[str, Any]:
     if _digest(variables) != expected:
         raise InputError(f"{folder}: damaged checkpoint: its arrays are not those that were saved")
     return variables
+
+
+def _checkpointer() -> ocp.StandardCheckpointer:
+    """For arrays that this process has whole: it waits for no other process."""
+    me = jax.process_index()
+    return ocp.StandardCheckpointer(
+        multiprocessing_options=ocp.options.MultiprocessingOptions(
+            primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process_{me}"
+        )
+    )
 
 
 def _digest_file(folder: Path) -> Path:

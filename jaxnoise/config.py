@@ -2,110 +2,26 @@
 
 The metadata of a field holds its help text and its allowed values; `main.py` makes the command line
 out of it and `Config` checks itself against it, so that flags, checks and documentation cannot
-differ.
+differ. The fields of the task stand in `task_config`.
 """
 
 import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from jaxnoise.flags import InputError, check, flag_type
 from jaxnoise.flags import flag as _flag
+from jaxnoise.task_config import TaskConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(TaskConfig):
     """The settings of one run; raises `InputError` on construction if one of them cannot be used.
 
     Rates and ratios are fractions in [0, 1], coefficients are >= 0, lengths are counted in epochs.
     """
-
-    # What is learned from.
-    dataset: str = _flag(
-        "cifar10",
-        "Data set: mnist, fashion_mnist, cifar10, cifar100, digits (bundled, needs no network), "
-        "or another TFDS classification set of pictures from 28x28x1 to 32x32x3.",
-    )
-    noise_type: str = _flag(
-        "uniform_noise",
-        "Label noise: picked samples get a label drawn over all classes, their own included "
-        "(uniform_noise), over the other classes (symmetric_noise), from a row of --noise_matrix "
-        "(matrix_noise), that of a similar class (flip_noise) or of the next one (pair_noise); "
-        "instance_noise depends on each picture, concentrated_noise fills whole neighbourhoods "
-        "of pictures, human_noise is that of CIFAR-10N and CIFAR-100N.",
-        choices=(
-            "uniform_noise",
-            "symmetric_noise",
-            "flip_noise",
-            "pair_noise",
-            "matrix_noise",
-            "instance_noise",
-            "concentrated_noise",
-            "human_noise",
-        ),
-    )
-    noise_rate: float = _flag(
-        0.0,
-        "Rate of corrupted training samples; human_noise and --noise_file have their own.",
-        low=0.0,
-        high=1.0,
-    )
-    flip_map: str = _flag(
-        "paper",
-        "Class to class, for flip_noise: paper (Bar et al. 2022), patrini (Patrini et al. 2017), "
-        "pair (each to the next), superclass (cifar100: to the next of its superclass).",
-        choices=("paper", "patrini", "pair", "superclass"),
-    )
-    noise_matrix: str | None = _flag(
-        None,
-        "File (.npy, .csv) for matrix_noise: row i is the distribution of a picked sample's label "
-        "if its class is i; with --noise_rate=1 it is the transition matrix.",
-        is_file=True,
-    )
-    human_labels: str | None = _flag(
-        None,
-        "Annotations for human_noise: the first five are CIFAR-10N's, noise_label is CIFAR-100N's.",
-        choices=(
-            "worse_label",
-            "aggre_label",
-            "random_label1",
-            "random_label2",
-            "random_label3",
-            "noise_label",
-        ),
-    )
-    noise_file: str | None = _flag(
-        None,
-        "Train on these labels instead of --noise_type: a run's noise.npz, or one label per sample "
-        "of the train set as .npz, .npy, .csv (label,label_noisy) or JSON list.",
-        is_file=True,
-    )
-    noise_draws: int = _flag(
-        1,
-        "Draws of the noise, which the repeats take in turn: repeat i trains on draw i modulo "
-        "noise_draws, of seed noise_seed plus that.",
-        low=1,
-    )
-    noise_per_repeat: bool = _flag(False, "A draw of the noise for each repeat.")
-    validation_ratio: float = _flag(
-        0.1,
-        "Rate of validation data, out of the train data; its labels stay clean.",
-        low=0.0,
-        high=1.0,
-        open_range=True,
-    )
-    preprocess_mode: str = _flag(
-        "range_0_to_1",
-        "range_0_to_1 divides pictures by 255, mean_substract takes off the mean training picture.",
-        choices=("range_0_to_1", "mean_substract"),
-    )
-    train_size: int = _flag(
-        0,
-        "Use only so many samples of the train set (before the validation split); 0 = all.",
-        low=0,
-    )
-    test_size: int = _flag(0, "Use only so many samples of the test set; 0 = all.", low=0)
 
     # What is trained, and how it is regularized.
     net: str | None = _flag(
@@ -151,7 +67,12 @@ class Config:
         low=1,
     )
     seed: int = _flag(0, "Seed of initialization and batch order.", low=0)
-    noise_seed: int = _flag(0, "Seed of the label noise.", low=0)
+    precision: str = _flag(
+        "float32",
+        "Arithmetic: tf32 rounds the factors of products where the hardware can, bf16 computes in "
+        "bfloat16; parameters, statistics, spectral norms, losses and measurements stay float32.",
+        choices=("float32", "tf32", "bf16"),
+    )
     jacob_samples: int = _flag(
         2000,
         "Pictures per split, evenly spaced, for the final Jacobian norms; 0 = all.",
@@ -172,8 +93,8 @@ class Config:
     )
     cache_dir: str | None = _flag(
         None,
-        "Folder for decoded pictures, so that a second start is fast; default: jaxnoise in the "
-        "user's cache folder.",
+        "Folder for decoded pictures and, with an accelerator, compiled programs, so that a second "
+        "start is fast; default: jaxnoise in the user's cache folder.",
         where_only=True,
     )
     members_at_once: int = _flag(
@@ -182,7 +103,24 @@ class Config:
         low=0,
         where_only=True,
     )
-    GPU_num: int = _flag(0, "Which GPU to use, where there is one.", low=0, where_only=True)
+    GPU_num: int = _flag(
+        0,
+        "Which GPU to use, where there is one; -1 = all there are, the repeats spread over them.",
+        low=-1,
+        where_only=True,
+    )
+    coordinator_address: str | None = _flag(
+        None,
+        "To run over several hosts, start the same command on each, with host:port of the first "
+        "one, or with auto under Slurm, Open MPI and on TPU pods.",
+        where_only=True,
+    )
+    num_processes: int = _flag(
+        1, "How many processes there are, all hosts together.", low=1, where_only=True
+    )
+    process_id: int = _flag(
+        0, "Which of the processes this is; 0 leaves the results.", low=0, where_only=True
+    )
     overwrite: bool = _flag(
         False, "Train again, and replace the results of an earlier run.", where_only=True
     )
@@ -194,6 +132,16 @@ class Config:
             if flag_type(field) is float and value is not None:
                 # One setting, one spelling: 1 is 1.0 and -0.0 is 0.0, in names and fingerprints.
                 object.__setattr__(self, field.name, float(value) + 0.0)
+        if self.process_id >= self.num_processes:
+            raise InputError(
+                f"--process_id={self.process_id} with --num_processes={self.num_processes}: "
+                f"allowed here: 0 to {self.num_processes - 1}"
+            )
+        if self.num_processes > 1 and self.coordinator_address is None:
+            raise InputError(
+                f"--num_processes={self.num_processes}: they find each other by "
+                "--coordinator_address=host:port, the same for all"
+            )
         if self.jacob_coef > 0 and self.jacob_start_epoch >= self.epochs_num:
             raise InputError(
                 f"--jacob_start_epoch={self.jacob_start_epoch} with "
@@ -201,41 +149,7 @@ class Config:
                 f"(--jacob_coef={self.jacob_coef:g}) would never be switched on; allowed here: "
                 f"0 to {self.epochs_num - 1}"
             )
-        self._check_noise()
-
-    def _check_noise(self) -> None:
-        """Refuses flags of the noise that contradict each other, or that would do nothing."""
-        for name, noise_type in (
-            ("flip_map", "flip_noise"),
-            ("noise_matrix", "matrix_noise"),
-            ("human_labels", "human_noise"),
-        ):
-            value, used = getattr(self, name), self.noise_type == noise_type
-            if value is None and used:
-                raise InputError(f"--noise_type={noise_type}: needed is --{name} too")
-            if value not in (None, "paper") and not used:
-                raise InputError(
-                    f"--{name}={value} with --noise_type={self.noise_type}: allowed is "
-                    f"--noise_type={noise_type}, which alone uses it"
-                )
-        if self.noise_file and self.noise_type != "uniform_noise":
-            raise InputError(
-                f"--noise_file={self.noise_file} with --noise_type={self.noise_type}: allowed is "
-                "one of them, the file holds labels already noisy"
-            )
-        if self.noise_rate and self.noise_is_given:
-            raise InputError(
-                f"--noise_rate={self.noise_rate:g}: allowed is 0 (or nothing) with {self.noise}, "
-                "whose labels have a rate of their own"
-            )
-        if self.noise_type == "matrix_noise" and not self.noise_rate:
-            raise InputError(
-                "--noise_rate=0: allowed is (0, 1] with matrix_noise; 1 takes the matrix as it is"
-            )
-        if self.noise_per_repeat and self.noise_draws > 1:
-            raise InputError(
-                f"--noise_draws={self.noise_draws} with --noise_per_repeat: allowed is one of them"
-            )
+        self.check_noise()
         if self.total_repeats % self.draws:
             raise InputError(
                 f"--noise_draws={self.noise_draws}: allowed are divisors of "
@@ -247,16 +161,10 @@ class Config:
             )
 
     @property
-    def noise(self) -> str:
-        """The noise in two words, model and rate, or where the labels come from."""
-        if self.noise_file:
-            return "noise_file"
-        return f"{self.noise_type} {self.human_labels or format(self.noise_rate, 'g')}"
-
-    @property
-    def noise_is_given(self) -> bool:
-        """Whether the noisy labels are read, not drawn: they have no requested rate and no seed."""
-        return self.noise_file is not None or self.noise_type == "human_noise"
+    def network(self) -> str:
+        """The network that is trained: `net`, or the data set's default."""
+        colourful = self.dataset.removesuffix("_n") in ("cifar10", "cifar100", "svhn_cropped")
+        return self.net or ("allcnn" if colourful else "lenet")
 
     @property
     def draws(self) -> int:
@@ -264,25 +172,23 @@ class Config:
         return self.total_repeats if self.noise_per_repeat else self.noise_draws
 
     @property
-    def network(self) -> str:
-        """The network that is trained: `net`, or the data set's default."""
-        colourful = self.dataset.removesuffix("_n") in ("cifar10", "cifar100", "svhn_cropped")
-        return self.net or ("allcnn" if colourful else "lenet")
+    def result_settings(self) -> dict[str, Any]:
+        """All settings that can change a result; `net` is the network that is trained."""
+        what = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)
+                if not f.metadata["where_only"]}  # fmt: skip
+        return what | {"net": self.network}
 
     @property
     def fingerprint(self) -> str:
-        """Eight hexadecimal digits of a SHA-256 over all settings that can change a result.
+        """Eight hexadecimal digits of a SHA-256 over `result_settings`.
 
         Files count by their content; raises InputError if one cannot be read.
         """
-        what = {}
+        what = self.result_settings | {"noise_draws": self.draws}
+        del what["noise_per_repeat"]  # a way to spell draws
         for field in dataclasses.fields(self):
-            if not field.metadata["where_only"]:
-                value = getattr(self, field.name)
-                is_file = field.metadata["is_file"] and value is not None
-                what[field.name] = _sha256(field.name, value) if is_file else value
-        del what["noise_per_repeat"]
-        what |= {"net": self.network, "noise_draws": self.draws}
+            if field.metadata["is_file"] and what[field.name] is not None:
+                what[field.name] = _sha256(field.name, what[field.name])
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
 
     @property

@@ -60,12 +60,25 @@ def announce(config: Config, folder: Path, what: Task, *, device: str) -> None:
     log.info("Noise    %s", "\n         ".join(noise.in_words(noise.summary(config, draws))))
     if config.noise_rate == 0 and not config.noise_is_given:
         log.info("         --noise_rate is 0: training on clean labels")
+    _warn_of_exact_jacobian(config, what.num_classes)
     log.info(
         "Training %d repeats together, %d epochs, on %s; the first epoch includes compilation",
         config.total_repeats,
         config.epochs_num,
         device,
     )
+
+
+def _warn_of_exact_jacobian(config: Config, num_classes: int) -> None:
+    """A row of the Jacobian, gradient included, costs about a plain step (benchmarks/README.md)."""
+    if config.jacob_coef > 0 and config.jacob_mode == "exact":
+        log.warning(
+            "--jacob_mode=exact: from epoch %d on a step takes about %d times as long as a plain "
+            "one, a backward pass for each of %d classes; with projection about twice as long",
+            config.jacob_start_epoch + 1,
+            num_classes + 1,
+            num_classes,
+        )
 
 
 class EpochReport:

@@ -48,6 +48,12 @@ class Preprocessing(NamedTuple):
     scale: np.float32
 
 
+def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
+    """Where what can be made again is kept: the folder given, or the user's own."""
+    user_cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "jaxnoise")
+    return _folder(cache_dir or user_cache)
+
+
 def load(
     name: str,
     *,
@@ -67,7 +73,7 @@ def load(
         a train and a test split. Configurations are written as in `emnist/balanced`.
       data_dir: TFDS directory; default: $TFDS_DATA_DIR, else ~/tensorflow_datasets.
       manual_dir: folder with the raw archives, for preparing without a network.
-      cache_dir: default: $XDG_CACHE_HOME/jaxnoise, else ~/.cache/jaxnoise.
+      cache_dir: see `cache_folder`; default: $XDG_CACHE_HOME/jaxnoise, else ~/.cache/jaxnoise.
 
     Raises:
       InputError: the data set is unknown, does not fit, is damaged, or cannot be had.
@@ -79,8 +85,7 @@ def load(
 
     copy = _open_copy(name, data_dir, manual_dir)
     version = str(copy.version)
-    user_cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "jaxnoise")
-    cache = _folder(cache_dir or user_cache) / (
+    cache = cache_folder(cache_dir) / (
         f"{name.replace('/', '-')}-{version}-{tfds_copy.fingerprint(copy, _SPLITS)}.npz"
     )
     shapes = {}

@@ -1,24 +1,54 @@
-"""The choice of the device, made before JAX starts its backends."""
+"""Which devices and which processes take part, decided before JAX starts its backends."""
 
+import contextlib
+import dataclasses
 import logging
+import tempfile
+from collections.abc import Iterator
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
-from jaxnoise.config import InputError
+from jaxnoise import data
+from jaxnoise.config import Config, InputError
 
 log = logging.getLogger("jaxnoise")
+
+ALL_GPUS = -1
+
+# How long a process that failed keeps the others waiting.
+_SECONDS_TO_END = 60
+
+
+def start(config: Config, *, gpu_asked: bool) -> None:
+    """Settles on what runs the experiment; in library use, where JAX is set up already, not needed.
+
+    Raises:
+      InputError: what is asked for is not there.
+    """
+    if config.coordinator_address:
+        join_hosts(config.coordinator_address, config.num_processes, config.process_id)
+    if gpu_asked or not config.coordinator_address:
+        choose_gpu(config.GPU_num, asked=gpu_asked)
+    # Compiling for accelerators can take minutes; what XLA:CPU compiles fits one kind of CPU only.
+    if jax.default_backend() != "cpu" and not jax.config.jax_compilation_cache_dir:
+        compiled = data.cache_folder(config.cache_dir) / "compiled"
+        jax.config.update("jax_compilation_cache_dir", str(compiled))
 
 
 def choose_gpu(number: int, *, asked: bool) -> None:
     """Makes the numbered GPU the only one JAX sees; without a GPU, says so if one was asked for.
 
-    Numbers count what CUDA_VISIBLE_DEVICES leaves visible, so that a scheduler's choice is kept.
+    Numbers count what CUDA_VISIBLE_DEVICES leaves visible, so that a scheduler's choice is kept;
+    ALL_GPUS changes nothing.
 
     Raises:
       InputError: there are GPUs, but none of that number.
     """
-    jax.config.update("jax_cuda_visible_devices", str(number))
-    jax.config.update("jax_rocm_visible_devices", str(number))
+    if number != ALL_GPUS:
+        jax.config.update("jax_cuda_visible_devices", str(number))
+        jax.config.update("jax_rocm_visible_devices", str(number))
     try:
         backend = jax.default_backend()
     except RuntimeError as error:
@@ -26,3 +56,45 @@ def choose_gpu(number: int, *, asked: bool) -> None:
         raise InputError(f"--GPU_num={number}: JAX cannot start on it: {reason}") from error
     if asked and backend != "gpu":
         log.info("--GPU_num=%d: JAX finds no GPU here; running on %s", number, backend)
+
+
+def join_hosts(coordinator_address: str, num_processes: int, process_id: int) -> None:
+    """Joins this process with those of the other hosts; only the first one goes on logging.
+
+    Args:
+      coordinator_address: host:port of process 0, or `auto`: cluster and TPU tell all three.
+
+    Raises:
+      InputError: the others cannot be found.
+    """
+    named = {}
+    if coordinator_address != "auto":
+        named = {
+            "coordinator_address": coordinator_address,
+            "num_processes": num_processes,
+            "process_id": process_id,
+        }
+    try:
+        jax.distributed.initialize(**named, shutdown_timeout_seconds=_SECONDS_TO_END)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--coordinator_address={coordinator_address}: {reason}") from error
+    if jax.process_index() > 0:
+        log.setLevel(logging.WARNING)
+
+
+@contextlib.contextmanager
+def own_results(config: Config) -> Iterator[Config]:
+    """The config as this process is to use it: all but the first write to a folder that goes."""
+    if jax.process_index() == 0:
+        yield config
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield dataclasses.replace(config, results_dir=folder)
+
+
+def as_the_first_decides(decision: bool) -> bool:
+    """What process 0 decided, in all processes."""
+    if jax.process_count() == 1:
+        return decision
+    return bool(multihost_utils.broadcast_one_to_all(np.bool_(decision)))

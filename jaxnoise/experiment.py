@@ -2,15 +2,20 @@
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxnoise import (
+    calibration,
     checkpoint,
     console,
+    detection,
+    devices,
     figures,
     loop,
     nets,
@@ -19,6 +24,8 @@ from jaxnoise import (
     optim,
     provenance,
     results,
+    scoring,
+    selection,
     task,
 )
 from jaxnoise.config import Config
@@ -31,22 +38,27 @@ log = logging.getLogger("jaxnoise")
 def run(config: Config) -> dict[str, Any]:
     """Runs an experiment and returns the content of its scores.json.
 
-    A finished run with the same settings is not trained again, unless `config.overwrite`.
+    A finished run with the same settings is not trained again, unless `config.overwrite`. Of
+    several processes (see `devices.join_hosts`) only the first leaves results.
 
     Raises:
       InputError: something asked for cannot be had; nothing was trained and no result replaced.
     """
     folder = results.run_folder(config)
-    if results.finished(folder) and not config.overwrite:
+    if devices.as_the_first_decides(results.finished(folder) and not config.overwrite):
+        if jax.process_index() > 0:
+            return {}
         log.info("Already done (--overwrite trains it again): %s", folder)
         console.scores(folder)
         return results.read_scores(folder)
-    results.check_usable(folder)
-    what, facts = task.load(config), provenance.facts()
-    results.start(folder)
-    results.write_config(folder, config, facts)
-    with console.log_file(folder / "log.txt"):
-        return _run(config, folder, what, facts)
+    with devices.own_results(config) as own:
+        folder = results.run_folder(own)
+        results.check_usable(folder)
+        what, facts = task.load(own), provenance.facts()
+        results.start(folder)
+        results.write_config(folder, own, facts)
+        with console.log_file(folder / "log.txt"):
+            return _run(own, folder, what, facts)
 
 
 def build(config: Config, what: task.Task) -> tuple[Program, list[loop.Member], loop.Pictures]:
@@ -57,14 +69,28 @@ def build(config: Config, what: task.Task) -> tuple[Program, list[loop.Member], 
         decay_epochs=config.lr_decay_epochs,
         steps_per_epoch=-(-len(what.train_index) // config.batch_size),
     )
-    net = nets.NETS[config.network](what.num_classes, config.do_sn)
-    program = Program(net, config.network, schedule, config.jacob_mode)
+    dtype = jnp.bfloat16 if config.precision == "bf16" else jnp.float32
+    program = Program(
+        nets.NETS[config.network](what.num_classes, config.do_sn, dtype),
+        config.network,
+        schedule,
+        config.jacob_mode,
+        config.precision,
+        config.validation_labels,
+    )
     coefficients = Coefficients(
         np.float32(config.wd_coef), np.float32(config.jacob_coef), np.float32(config.entropy_coef)
     )
     members = [
-        loop.Member(loop.member_key(config.seed, repeat), labels.noisy, coefficients)
-        for repeat, labels in enumerate(what.noisy_labels)
+        loop.Member(
+            loop.member_key(config.seed, repeat),
+            labels.noisy,
+            valid_labels.noisy,
+            coefficients,
+        )
+        for repeat, (labels, valid_labels) in enumerate(
+            zip(what.noisy_labels, what.noisy_valid_labels, strict=True)
+        )
     ]
     pictures = loop.Pictures(
         jnp.asarray(what.images),
@@ -109,7 +135,7 @@ def _run(config: Config, folder: Path, what: task.Task, facts: dict[str, Any]) -
     diverged = np.flatnonzero(~np.isfinite(history["step_loss"]).all(axis=0)) + 1
     if len(diverged):
         log.warning("The loss of these repeats did not stay finite: %s", diverged.tolist())
-    log.info("Measuring the Jacobian norms …")
+    log.info("Measuring the Jacobian norms, calibration and detection …")
     progress = trainer.gather(groups, config.total_repeats)
     scores = _scores(config, progress.best_epoch, history)
     states = [group.best_state for group in groups]
@@ -117,16 +143,36 @@ def _run(config: Config, folder: Path, what: task.Task, facts: dict[str, Any]) -
         index = _measured(config, what, split)
         measured = trainer.mean_jacobian(states, pictures, index)
         scores[f"{split}_jacob"] = trainer.gather(measured, config.total_repeats)
+    test = _index(what, "test")
+    logits = trainer.gather(trainer.logits(states, pictures, test), config.total_repeats)
+    given = np.stack([member.noisy_labels for member in members])
+    scores |= _each(calibration.measure, logits, [what.labels[test]] * len(logits))
+    scores |= _each(
+        detection.measure, progress.samples.loss, given != what.labels[: given.shape[1]]
+    )
     checkpoint.save(folder / "checkpoints" / "best", progress.best_state)
     checkpoint.save(folder / "checkpoints" / "last", progress.state)
     results.write_history(folder, history)
+    results.write_samples(folder, progress.samples)
+    detection.write_suspects(
+        folder,
+        index=what.train_index,
+        given=given,
+        predicted=progress.samples.predicted,
+        score=progress.samples.loss,
+    )
     figures.draw(
         folder / "figures", history, scores["best_epoch"], title=console.title(config, ", ")
     )
     seconds = time.time() - started
     results.write_config(folder, config, facts | {"wall_seconds": round(seconds, 1)})
-    entry = noise.summary(config, what.noisy_labels[: config.draws])
-    results.write_scores(folder, scores, noise=entry)
+    report = scoring.Report(
+        scores,
+        selection.select(history),
+        noise.summary(config, what.noisy_labels[: config.draws]),
+        config.validation_labels,
+    )
+    results.write_scores(folder, report)
     console.scores(folder)
     log.info("Took %.0f s. Results: %s", seconds, folder)
     return results.read_scores(folder)
@@ -135,15 +181,26 @@ def _run(config: Config, folder: Path, what: task.Task, facts: dict[str, Any]) -
 def _scores(
     config: Config, best: np.ndarray, history: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """The scores of every repeat, each (repeats,), at its best clean-validation epoch."""
+    """The scores of every repeat, each (repeats,), that history has: at its best epoch."""
     repeat = np.arange(config.total_repeats)
-    scores = {name: history[name][best, repeat] for name in results.SCORES if name in history}
+    scores = {name: history[name][best, repeat] for name in scoring.SCORES if name in history}
     return scores | {"last_test_accuracy": history["test_accuracy"][-1], "best_epoch": best + 1}
+
+
+def _each(measure: Callable, *repeats: Sequence) -> dict[str, np.ndarray]:
+    """The scores that `measure` finds in each repeat, each (repeats,)."""
+    measured = [measure(*repeat) for repeat in zip(*repeats, strict=True)]
+    return {name: np.array([scores[name] for scores in measured]) for name in measured[0]}
 
 
 def _measured(config: Config, what: task.Task, split: str) -> np.ndarray:
     """Indices of the pictures whose Jacobian is measured: --jacob_samples of a split."""
-    index = np.flatnonzero(what.split == task.SPLITS.index(split))
+    index = _index(what, split)
     if 0 < config.jacob_samples < len(index):
         index = index[np.arange(config.jacob_samples) * len(index) // config.jacob_samples]
-    return index.astype(np.int32)
+    return index
+
+
+def _index(what: task.Task, split: str) -> np.ndarray:
+    """Indices of a split's pictures, int32."""
+    return np.flatnonzero(what.split == task.SPLITS.index(split)).astype(np.int32)

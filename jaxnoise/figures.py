@@ -1,4 +1,7 @@
-"""Figures of a run: loss and accuracy per epoch, as mean and band over repeats, and one by one."""
+"""Figures of a run: loss, accuracy and memorization per epoch, as mean and band over repeats.
+
+Loss and accuracy are drawn repeat by repeat too.
+"""
 
 import math
 from pathlib import Path
@@ -15,40 +18,59 @@ CURVES = {
     "valid": ("validation", "#0072B2", "-."),
     "test": ("test", "#000000", "-"),
 }
+# What becomes of the samples whose label noise has changed, and of the others.
+MEMORIZATION = {
+    "unchanged_right": ("unchanged label, predicted right", "#000000", "-"),
+    "changed_as_true": ("changed label, predicted as the true one", "#E69F00", "--"),
+    "changed_as_noisy": ("changed label, predicted as the noisy one", "#D55E00", "-"),
+    "changed_as_neither": ("changed label, predicted as neither", "#0072B2", "-."),
+}
 _UNITS = {"loss": "cross-entropy (nats)", "accuracy": "accuracy (%)"}
 
 
 def draw(
     folder: Path, history: dict[str, np.ndarray], best_epoch: np.ndarray, *, title: str
 ) -> None:
-    """Writes loss and accuracy figures, each as .png and .pdf.
+    """Writes the figures of loss, accuracy and memorization, each as .png and .pdf.
 
     Args:
       folder: where; made if missing.
-      history: `{train_noisy,train,valid,test}_{loss,accuracy}`, each float (epochs, repeats).
+      history: `{train_noisy,train,valid,test}_{loss,accuracy}` and what MEMORIZATION names, each
+        float (epochs, repeats).
       best_epoch: int (repeats,), counted from 1.
       title: of every figure.
     """
     folder.mkdir(exist_ok=True)
     for quantity in _UNITS:
         curves = {name: history[f"{name}_{quantity}"] for name in CURVES}
-        _save(_mean_figure(curves, quantity, title), folder / quantity)
+        _save(_mean_figure(curves, CURVES, _UNITS[quantity], title), folder / quantity)
         _save(_repeats_figure(curves, quantity, best_epoch, title), folder / f"{quantity}_repeats")
+    # Without noise, changed labels have no curves.
+    shares = {name: history[name] for name in MEMORIZATION if not np.isnan(history[name]).all()}
+    figure = _mean_figure(shares, MEMORIZATION, "share of these training samples (%)", title)
+    figure.axes[0].set_ylim(-3, 103)
+    _save(figure, folder / "memorization")
 
 
-def _mean_figure(curves: dict[str, np.ndarray], quantity: str, title: str) -> Figure:
+def _mean_figure(
+    curves: dict[str, np.ndarray],
+    drawn_as: dict[str, tuple[str, str, str]],
+    y_label: str,
+    title: str,
+) -> Figure:
+    """Mean ± std of each curve, float (epochs, repeats), in its label, colour and line style."""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
-    epochs, repeats = curves["test"].shape
+    epochs, repeats = next(iter(curves.values())).shape
     for name, values in curves.items():
-        label, colour, style = CURVES[name]
+        label, colour, style = drawn_as[name]
         values = np.where(np.isfinite(values), values, np.nan)  # a diverged repeat leaves a gap
         x, mean, std = np.arange(1, epochs + 1), values.mean(axis=1), values.std(axis=1)
         axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.1, linewidth=0)
         axes.plot(x, mean, style, color=colour, label=label, linewidth=1.8, **_marker(epochs))
     _decorate(axes)
     axes.set_xlabel("epoch")
-    axes.set_ylabel(_UNITS[quantity])
+    axes.set_ylabel(y_label)
     repeats_said = f"mean ± std over {repeats} repeats" if repeats > 1 else "one repeat"
     axes.set_title(f"{title}\n{repeats_said}", fontsize=10)
     _legend_below(figure, axes)
@@ -98,7 +120,9 @@ def _decorate(axes: Axes) -> None:
 
 def _legend_below(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    columns = len(labels) if figure.get_figwidth() > 6 else 2
+    # Four long labels in one line would not fit.
+    wide = figure.get_figwidth() > 6 and max(map(len, labels)) < 25
+    columns = len(labels) if wide else 2
     figure.legend(
         handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
     )

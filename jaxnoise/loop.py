@@ -12,27 +12,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxnoise import selection
 from jaxnoise import train_step as ts
-from jaxnoise.task import SPLITS
-
-# Pictures per evaluation step. Sums do not depend on it.
-EVAL_BATCH = 128
+from jaxnoise.evaluation import Pictures, Samples, evaluate
 
 # Counters folded into a member's key, one for each stream of random numbers.
 _INIT, _ORDER, _PROJECTION = range(3)
-
-
-class Pictures(NamedTuple):
-    """What all members share, on the device: the splits in the order of SPLITS."""
-
-    images: jax.Array  # uint8 (pictures, height, width, channels)
-    labels: jax.Array  # int32 (pictures,), true
-    split: jax.Array  # int32 (pictures,), index into SPLITS
-    mean: jax.Array  # float32 (height, width, channels)
-    scale: jax.Array  # float32 (): the net sees (image − mean) · scale
-
-    def preprocess(self, images: jax.Array) -> jax.Array:
-        return (images.astype(jnp.float32) - self.mean[None]) * self.scale
 
 
 class Member(NamedTuple):
@@ -40,6 +25,7 @@ class Member(NamedTuple):
 
     key: jax.Array  # typed PRNG key of initialization, batch order and projections
     noisy_labels: jax.Array  # int32 (training samples,)
+    noisy_valid_labels: jax.Array  # int32 (validation samples,), never trained on
     coefficients: ts.Coefficients
 
 
@@ -50,6 +36,7 @@ class Progress(flax.struct.PyTreeNode):
     best_state: ts.TrainState
     best_valid_accuracy: jax.Array  # float32 (), percent; −1 before the first epoch
     best_epoch: jax.Array  # int32 (), index from 0; −1 before the first epoch
+    samples: Samples  # loss: mean over the epochs so far; predicted: after the last
 
 
 def member_key(seed: int, repeat: int) -> jax.Array:
@@ -63,7 +50,10 @@ def start(member: Member, pictures: Pictures, *, program: ts.Program) -> Progres
     state = ts.create_state(program, key, pictures.images.shape[1:])
     # A copy, because the buffers of a donated argument must be distinct.
     best_state = jax.tree.map(jnp.copy, state)
-    return Progress(state, best_state, jnp.float32(-1), jnp.int32(-1))
+    samples = Samples(
+        jnp.zeros(member.noisy_labels.shape, jnp.float32), jnp.zeros_like(member.noisy_labels)
+    )
+    return Progress(state, best_state, jnp.float32(-1), jnp.int32(-1), samples)
 
 
 def train_epoch(
@@ -107,65 +97,6 @@ def train_epoch(
     return state, jax.tree.map(lambda part: part / samples, sums)
 
 
-def evaluate(
-    state: ts.TrainState, member: Member, pictures: Pictures, *, program: ts.Program
-) -> dict[str, jax.Array]:
-    """Evaluates all splits with one forward pass per picture.
-
-    Returns:
-      scalars `{train_noisy,train,valid,test}_{loss,accuracy}` (nats, percent; `train_noisy` against
-      the labels trained on, the others against the true ones) and `entropy` (mean over train,
-      nats).
-    """
-    total, samples = pictures.labels.shape[0], member.noisy_labels.shape[0]
-    batch = min(EVAL_BATCH, total)
-    # Validation and test labels are clean, so there both labellings are the same.
-    noisy_labels = pictures.labels.at[:samples].set(member.noisy_labels)
-
-    def step(sums, i):
-        first, fresh = _whole_batch(i, batch, total)
-        images, split, noisy, true = (
-            lax.dynamic_slice_in_dim(array, first, batch)
-            for array in (pictures.images, pictures.split, noisy_labels, pictures.labels)
-        )
-        predictions = ts.eval_step(state, pictures.preprocess(images), noisy, true, program=program)
-        counted = _membership(split) & fresh[None]
-        return jax.tree.map(
-            lambda sum_, x: sum_ + jnp.where(counted, x[None], 0.0).sum(axis=1), sums, predictions
-        ), None
-
-    zeros = ts.Predictions(*[jnp.zeros(len(SPLITS), jnp.float32)] * len(ts.Predictions._fields))
-    sums, _ = lax.scan(step, zeros, jnp.arange(-(-total // batch)))
-    sizes = _membership(pictures.split).sum(axis=1)
-    means = jax.tree.map(lambda x: x / sizes.astype(jnp.float32), sums)
-    train, valid, test = range(len(SPLITS))
-    return {
-        "train_noisy_loss": means.noisy_loss[train],
-        "train_noisy_accuracy": 100 * means.noisy_correct[train],
-        "train_loss": means.true_loss[train],
-        "train_accuracy": 100 * means.true_correct[train],
-        "valid_loss": means.true_loss[valid],
-        "valid_accuracy": 100 * means.true_correct[valid],
-        "test_loss": means.true_loss[test],
-        "test_accuracy": 100 * means.true_correct[test],
-        "entropy": means.entropy[train],
-    }
-
-
-def _membership(split: jax.Array) -> jax.Array:
-    """Which pictures are in which split: int (pictures,) to bool (splits, pictures)."""
-    return split[None] == jnp.arange(len(SPLITS))[:, None]
-
-
-def _whole_batch(i: jax.Array, batch: int, total: int) -> tuple[jax.Array, jax.Array]:
-    """Start of the i-th batch, and which of its elements are not in an earlier one.
-
-    The last batch is moved back to be whole, so that all have one shape.
-    """
-    first = jnp.minimum(i * batch, total - batch)
-    return first, first + jnp.arange(batch) >= i * batch
-
-
 def advance(
     progress: Progress,
     member: Member,
@@ -176,7 +107,7 @@ def advance(
     batch_size: int,
     with_jacobian: bool,
 ) -> tuple[Progress, dict[str, jax.Array]]:
-    """One epoch: train, evaluate, keep the state if its clean-validation accuracy is the best yet.
+    """One epoch: train, evaluate, keep the state if its validation accuracy is the best yet.
 
     Returns:
       the new progress and the epoch's scalars: those of `evaluate`, and `step_*`, the parts of the
@@ -191,31 +122,22 @@ def advance(
         batch_size=batch_size,
         with_jacobian=with_jacobian,
     )
-    metrics = evaluate(state, member, pictures, program=program)
-    better = metrics["valid_accuracy"] > progress.best_valid_accuracy
+    metrics, samples = evaluate(
+        state, pictures, member.noisy_labels, member.noisy_valid_labels, program=program
+    )
+    past = progress.samples.loss
+    mean_loss = past + (samples.loss - past) / (epoch + 1).astype(jnp.float32)
+    valid_accuracy = metrics[selection.headline(program.validation_labels).chosen_by]
+    better = valid_accuracy > progress.best_valid_accuracy
     best_state, best_valid_accuracy, best_epoch = jax.tree.map(
         functools.partial(jnp.where, better),
-        (state, metrics["valid_accuracy"], epoch),
+        (state, valid_accuracy, epoch),
         (progress.best_state, progress.best_valid_accuracy, progress.best_epoch),
     )
     metrics |= {f"step_{name}": part for name, part in parts._asdict().items()}
-    return Progress(state, best_state, best_valid_accuracy, best_epoch), metrics
-
-
-def mean_jacobian(
-    state: ts.TrainState, pictures: Pictures, index: jax.Array, *, program: ts.Program
-) -> jax.Array:
-    """Mean ‖J‖²_F in evaluation mode over the pictures at `index`, int (pictures,)."""
-    total = index.shape[0]
-    batch = min(EVAL_BATCH, total)
-
-    def step(sum_, i):
-        first, fresh = _whole_batch(i, batch, total)
-        images = pictures.images[lax.dynamic_slice_in_dim(index, first, batch)]
-        squares = ts.jacobian_step(state, pictures.preprocess(images), program=program)
-        return sum_ + jnp.where(fresh, squares, 0.0).sum(), None
-
-    return lax.scan(step, jnp.float32(0), jnp.arange(-(-total // batch)))[0] / total
+    return Progress(
+        state, best_state, best_valid_accuracy, best_epoch, samples._replace(loss=mean_loss)
+    ), metrics
 
 
 def stack_members(members: list[Member]) -> Member:

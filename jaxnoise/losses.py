@@ -67,31 +67,67 @@ def projected_jacobian(
     return _squared_norms(pullback, projection), (logits, more)
 
 
-def exact_jacobian(
-    forward: Forward, images: jax.Array, *, rows_at_once: int = 10
-) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+def exact_jacobian(forward: Forward, images: jax.Array) -> tuple[jax.Array, tuple[jax.Array, Any]]:
     """Squared Frobenius norm of the Jacobian, ‖J_b‖²_F = Σ_k ‖∂(Σ_b' z_b'k)/∂x_b‖².
 
-    One forward pass and K backward passes: the rows of `jax.jacrev`, but computed one by one, since
-    its `vmap` over rows costs two to five times as much on CPU (benchmarks/jacobian.py), and summed
-    at once, so that memory does not grow with K. Source, arguments and returns as
-    `projected_jacobian`.
-
-    Args:
-      rows_at_once: backward passes to compile side by side, of which the loop over K is made: more
-        run faster and take longer to compile.
+    One forward pass and K backward passes: the rows of `jax.jacrev`, but one after the other, so
+    that memory does not grow with K. To train on, take `mean_exact_jacobian`. Source, arguments and
+    returns as `projected_jacobian`.
     """
     logits, pullback, more = jax.vjp(forward, images, has_aux=True)
-    classes = logits.shape[1]
-    block = max(size for size in range(1, rows_at_once + 1) if classes % size == 0)
-
-    def rows(one_hots):
-        cotangents = [jnp.broadcast_to(one_hot, logits.shape) for one_hot in one_hots]
-        return sum(_squared_norms(pullback, cotangent) for cotangent in cotangents)
-
-    one_hots = jnp.eye(classes, dtype=logits.dtype).reshape(-1, block, classes)
-    squares = jax.lax.map(rows, one_hots).sum(axis=0) if len(one_hots) > 1 else rows(one_hots[0])
+    squares = jax.lax.map(lambda row: _squared_norms(pullback, row), _rows(logits)).sum(axis=0)
     return squares, (logits, more)
+
+
+def mean_exact_jacobian(
+    forward: Forward, images: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+    """Mean of `exact_jacobian` over the batch, float (), to be differentiated (once).
+
+    The gradient is a sum over the rows of J, as the value is, and is taken along with it, row by
+    row. Differentiating the rows' loop would first keep what every row needs and then run through
+    all of it again: more time, and memory that grows with K. Arguments and second return as
+    `exact_jacobian`.
+    """
+    logits, pullback, more = jax.vjp(forward, images, has_aux=True)
+    leaves, structure = jax.tree.flatten(pullback)
+    varies = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
+
+    def mean_square(varying, fixed, row):
+        varying, fixed = iter(varying), iter(fixed)
+        of_row = [next(varying) if varied else next(fixed) for varied in varies]
+        return _squared_norms(jax.tree.unflatten(structure, of_row), row).mean()
+
+    def total(step, rows):
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(step, rows[0]))
+        return jax.lax.scan(
+            lambda sums, row: (jax.tree.map(jnp.add, sums, step(row)), None), zeros, rows
+        )[0]
+
+    @jax.custom_vjp
+    def mean(varying, fixed, rows):
+        return total(lambda row: mean_square(varying, fixed, row), rows)
+
+    def value_and_gradient(varying, fixed, rows):
+        return total(lambda row: jax.value_and_grad(mean_square)(varying, fixed, row), rows)
+
+    mean.defvjp(
+        value_and_gradient,
+        lambda gradient, scale: (
+            jax.tree.map(lambda x: scale.astype(x.dtype) * x, gradient),
+            None,
+            None,
+        ),
+    )
+    varying = [leaf for leaf, varied in zip(leaves, varies, strict=True) if varied]
+    fixed = [leaf for leaf, varied in zip(leaves, varies, strict=True) if not varied]
+    return mean(varying, fixed, _rows(logits)), (logits, more)
+
+
+def _rows(logits: jax.Array) -> jax.Array:
+    """For every class the cotangent that picks it in all pictures: (K, batch, K)."""
+    one_hots = jnp.eye(logits.shape[1], dtype=logits.dtype)
+    return jnp.broadcast_to(one_hots[:, None], (len(one_hots), *logits.shape))
 
 
 def _squared_norms(pullback: Callable, cotangent: jax.Array) -> jax.Array:

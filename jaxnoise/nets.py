@@ -1,7 +1,8 @@
 """LeNet and AllCNN, with spectral normalization as state carried in Flax variables.
 
 Pictures come as (batch, height, width, channels) and logits leave as (batch, classes); in between
-the batch is the innermost axis (see `conv`). Every layer but LeNet's last is linear → batch norm →
+the batch is the innermost axis (see `conv`). Activations are computed in the net's `dtype`, while
+parameters, statistics and logits are float32. Every layer but LeNet's last is linear → batch norm →
 ReLU, as in Bar, Drory and Giryes, "A Spectral Perspective of DNN Robustness to Label Noise"
 (AISTATS 2022, https://proceedings.mlr.press/v151/bar22a.html).
 """
@@ -48,23 +49,26 @@ def _unit(x: jax.Array) -> jax.Array:
 
 
 class _Layer(nn.Module):
-    """Base of the layers: one kernel, spectrally normalized where asked."""
+    """Base of the layers: one float32 kernel, spectrally normalized where asked."""
 
     features: int
     spectral: bool
 
     def weights(
-        self, shape: tuple[int, ...], init: nn.initializers.Initializer, train: bool
+        self,
+        shape: tuple[int, ...],
+        init: nn.initializers.Initializer,
+        dtype: jnp.dtype,
+        train: bool,
     ) -> jax.Array:
-        """The kernel as the layer uses it."""
+        """The kernel as the layer uses it, in its input's dtype."""
         kernel = self.param("kernel", init, shape, jnp.float32)
-        if not self.spectral:
-            return kernel
-        u = self.variable("spectral", "u", self._first_u)
-        kernel, new_u, _ = spectral_normalize(kernel, u.value)
-        if train and not self.is_initializing():
-            u.value = new_u
-        return kernel
+        if self.spectral:
+            u = self.variable("spectral", "u", self._first_u)
+            kernel, new_u, _ = spectral_normalize(kernel, u.value)
+            if train and not self.is_initializing():
+                u.value = new_u
+        return kernel.astype(dtype)
 
     def _first_u(self) -> jax.Array:
         return _unit(jax.random.normal(self.make_rng("params"), (self.features,), jnp.float32))
@@ -83,7 +87,8 @@ class ConvBlock(_Layer):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
-        kernel = self.weights((self.size, self.size, x.shape[0], self.features), he_normal, train)
+        shape = (self.size, self.size, x.shape[0], self.features)
+        kernel = self.weights(shape, he_normal, x.dtype, train)
         y = conv.convolve(x, kernel, padding=self.padding, before_pooling=self.pool)
         normalize = BatchNormReLU(use_scale=not self.spectral, name="bn")
         if self.pool:
@@ -94,7 +99,7 @@ class ConvBlock(_Layer):
 class DenseBlock(_Layer):
     """Dense layer without bias → batch norm → ReLU; with `last`, a dense layer with bias alone.
 
-    Maps (inputs, batch) to (features, batch).
+    Maps (inputs, batch) to (features, batch), logits to float32.
     """
 
     last: bool = False
@@ -102,11 +107,11 @@ class DenseBlock(_Layer):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         glorot = nn.initializers.glorot_uniform()
-        y = product(self.weights((x.shape[0], self.features), glorot, train).T, x)
+        y = product(self.weights((x.shape[0], self.features), glorot, x.dtype, train).T, x)
         if not self.last:
             return BatchNormReLU(use_scale=not self.spectral, name="bn")(y, train=train)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        return y + bias[:, None]
+        return y.astype(jnp.float32) + bias[:, None]
 
 
 class LeNet(nn.Module):
@@ -117,10 +122,11 @@ class LeNet(nn.Module):
 
     num_classes: int
     spectral: bool
+    dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        x = conv.from_images(images)
+        x = conv.from_images(images.astype(self.dtype))
         for i, features in enumerate((6, 16)):
             block = ConvBlock(features, self.spectral, 5, VALID, pool=True, name=f"conv{i + 1}")
             x = block(x, train=train)
@@ -140,16 +146,17 @@ class AllCNN(nn.Module):
 
     num_classes: int
     spectral: bool
+    dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        x = conv.from_images(images)
+        x = conv.from_images(images.astype(self.dtype))
         layers = [(96, 3)] * 3 + [(192, 3)] * 5 + [(self.num_classes, 1)]
         for i, (features, size) in enumerate(layers):
             pool = i in (2, 5)
             block = ConvBlock(features, self.spectral, size, SAME, pool=pool, name=f"conv{i + 1}")
             x = block(x, train=train)
-        return x.mean(axis=(1, 2)).T
+        return x.astype(jnp.float32).mean(axis=(1, 2)).T
 
 
 NETS: dict[str, type[nn.Module]] = {"lenet": LeNet, "allcnn": AllCNN}

@@ -9,11 +9,11 @@ import numpy as np
 
 from jaxnoise import flip_maps, noise_instances, noise_models
 from jaxnoise.config import Config
-from jaxnoise.noise_models import Draw, Samples
+from jaxnoise.noise_models import CleanSamples, Draw
 
 # Training and validation part, and a stream of random numbers for each.
 Model = Callable[
-    [Samples, Samples, np.random.RandomState, np.random.RandomState], tuple[Draw, Draw]
+    [CleanSamples, CleanSamples, np.random.RandomState, np.random.RandomState], tuple[Draw, Draw]
 ]
 
 
@@ -84,7 +84,7 @@ MODELS: dict[str, Callable[[Config], Model]] = {
 
 
 def corrupt(
-    model: Model, train: Samples, valid: Samples, *, seed: int
+    model: Model, train: CleanSamples, valid: CleanSamples, *, seed: int
 ) -> tuple[NoisyLabels, NoisyLabels]:
     """One draw of the noise for the training part and, by a stream of its own, for validation."""
     # RandomState: the only NumPy generator whose stream is frozen across versions (NEP 19).

@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
-from jaxnoise.noise_models import Draw, Samples, draw_rows
+from jaxnoise.noise_models import CleanSamples, Draw, draw_rows
 
 _FLIP_RATE_STD = 0.1
 _CLUSTERS = 10  # per class
@@ -20,8 +20,8 @@ _COMPONENTS = 32
 
 
 def instance_noise(
-    train: Samples,
-    valid: Samples,
+    train: CleanSamples,
+    valid: CleanSamples,
     rng: np.random.RandomState,
     valid_rng: np.random.RandomState,
     *,
@@ -55,7 +55,7 @@ def instance_noise(
 
 
 def _draw_instances(
-    samples: Samples, to_others: np.ndarray, rng: np.random.RandomState, rate: float
+    samples: CleanSamples, to_others: np.ndarray, rng: np.random.RandomState, rate: float
 ) -> Draw:
     clean, _, num_classes = samples
     flip_rates = np.zeros(len(clean))
@@ -74,8 +74,8 @@ def _draw_instances(
 
 
 def concentrated_noise(
-    train: Samples,
-    valid: Samples,
+    train: CleanSamples,
+    valid: CleanSamples,
     rng: np.random.RandomState,
     _: np.random.RandomState,
     *,
@@ -114,7 +114,7 @@ def concentrated_noise(
 
 
 def _neighbourhoods(
-    train: Samples, valid: Samples, rng: np.random.RandomState
+    train: CleanSamples, valid: CleanSamples, rng: np.random.RandomState
 ) -> list[tuple[int, tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]]:
     """The clusters of all classes: class, then of train and valid members and their distances."""
     pixels = [

@@ -13,7 +13,7 @@ import numpy as np
 from jaxnoise.config import InputError
 
 
-class Samples(NamedTuple):
+class CleanSamples(NamedTuple):
     """What a noise model may look at."""
 
     labels: np.ndarray  # int32 (N,), clean, in [0, num_classes)
@@ -34,7 +34,7 @@ def transition_matrix(redistribution: np.ndarray, rate: float) -> np.ndarray:
     return (1 - rate) * np.eye(len(redistribution)) + rate * redistribution
 
 
-def uniform_noise(samples: Samples, rng: np.random.RandomState, *, rate: float) -> Draw:
+def uniform_noise(samples: CleanSamples, rng: np.random.RandomState, *, rate: float) -> Draw:
     """Gives ⌊rate · N⌋ samples, picked without replacement, a label uniform over all K classes.
 
     M = 1/K everywhere. A picked sample's own class is included, so the expected share of changed
@@ -47,7 +47,7 @@ def uniform_noise(samples: Samples, rng: np.random.RandomState, *, rate: float) 
     return Draw(np.where(picked, drawn, clean), picked, transition_matrix(everywhere, rate))
 
 
-def symmetric_noise(samples: Samples, rng: np.random.RandomState, *, rate: float) -> Draw:
+def symmetric_noise(samples: CleanSamples, rng: np.random.RandomState, *, rate: float) -> Draw:
     """Gives ⌊rate · N⌋ samples, picked without replacement, a label uniform over the other classes.
 
     M = (1 − I)/(K − 1): every picked label changes. Source: van Rooyen et al., "Learning with
@@ -58,7 +58,7 @@ def symmetric_noise(samples: Samples, rng: np.random.RandomState, *, rate: float
 
 
 def matrix_noise(
-    samples: Samples, rng: np.random.RandomState, *, rate: float, matrix: np.ndarray
+    samples: CleanSamples, rng: np.random.RandomState, *, rate: float, matrix: np.ndarray
 ) -> Draw:
     """Draws the labels of ⌊rate · N⌋ samples, picked without replacement, from M = `matrix`.
 
@@ -112,7 +112,7 @@ def read_matrix(path: str) -> np.ndarray:
 
 
 def flip_noise(
-    samples: Samples, rng: np.random.RandomState, *, rate: float, flips: dict[int, int]
+    samples: CleanSamples, rng: np.random.RandomState, *, rate: float, flips: dict[int, int]
 ) -> Draw:
     """Gives ⌊rate · n_class⌋ samples of each source class that class's target label.
 
@@ -129,7 +129,7 @@ def flip_noise(
     return Draw(noisy, picked, transition_matrix(np.eye(num_classes)[targets], rate))
 
 
-def pair_noise(samples: Samples, rng: np.random.RandomState, *, rate: float) -> Draw:
+def pair_noise(samples: CleanSamples, rng: np.random.RandomState, *, rate: float) -> Draw:
     """Gives ⌊rate · n_class⌋ samples of every class the next class's label, cyclically.
 
     M[i, (i + 1) mod K] = 1. Source: Han et al., "Co-teaching" (2018,

@@ -35,7 +35,7 @@ class BatchNormReLU(nn.Module):
         """Maps (features, ..., batch) to the same shape, or to that of `max_pool`'s result.
 
         Args:
-          y: float (features, ..., batch).
+          y: float (features, ..., batch); the result has its dtype, all else is float32.
           max_pool: takes maxima of each feature; `None` for no pooling.
         """
         features = y.shape[0]
@@ -55,18 +55,18 @@ class BatchNormReLU(nn.Module):
             scale = self.param("scale", nn.initializers.ones, features, jnp.float32)
             factor = factor * scale
         if max_pool is not None and self.use_scale:
-            sign = jnp.where(scale < 0, -1.0, 1.0)
+            sign = jnp.where(scale < 0, -1, 1).astype(y.dtype)
             y = max_pool(y * _column(sign, y.ndim))
             y = y * _column(sign, y.ndim)
         elif max_pool is not None:
             y = max_pool(y)
         mean, factor, shift = (_column(values, y.ndim) for values in (mean, factor, shift))
-        return nn.relu((y - mean) * factor + shift)
+        return nn.relu((y.astype(jnp.float32) - mean) * factor + shift).astype(y.dtype)
 
 
 def _moments(y: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean and variance of each feature, float32 (features,)."""
-    axes = tuple(range(1, y.ndim))
+    axes, y = tuple(range(1, y.ndim)), y.astype(jnp.float32)
     mean = y.mean(axes)
     return mean, jnp.maximum(jnp.square(y).mean(axes) - jnp.square(mean), 0.0)
 

@@ -20,7 +20,6 @@ _PACKAGES = (
 def facts() -> dict[str, Any]:
     """Where and with what the run is made."""
     device = jax.devices()[0]
-    matmul_precision = jax.config.jax_default_matmul_precision or "default"
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "git_revision": _git_revision(),
@@ -28,7 +27,6 @@ def facts() -> dict[str, Any]:
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
         "device": {"platform": device.platform, "kind": device.device_kind},
         "machine": {"system": platform.platform(), "processor": platform.machine()},
-        "precision": f"float32, matmul precision {matmul_precision}",
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
 

@@ -64,7 +64,7 @@ def load(config: Config) -> Task:
             "samples"
         )
     train, valid = (
-        noise.Samples(train_labels[index], dataset.train_images[index], dataset.num_classes)
+        noise.CleanSamples(train_labels[index], dataset.train_images[index], dataset.num_classes)
         for index in (train_index, valid_index)
     )
     if config.noise_is_given:

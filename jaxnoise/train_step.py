@@ -1,5 +1,6 @@
 """One training step and one evaluation step of one member: pure functions to vmap and jit."""
 
+import contextlib
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -37,6 +38,13 @@ class Program:
     network: str
     schedule: optax.Schedule
     jacob_mode: str
+    precision: str = "float32"
+    validation_labels: str = "clean"  # or "noisy": those whose accuracy chooses the best epoch
+
+    def matmul_precision(self) -> contextlib.AbstractContextManager:
+        """Inside, products are as exact as `precision` promises, whatever the device's default."""
+        names = {"float32": "highest", "tf32": "tensorfloat32", "bf16": "default"}
+        return jax.default_matmul_precision(names[self.precision])
 
     def optimizer(self, coefficients: Coefficients) -> optax.GradientTransformation:
         return optim.optimizer(self.network, self.schedule, weight_decay=coefficients.wd)
@@ -104,10 +112,10 @@ def loss_fn(
             shape = (images.shape[0], program.net.num_classes)
             projection = jax.random.normal(key, shape, jnp.float32)
             squared, out = losses.projected_jacobian(forward, images, projection=projection)
+            jacobian = squared.mean()
         else:
-            squared, out = losses.exact_jacobian(forward, images)
+            jacobian, out = losses.mean_exact_jacobian(forward, images)
         logits, new_variables = out
-        jacobian = squared.mean()
 
     cross_entropy = losses.cross_entropy(logits=logits, labels=labels).mean()
     entropy = losses.entropy(logits=logits).mean()
@@ -139,16 +147,17 @@ def train_step(
     with_jacobian: bool,
 ) -> tuple[TrainState, LossParts]:
     """One optimizer step on one batch; arguments as in `loss_fn`."""
-    gradient, (parts, variables) = jax.grad(loss_fn, has_aux=True)(
-        state.params,
-        state.variables,
-        images,
-        labels,
-        coefficients,
-        key,
-        program=program,
-        with_jacobian=with_jacobian,
-    )
+    with program.matmul_precision():
+        gradient, (parts, variables) = jax.grad(loss_fn, has_aux=True)(
+            state.params,
+            state.variables,
+            images,
+            labels,
+            coefficients,
+            key,
+            program=program,
+            with_jacobian=with_jacobian,
+        )
     updates, opt_state = program.optimizer(coefficients).update(
         gradient, state.opt_state, state.params
     )
@@ -159,11 +168,17 @@ def train_step(
 class Predictions(NamedTuple):
     """Evaluation of one batch against two labellings, per picture: each float (batch,)."""
 
-    noisy_loss: jax.Array  # cross-entropy with the labels trained on, nats
+    noisy_loss: jax.Array  # cross-entropy with the given labels, nats
     noisy_correct: jax.Array  # 1.0 where the prediction is that label
     true_loss: jax.Array
     true_correct: jax.Array
     entropy: jax.Array  # of the prediction, nats
+
+
+def logits_step(state: TrainState, images: jax.Array, *, program: Program) -> jax.Array:
+    """Logits in evaluation mode, float (batch, classes): running statistics, no state changed."""
+    with program.matmul_precision():
+        return program.net.apply({"params": state.params, **state.variables}, images, train=False)
 
 
 def eval_step(
@@ -173,11 +188,11 @@ def eval_step(
     true_labels: jax.Array,
     *,
     program: Program,
-) -> Predictions:
-    """One forward pass in evaluation mode: running statistics, no state changed."""
-    logits = program.net.apply({"params": state.params, **state.variables}, images, train=False)
-    predicted = jnp.argmax(logits, axis=-1)
-    return Predictions(
+) -> tuple[jax.Array, Predictions]:
+    """One forward pass in evaluation mode: predicted classes, int32 (batch,), and how good."""
+    logits = logits_step(state, images, program=program)
+    predicted = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    return predicted, Predictions(
         losses.cross_entropy(logits=logits, labels=noisy_labels),
         (predicted == noisy_labels).astype(jnp.float32),
         losses.cross_entropy(logits=logits, labels=true_labels),
@@ -189,12 +204,14 @@ def eval_step(
 def jacobian_step(state: TrainState, images: jax.Array, *, program: Program) -> jax.Array:
     """‖J_b‖²_F of every picture in evaluation mode, float (batch,).
 
-    A measurement, so products run at highest precision whatever the device's default. It is made
-    once a run, so compilation counts more than speed.
+    A measurement, so it is made in float32 whatever the net was trained in.
     """
+    measured = dataclasses.replace(
+        program, net=program.net.clone(dtype=jnp.float32), precision="float32"
+    )
 
     def forward(x):
-        return program.net.apply({"params": state.params, **state.variables}, x, train=False), None
+        return logits_step(state, x, program=measured), None
 
-    with jax.default_matmul_precision("highest"):
-        return losses.exact_jacobian(forward, images, rows_at_once=1)[0]
+    with measured.matmul_precision():  # of the backward passes too
+        return losses.exact_jacobian(forward, images)[0]

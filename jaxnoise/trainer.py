@@ -19,7 +19,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxnoise import loop
+from jaxnoise import evaluation, loop
 from jaxnoise.train_step import Program
 
 # What a program may take of a device's memory; the rest is for fragments and other programs.
@@ -51,7 +51,8 @@ class Trainer:
         self._platform = devices[0].platform
         self._on_cores = self._platform == "cpu" and len(devices) == 1
         self._workers = _cores() if self._on_cores else 1
-        self._memory = memory_bytes or (devices[0].memory_stats() or {}).get("bytes_limit")
+        stats = jax.local_devices()[0].memory_stats() or {}
+        self._memory = memory_bytes or stats.get("bytes_limit")
         # A worker that is ahead must leave the progress that is still to be read.
         donated = () if self._on_cores else (0,)
         self._advance = {
@@ -70,9 +71,12 @@ class Trainer:
             )
             for with_jacobian in (False, True)
         }
+        # Not device_put, which does not take keys to devices of other hosts.
+        self._spread = jax.jit(lambda group: group, out_shardings=self._along)
         self._start = self._mapped(functools.partial(loop.start, program=program), shared=1)
-        self._mean_jacobian = _Compiled(
-            self._mapped(functools.partial(loop.mean_jacobian, program=program), shared=2)
+        self._mean_jacobian, self._logits = (
+            _Compiled(self._mapped(functools.partial(measure, program=program), shared=2))
+            for measure in (evaluation.mean_jacobian, evaluation.logits)
         )
 
     def epochs(
@@ -132,10 +136,21 @@ class Trainer:
     def mean_jacobian(
         self, states: list[Any], pictures: loop.Pictures, index: np.ndarray
     ) -> list[jax.Array]:
-        """`loop.mean_jacobian` of the groups' states, each float32 (members of the group,)."""
+        """`evaluation.mean_jacobian` of the groups' states, each float32 (members,)."""
+        return self._measure(self._mean_jacobian, states, pictures, index)
+
+    def logits(
+        self, states: list[Any], pictures: loop.Pictures, index: np.ndarray
+    ) -> list[jax.Array]:
+        """`evaluation.logits` of the groups' states, each float32 (members, pictures, classes)."""
+        return self._measure(self._logits, states, pictures, index)
+
+    def _measure(
+        self, function: Callable, states: list[Any], pictures: loop.Pictures, index: np.ndarray
+    ) -> list[jax.Array]:
         shared = self._shared((pictures, index))
         with ThreadPoolExecutor(self._workers) as pool:
-            return list(pool.map(lambda state: self._mean_jacobian(state, *shared), states))
+            return list(pool.map(lambda state: function(state, *shared), states))
 
     def gather(self, groups: list[Any], count: int) -> Any:
         """Trees of groups as one tree of NumPy arrays (count, ...), on every host."""
@@ -144,33 +159,34 @@ class Trainer:
         return jax.tree.map(lambda *x: np.concatenate(x)[:count], *jax.device_get(groups))
 
     def _groups(self, members: list[loop.Member], pictures: loop.Pictures) -> list[loop.Member]:
-        """Members as groups of equal size: the largest that fits."""
+        """Members as groups of equal size on their devices; the last member fills the last one."""
+        size, groups = self._group_size(members, pictures), []
+        for first in range(0, len(members), size):
+            group = members[first : first + size]
+            group = loop.stack_members(group + members[-1:] * (size - len(group)))
+            groups.append(self._spread(group))
+        return groups
+
+    def _group_size(self, members: list[loop.Member], pictures: loop.Pictures) -> int:
+        """The largest size that fits, made smaller where that fills the last group better."""
         at_once = self._members_at_once or (1 if self._on_cores else len(members))
         devices = self._mesh.size
         while True:
             number = -(-len(members) // at_once)
             per_device = -(-len(members) // (number * devices))
-            groups = self._split(members, per_device * devices)
+            size = per_device * devices
             if self._memory is None or per_device == 1:
-                return groups
-            progress = jax.tree.map(
+                return size
+            group = jax.eval_shape(loop.stack_members, members[:1] * size)
+            group, progress = jax.tree.map(
                 lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._along),
-                jax.eval_shape(self._start, groups[0], pictures),
+                (group, jax.eval_shape(self._start, group, pictures)),
             )
-            arguments = (progress, groups[0], pictures, self._shared(np.int32(0)))
+            arguments = (progress, group, pictures, self._shared(np.int32(0)))
             fitting = MEMORY_SHARE * self._memory / self._advance[False].memory(*arguments)
             if fitting >= 1:
-                return groups
+                return size
             at_once = max(1, min(per_device - 1, int(per_device * fitting))) * devices
-
-    def _split(self, members: list[loop.Member], size: int) -> list[loop.Member]:
-        """Groups of `size` members on their devices; the last member fills up the last group."""
-        groups = []
-        for first in range(0, len(members), size):
-            group = members[first : first + size]
-            group = loop.stack_members(group + members[-1:] * (size - len(group)))
-            groups.append(jax.device_put(group, self._along))
-        return groups
 
     def _mapped(
         self, function: Callable, *, members: int = 1, shared: int = 0, **how: Any

@@ -47,7 +47,8 @@ def test_every_flag_has_help_and_a_default_of_its_type(name):
 def test_where_only_flags_are_these():
     # A flag that lands here by mistake would let two results share one folder.
     assert set(FIELDS) - set(RESULT_FIELDS) == {
-        "results_dir", "data_dir", "manual_dir", "cache_dir", "GPU_num", "overwrite",
+        "results_dir", "data_dir", "manual_dir", "cache_dir", "members_at_once", "GPU_num",
+        "coordinator_address", "num_processes", "process_id", "overwrite",
     }  # fmt: skip
 
 
@@ -84,7 +85,7 @@ REFUSED = [
     ],
     *[
         (name, -1, "-1", r"\[0, 2147483647\]")
-        for name in ("train_size", "test_size", "jacob_start_epoch", "jacob_samples", "GPU_num")
+        for name in ("train_size", "test_size", "jacob_start_epoch", "jacob_samples")
     ],
     *[
         (name, value, str(value), r"\[0, 2147483647\]")
@@ -279,7 +280,8 @@ def test_fingerprint_and_folder_change_with(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", sorted(set(FIELDS) - set(RESULT_FIELDS)))
 def test_fingerprint_does_not_change_with(name):
-    assert Config(**{name: other_value(name)}).fingerprint == Config().fingerprint
+    of_three = {"coordinator_address": "host:1", "num_processes": 3}
+    assert Config(**of_three | {name: other_value(name)}).fingerprint == Config().fingerprint
 
 
 @pytest.mark.parametrize("flag", ["noise_file", "noise_matrix"])

@@ -110,3 +110,11 @@ def test_log_file_ends_with_its_block_even_on_an_error(stdout, tmp_path):
 def test_title_says_what_sets_a_run_apart():
     config = Config(dataset="digits", noise_rate=0.25, wd_coef=1e-4)
     assert console.title(config, ", ") == "digits, lenet, uniform_noise 0.25, wd_0.0001"
+
+
+def test_cost_of_the_exact_jacobian_is_told_before_it_is_paid(stdout):
+    for settings in ({"jacob_mode": "exact"}, {"jacob_coef": 0.1}):
+        console._warn_of_exact_jacobian(Config(**settings), 100)
+    assert stdout.getvalue() == ""
+    console._warn_of_exact_jacobian(Config(jacob_coef=0.1, jacob_mode="exact"), 100)
+    assert "from epoch 11 on a step takes about 101 times as long" in stdout.getvalue()

@@ -8,6 +8,7 @@ import logging
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -15,8 +16,9 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
-from jaxnoise import checkpoint, experiment, nets, results, task
+from jaxnoise import calibration, checkpoint, experiment, nets, results, scoring, task
 from jaxnoise.config import Config, InputError
 
 MAIN = pathlib.Path(experiment.__file__).parents[1] / "main.py"
@@ -33,9 +35,12 @@ SETTINGS = {
 }
 SPLIT_METRICS = {
     f"{split}_{quantity}"
-    for split in ("train_noisy", "train", "valid", "test")
+    for split in ("train_noisy", "train", "valid_noisy", "valid", "test")
     for quantity in ("loss", "accuracy")
 }
+MEMORIZATION = {
+    "changed_as_noisy", "changed_as_true", "changed_as_neither", "unchanged_right",
+}  # fmt: skip
 STEP_METRICS = {
     "step_loss", "step_cross_entropy", "step_entropy", "step_jacobian", "step_weight_decay",
 }  # fmt: skip
@@ -69,9 +74,9 @@ def folder(command, config):
 
 @pytest.fixture(scope="module")
 def saved(folder):
-    """The arrays of history.npz and noise.npz."""
+    """The arrays of history.npz, noise.npz and samples.npz."""
     arrays = {}
-    for name in ("history", "noise"):
+    for name in ("history", "noise", "samples"):
         with np.load(folder / f"{name}.npz") as archive:
             arrays[name] = dict(archive)
     return arrays
@@ -125,14 +130,15 @@ def test_piped_command_prints_plain_lines_and_its_table(command, folder):
 def test_folder_is_complete(folder):
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "log.txt", "metrics.jsonl", "scores.csv", "scores.txt", "scores.json",
-        "history.npz", "noise.npz", "noise.json", "checkpoints", "figures", "logs",
+        "history.npz", "noise.npz", "noise.json", "samples.npz", "suspects.csv", "checkpoints",
+        "figures", "logs",
     }  # fmt: skip
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {
         "best", "best.sha256", "last", "last.sha256",
     }  # fmt: skip
     assert {path.name for path in (folder / "logs").iterdir()} == {"repeat_1", "repeat_2"}
-    figures = {f"{stem}{kind}" for stem in ("loss", "accuracy", "loss_repeats", "accuracy_repeats")
-               for kind in (".png", ".pdf")}  # fmt: skip
+    stems = ("loss", "accuracy", "loss_repeats", "accuracy_repeats", "memorization")
+    figures = {f"{stem}{kind}" for stem in stems for kind in (".png", ".pdf")}
     assert {path.name for path in (folder / "figures").iterdir()} == figures
     assert all(path.stat().st_size for path in folder.rglob("*.pdf"))
     assert not list(folder.rglob("*.partial"))
@@ -150,7 +156,7 @@ def test_config_json_says_with_what_it_was_made(folder, config):
     assert document["versions"]["numpy"] == np.__version__
     assert {"python", "jaxlib", "flax", "optax", "orbax-checkpoint"} <= set(document["versions"])
     assert document["device"]["platform"] == jax.default_backend()
-    assert document["precision"].startswith("float32")
+    assert document["flags"]["precision"] == "float32"
     assert 1 < document["wall_seconds"] < 300
     assert "git_revision" in document and "started" in document
 
@@ -166,7 +172,7 @@ def test_log_txt_has_what_was_printed(folder, command):
 
 def test_history_holds_every_metric_of_every_epoch(folder, saved):
     history = saved["history"]
-    assert set(history) == SPLIT_METRICS | STEP_METRICS | {"entropy"}
+    assert set(history) == SPLIT_METRICS | MEMORIZATION | STEP_METRICS | {"entropy"}
     for values in history.values():
         assert values.shape == (2, 2) and values.dtype == np.float32
         assert np.isfinite(values).all()
@@ -178,9 +184,10 @@ def test_history_holds_every_metric_of_every_epoch(folder, saved):
 
 def test_noise_npz_is_the_noise_of_the_task(saved, config):
     what, noise = task.load(config), saved["noise"]
-    for name in ("noisy", "picked", "changed"):
-        np.testing.assert_array_equal(noise[name], [getattr(what.noisy_labels[0], name)])
-    np.testing.assert_array_equal(noise["clean"], what.noisy_labels[0].clean)
+    for prefix, labels in (("", what.noisy_labels[0]), ("valid_", what.noisy_valid_labels[0])):
+        for name in ("noisy", "picked", "changed"):
+            np.testing.assert_array_equal(noise[prefix + name], [getattr(labels, name)])
+        np.testing.assert_array_equal(noise[f"{prefix}clean"], labels.clean)
     np.testing.assert_array_equal(noise["train_index"], what.train_index)
     np.testing.assert_array_equal(noise["valid_index"], what.valid_index)
     np.testing.assert_array_equal(noise["changed"], noise["noisy"] != noise["clean"])
@@ -200,7 +207,7 @@ def test_score_files_agree(folder, scores, saved):
     assert entry["true_rate"] == round(noise["changed"].mean(), 6)
     (draw,) = entry["draws"]
     assert draw["sha256"] == hashlib.sha256(noise["noisy"].astype("<i4").tobytes()).hexdigest()
-    text = (folder / "scores.txt").read_text()
+    text = " ".join((folder / "scores.txt").read_text().split())
     assert f"true rate {100 * entry['true_rate']:.2f} %, SHA-256 {draw['sha256'][:16]}" in text
     assert json.loads((folder / "noise.json").read_text())["draws"][0].items() >= draw.items()
 
@@ -209,9 +216,11 @@ def test_every_member_trains_on_its_own_labels(config):
     config = dataclasses.replace(config, total_repeats=4, noise_draws=2)
     what = task.load(config)
     _, members, _ = experiment.build(config, what)
-    for member, labels in zip(members, what.noisy_labels, strict=True):
-        np.testing.assert_array_equal(member.noisy_labels, labels.noisy)
+    for i, member in enumerate(members):
+        np.testing.assert_array_equal(member.noisy_labels, what.noisy_labels[i].noisy)
+        np.testing.assert_array_equal(member.noisy_valid_labels, what.noisy_valid_labels[i].noisy)
     assert (members[0].noisy_labels != members[1].noisy_labels).any()
+    assert (members[0].noisy_valid_labels != members[1].noisy_valid_labels).any()
 
 
 def test_run_on_the_artefact_has_the_same_scores(folder, config, scores, tmp_path):
@@ -230,6 +239,25 @@ def test_run_on_the_artefact_has_the_same_scores(folder, config, scores, tmp_pat
     assert document["noise"]["draws"] == [draw | {"seed": None}]
 
 
+def test_repeats_with_draws_of_their_own_are_measured_on_them(config, tmp_path):
+    drawn = dataclasses.replace(config, noise_per_repeat=True, results_dir=str(tmp_path))
+    document = experiment.run(drawn)
+    folder = results.run_folder(drawn)
+    with np.load(folder / "noise.npz") as noise, np.load(folder / "samples.npz") as samples:
+        assert (noise["noisy"][0] != noise["noisy"][1]).any()
+        for i, row in enumerate(document["repeats"]):
+            found = roc_auc_score(noise["changed"][i], samples["loss"][i])
+            assert row["noise_auroc"] == pytest.approx(found, rel=1e-12)
+            with open(folder / f"suspects_repeat_{i + 1}.csv", newline="") as file:
+                listed = list(csv.DictReader(file))
+            given = dict(zip(noise["train_index"], noise["noisy"][i], strict=True))
+            assert {int(x["index"]): int(x["given_label"]) for x in listed} == given
+    assert not (folder / "suspects.csv").exists()
+    assert [draw["seed"] for draw in document["noise"]["draws"]] == [0, 1]
+    assert document["variance"] == {"noise_draws": 2, "runs_per_draw": 1, "std": None}
+    assert "Every repeat has a noise draw of its own" in (folder / "scores.txt").read_text()
+
+
 # Every number can be recomputed
 
 
@@ -243,7 +271,7 @@ def test_repeats_differ_and_have_learned(saved):
 def test_best_epoch_is_the_earliest_maximum(saved, scores):
     best = saved["history"]["valid_accuracy"].argmax(axis=0)  # argmax takes the first
     np.testing.assert_array_equal(scores["best_epoch"], best + 1)
-    for name in set(results.SCORES) & set(saved["history"]):
+    for name in set(scoring.SCORES) & set(saved["history"]):
         np.testing.assert_array_equal(scores[name], saved["history"][name][best, [0, 1]])
 
 
@@ -283,10 +311,13 @@ def test_scores_can_be_recomputed_from_the_best_checkpoint(folder, config, saved
         "test_jacob": squares[:, 20:].mean(-1),
         "entropy": -(np.exp(log_p) * log_p).sum(-1).mean(-1),
     }
-    assert set(recomputed) == set(results.SCORES[:7])
+    assert set(recomputed) == set(scoring.SCORES[:7])
     for name, values in recomputed.items():
-        # The same float32 arithmetic in another order, through five layers.
-        np.testing.assert_allclose(scores[name], values, rtol=1e-4, err_msg=name)
+        # The same float32 arithmetic in another order, through five layers: 1e-6 for most pictures.
+        # Where a unit is at its kink, or two are equal in a pooling window, a derivative jumps: by
+        # up to 5e-3 in one of these twenty pictures.
+        rtol = 2e-3 if name.endswith("jacob") else 1e-4
+        np.testing.assert_allclose(scores[name], values, rtol=rtol, err_msg=name)
 
 
 def test_last_test_accuracy_is_that_of_the_last_checkpoint(folder, config, saved, scores):
@@ -299,6 +330,74 @@ def test_last_test_accuracy_is_that_of_the_last_checkpoint(folder, config, saved
     np.testing.assert_array_equal(
         scores["last_test_accuracy"], saved["history"]["test_accuracy"][-1]
     )
+
+
+def test_calibration_is_that_of_the_best_checkpoint(folder, config, saved, scores):
+    what = task.load(config)
+    images, labels = what.images[what.split == 2], what.labels[what.split == 2]
+    variables, net = variables_and_net(folder, "best")
+    apply = jax.jit(jax.vmap(lambda v, x: net.apply(v, x, train=False), (0, None)))
+    logits = np.asarray(apply(variables, images.astype(np.float32) / 255))
+    for i in range(2):
+        for name, value in calibration.measure(logits[i], labels).items():
+            # A confidence at the edge of a bin may fall on the other side of it.
+            rel = 1e-2 if name == "test_ece" else 1e-4
+            assert scores[name][i] == pytest.approx(value, rel=rel), name
+    best = scores["best_epoch"] - 1
+    losses = saved["history"]["test_loss"][best, [0, 1]]
+    np.testing.assert_allclose(scores["test_nll"], losses, rtol=1e-5)
+
+
+def test_selection_can_be_recomputed_from_history(folder, saved):
+    history = saved["history"]
+    document = json.loads((folder / "scores.json").read_text())
+    for name, by in (
+        ("best_noisy_valid", "valid_noisy_accuracy"),
+        ("best_clean_valid", "valid_accuracy"),
+        ("oracle_test", "test_accuracy"),
+    ):
+        best = history[by].argmax(axis=0)
+        assert document["selection"][name]["epoch"] == (best + 1).tolist()
+        accuracy = history["test_accuracy"][best, [0, 1]]
+        assert document["selection"][name]["accuracy"] == accuracy.tolist()
+    assert document["selection"]["last"]["epoch"] == [2, 2]
+    assert document["selection"]["last"]["accuracy"] == history["test_accuracy"][-1].tolist()
+    headline = document["selection"][document["headline"]]
+    assert headline["accuracy"] == [row["test_accuracy"] for row in document["repeats"]]
+
+
+def test_memorization_of_the_last_epoch_can_be_recomputed(saved):
+    noise, history = saved["noise"], saved["history"]
+    (changed,) = noise["changed"]
+    for i, predicted in enumerate(saved["samples"]["predicted"]):
+        as_noisy, as_true = predicted == noise["noisy"][0], predicted == noise["clean"]
+        for name, share in {
+            "changed_as_noisy": as_noisy[changed].mean(),
+            "changed_as_true": as_true[changed].mean(),
+            "changed_as_neither": (~as_noisy & ~as_true)[changed].mean(),
+            "unchanged_right": as_true[~changed].mean(),
+        }.items():
+            assert history[name][-1, i] == pytest.approx(100 * share, rel=1e-6), name
+
+
+def test_detection_and_suspects_can_be_recomputed(folder, saved, scores):
+    noise, loss = saved["noise"], saved["samples"]["loss"]
+    for i in range(2):
+        found = roc_auc_score(noise["changed"][0], loss[i])
+        assert scores["noise_auroc"][i] == pytest.approx(found, rel=1e-12)
+    # The mean over epochs and samples is that of the epochs' means.
+    np.testing.assert_allclose(
+        loss.mean(axis=1), saved["history"]["train_noisy_loss"].mean(axis=0), rtol=1e-5
+    )
+    with open(folder / "suspects.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    listed = np.array([int(row["index"]) for row in rows])
+    order = np.argsort(-loss.mean(axis=0), kind="stable")
+    np.testing.assert_array_equal(listed, noise["train_index"][order])
+    given = [int(row["given_label"]) for row in rows]
+    np.testing.assert_array_equal(given, noise["noisy"][0, order])
+    written = [float(row["score"]) for row in rows]
+    np.testing.assert_allclose(written, loss.mean(axis=0)[order], rtol=1e-5)
 
 
 # Again
@@ -486,3 +585,44 @@ def test_real_pictures_are_learned_in_spite_of_noise(tmp_path):
     scores = experiment.run(config)
     assert scores["noise"]["true_rate"] == pytest.approx(0.2, abs=0.01)  # 0.4 of half the classes
     assert scores["mean"]["test_accuracy"] > 60  # chance is 10; 68.15 when this was written
+
+
+# Several hosts
+
+
+def test_two_processes_give_the_scores_of_one(scores, config, tmp_path):
+    """And only the first of them leaves anything, in the same folder as ever."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    arguments = [f"--{name}={value}" for name, value in SETTINGS.items()]
+    arguments += [f"--coordinator_address=localhost:{port}", "--num_processes=2"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, MAIN, *arguments, f"--results_dir={i}", f"--process_id={i}"],
+            cwd=tmp_path,
+            env=os.environ | {"JAX_PLATFORMS": "cpu"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    try:
+        outputs = [process.communicate(timeout=240)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert "epoch 2/2" in outputs[0] and "epoch" not in outputs[1]
+    assert os.listdir(tmp_path) == ["0"]
+    own = results.run_folder(dataclasses.replace(config, results_dir=str(tmp_path / "0")))
+    together = results.read_scores(own)["repeats"]
+    for name, values in scores.items():
+        # One of the 183 training pictures, or of the fewer others, may fall to another class.
+        atol = 100 / 17 + 1e-3 if name.endswith("accuracy") else 1e-3
+        np.testing.assert_allclose(
+            [row[name] for row in together], values, rtol=0.01, atol=atol, err_msg=name
+        )
+    best = checkpoint.load(own / "checkpoints" / "best")
+    assert {len(leaf) for leaf in jax.tree.leaves(best)} == {2}

@@ -6,7 +6,7 @@ from PIL import Image
 
 from jaxnoise import figures
 
-STEMS = {"loss", "loss_repeats", "accuracy", "accuracy_repeats"}
+STEMS = {"loss", "loss_repeats", "accuracy", "accuracy_repeats", "memorization"}
 
 
 def random_history(epochs, repeats):
@@ -15,11 +15,18 @@ def random_history(epochs, repeats):
         f"{name}_{quantity}": rng.uniform(1, 90, (epochs, repeats)).astype(np.float32)
         for name in figures.CURVES
         for quantity in ("loss", "accuracy")
+    } | {
+        name: rng.uniform(1, 90, (epochs, repeats)).astype(np.float32)
+        for name in figures.MEMORIZATION
     }
 
 
 def curves_of(history, quantity):
     return {name: history[f"{name}_{quantity}"] for name in figures.CURVES}
+
+
+def mean_figure(history, quantity):
+    return figures._mean_figure(curves_of(history, quantity), figures.CURVES, quantity, "a run")
 
 
 def lines_of(axes):
@@ -61,7 +68,7 @@ def test_a_run_that_diverged_is_drawn(tmp_path, values):
 @pytest.mark.parametrize("quantity", ["loss", "accuracy"])
 def test_mean_figure_shows_mean_and_deviation(quantity):
     history = random_history(6, 3)
-    figure = figures._mean_figure(curves_of(history, quantity), quantity, "a run")
+    figure = mean_figure(history, quantity)
     (axes,) = figure.get_axes()
     lines, bands = lines_of(axes), axes.collections
     assert len(lines) == len(bands) == 4
@@ -99,14 +106,43 @@ def test_every_repeat_has_a_panel_with_its_own_lines():
 
 def test_a_single_epoch_is_a_visible_point():
     for epochs, marker in ((1, "o"), (2, "None")):
-        curves = curves_of(random_history(epochs, 1), "loss")
-        (axes,) = figures._mean_figure(curves, "loss", "a run").get_axes()
+        (axes,) = mean_figure(random_history(epochs, 1), "loss").get_axes()
         assert {line.get_marker() for line in axes.get_lines()} == {marker}
 
 
 def test_legend_names_the_four_curves():
-    curves = curves_of(random_history(2, 2), "loss")
-    (legend,) = figures._mean_figure(curves, "loss", "a run").legends
+    (legend,) = mean_figure(random_history(2, 2), "loss").legends
     assert [text.get_text() for text in legend.get_texts()] == [
         "train, noisy labels", "train, true labels", "validation", "test",
     ]  # fmt: skip
+
+
+def test_memorization_without_noise_leaves_out_what_there_is_not(tmp_path, monkeypatch):
+    drawn, real = [], figures._mean_figure
+    monkeypatch.setattr(
+        figures, "_mean_figure", lambda *arguments: drawn.append(real(*arguments)) or drawn[-1]
+    )
+    history = random_history(5, 2)
+    best_epoch = np.array([1, 2])
+    figures.draw(tmp_path, history, best_epoch, title="noise")
+    for name in figures.MEMORIZATION:
+        if name.startswith("changed"):
+            history[name][:] = np.nan
+    figures.draw(tmp_path, history, best_epoch, title="no noise")
+    noisy, clean = (figure for figure in drawn if "share" in figure.axes[0].get_ylabel())
+    labels = [label for label, *_ in figures.MEMORIZATION.values()]
+    assert list(lines_of(noisy.axes[0])) == labels
+    assert list(lines_of(clean.axes[0])) == ["unchanged label, predicted right"]
+    assert [text.get_text() for text in clean.legends[0].get_texts()] == labels[:1]
+
+
+def test_legends_stay_inside_their_figures():
+    history = random_history(3, 2)
+    shares = {name: history[name] for name in figures.MEMORIZATION}
+    for figure in (
+        mean_figure(history, "loss"),
+        figures._mean_figure(shares, figures.MEMORIZATION, "share (%)", "a run"),
+    ):
+        figure.draw_without_rendering()
+        box = figure.legends[0].get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width

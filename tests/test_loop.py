@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -5,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnoise import loop, nets, optim
+from jaxnoise import evaluation, loop, nets, optim
 from jaxnoise import train_step as ts
 from jaxnoise.task import SPLITS
 from jaxnoise.trainer import Trainer
@@ -33,9 +34,12 @@ def member(repeat, wd=0.0, jacob=0.0):
     rng = np.random.default_rng(repeat)
     labels = np.asarray(pictures().labels[:TRAIN]).copy()
     labels[:20] = rng.integers(0, 10, 20)
+    valid_labels = np.asarray(pictures().labels[TRAIN : TRAIN + VALID]).copy()
+    valid_labels[:10] = rng.integers(0, 10, 10)
     return loop.Member(
         loop.member_key(0, repeat),
         labels,
+        valid_labels,
         ts.Coefficients(np.float32(wd), np.float32(jacob), np.float32(0.1)),
     )
 
@@ -135,22 +139,31 @@ def test_every_sample_is_seen_once_an_epoch_the_partial_batch_included():
     assert float(parts.loss) == pytest.approx((TRAIN - 1) / 2, rel=1e-6)
 
 
+def log_probabilities(states, i):
+    """Of all pictures at once, (pictures, classes), by the state of one member."""
+    state = jax.tree.map(jnp.asarray, select(states, i))
+    logits = whole()({"params": state.params, **state.variables})
+    return np.asarray(jax.nn.log_softmax(logits))
+
+
+@functools.cache
+def whole():
+    images = pictures().preprocess(pictures().images)
+    return jax.jit(lambda variables: program().net.apply(variables, images, train=False))
+
+
 def test_evaluation_equals_whole_splits_at_once():
     progress, metrics = three_members()[-1]
     i = 1
-    state = jax.tree.map(jnp.asarray, select(progress.state, i))
-    all_pictures = pictures()
-    logits = jax.jit(functools.partial(program().net.apply, train=False))(
-        {"params": state.params, **state.variables},
-        all_pictures.preprocess(all_pictures.images),
-    )
-    log_p = np.asarray(jax.nn.log_softmax(logits))
-    true, noisy = np.asarray(all_pictures.labels), member(1).noisy_labels
+    log_p = log_probabilities(progress.state, i)
+    true = np.asarray(pictures().labels)
+    noisy = np.concatenate([member(i).noisy_labels, member(i).noisy_valid_labels])
     for split, labels, name in [
         (0, noisy, "train_noisy"),
+        (1, noisy, "valid_noisy"),
         *((j, true, split) for j, split in enumerate(SPLITS)),
     ]:
-        of_split = np.flatnonzero(np.asarray(all_pictures.split) == split)
+        of_split = np.flatnonzero(np.asarray(pictures().split) == split)
         labels = labels[of_split]
         accuracy = 100 * (log_p[of_split].argmax(axis=1) == labels).mean()
         loss = -log_p[of_split, labels].mean()
@@ -158,6 +171,94 @@ def test_evaluation_equals_whole_splits_at_once():
         assert metrics[f"{name}_loss"][i] == pytest.approx(loss, rel=1e-4)
     entropy = -(np.exp(log_p) * log_p).sum(axis=1)[:TRAIN].mean()
     assert metrics["entropy"][i] == pytest.approx(entropy, rel=1e-4)
+
+
+def test_every_sample_keeps_its_mean_loss_and_last_prediction():
+    run = three_members()
+    losses = []
+    for progress, _ in run:
+        log_p = log_probabilities(progress.state, 2)[:TRAIN]
+        losses.append(-log_p[np.arange(TRAIN), member(2).noisy_labels])
+        # Float32 means of losses of a few nats, against another order of the same products.
+        np.testing.assert_allclose(
+            progress.samples.loss[2], np.mean(losses, axis=0), rtol=1e-3, atol=1e-4
+        )
+        np.testing.assert_array_equal(progress.samples.predicted[2], log_p.argmax(axis=1))
+    assert len(run) == 4 and progress.samples.predicted.dtype == np.int32
+
+
+def predict_brightest(state, images, noisy_labels, true_labels, *, program):
+    """In place of `eval_step`: the brightest row of a picture tells the prediction."""
+    predicted = jnp.argmax(images[:, ::2, 0, 0][:, :10], axis=1).astype(jnp.int32)
+    right, noisy = predicted == true_labels, predicted == noisy_labels
+    return predicted, ts.Predictions(
+        predicted.astype(jnp.float32), noisy.astype(jnp.float32),
+        jnp.ones(len(predicted), jnp.float32), right.astype(jnp.float32),
+        jnp.zeros(len(predicted), jnp.float32),
+    )  # fmt: skip
+
+
+def memorization(noisy, true, predicted, monkeypatch):
+    """The metrics, where the net predicts just so on the training part."""
+    monkeypatch.setattr(ts, "eval_step", predict_brightest)
+    noisy, true, predicted = (np.array(x, np.int32) for x in (noisy, true, predicted))
+    images = np.zeros((len(true) + 2, 28, 28, 1), np.uint8)
+    images[np.arange(len(images)), 2 * np.append(predicted, [0, 0])] = 255
+    few = pictures()._replace(
+        images=jnp.asarray(images),
+        labels=jnp.asarray(np.append(true, [0, 0]).astype(np.int32)),
+        split=jnp.asarray(np.array([0] * len(true) + [1, 2], np.int32)),
+    )
+    valid = jnp.ones(1, jnp.int32)
+    metrics, samples = evaluation.evaluate(None, few, jnp.asarray(noisy), valid, program=None)
+    np.testing.assert_array_equal(samples.predicted, predicted)
+    np.testing.assert_array_equal(samples.loss, predicted)  # as predict_brightest has it
+    assert metrics["valid_accuracy"] == 100 and metrics["valid_noisy_accuracy"] == 0
+    return [float(metrics[name]) for name in (
+        "changed_as_noisy", "changed_as_true", "changed_as_neither", "unchanged_right",
+    )]  # fmt: skip
+
+
+def test_memorization_counts_by_hand(monkeypatch):
+    # Five changed: three as the noisy label, one as the true one, one as neither; two unchanged.
+    true, noisy, predicted = [1] * 5 + [2, 3], [4] * 5 + [2, 3], [4, 4, 4, 1, 9, 2, 0]
+    shares = memorization(noisy, true, predicted, monkeypatch)
+    np.testing.assert_allclose(shares, [60, 20, 20, 50], rtol=1e-6)
+
+
+def test_memorization_of_no_samples_is_not_a_number(monkeypatch):
+    none_changed = memorization([1, 2, 3], [1, 2, 3], [1, 2, 0], monkeypatch)
+    np.testing.assert_allclose(none_changed, [np.nan, np.nan, np.nan, 200 / 3], rtol=1e-6)
+    all_changed = memorization([4, 5], [1, 2], [4, 0], monkeypatch)
+    np.testing.assert_allclose(all_changed, [50, 0, 50, np.nan], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("validation_labels", "best", "accuracy"), [("clean", 1, 60), ("noisy", 2, 45)]
+)
+def test_best_follows_the_validation_labels(validation_labels, best, accuracy, monkeypatch):
+    clean, noisy = jnp.float32([50, 60, 60]), jnp.float32([40, 30, 45])
+    one = select(loop.stack_members([member(0)]), 0)
+    samples = evaluation.Samples(jnp.zeros(TRAIN, jnp.float32), jnp.zeros(TRAIN, jnp.int32))
+    monkeypatch.setattr(
+        loop, "train_epoch",
+        lambda state, *_, **__: (state + 1, ts.LossParts(*[jnp.float32(0)] * 5)),
+    )  # fmt: skip
+    monkeypatch.setattr(
+        loop, "evaluate",
+        lambda state, *_, **__: (
+            {"valid_accuracy": clean[state - 1], "valid_noisy_accuracy": noisy[state - 1]}, samples,
+        ),
+    )  # fmt: skip
+    chosen = dataclasses.replace(program(), validation_labels=validation_labels)
+    progress = loop.Progress(jnp.int32(0), jnp.int32(0), jnp.float32(-1), jnp.int32(-1), samples)
+    for epoch in range(3):
+        progress, _ = loop.advance(
+            progress, one, pictures(), jnp.int32(epoch),
+            program=chosen, batch_size=BATCH, with_jacobian=False,
+        )  # fmt: skip
+    assert (progress.best_epoch, progress.best_valid_accuracy) == (best, accuracy)
+    assert progress.best_state == best + 1  # the state counts the epochs
 
 
 def test_best_is_the_earliest_best_clean_validation_epoch():
@@ -206,3 +307,16 @@ def test_mean_jacobian_counts_every_picture_once():
     images = pictures().preprocess(pictures().images)
     each = jax.jit(functools.partial(ts.jacobian_step, program=program()))(one, images)
     assert float(means[1]) == pytest.approx(float(each.mean()), rel=1e-3)
+
+
+def test_logits_are_those_of_the_pictures_asked_for():
+    progress, _ = three_members()[-1]
+    index = np.arange(TRAIN + VALID + TEST, dtype=np.int32)[::-1].copy()  # a partial last batch
+    state = jax.tree.map(jnp.asarray, progress.state)
+    logits = trainer().gather(trainer().logits([state], pictures(), index), 3)
+    assert logits.shape == (3, TRAIN + VALID + TEST, 10)
+    for i in range(3):
+        log_p = jax.nn.log_softmax(jnp.asarray(logits[i]))
+        np.testing.assert_allclose(
+            log_p, log_probabilities(progress.state, i)[::-1], rtol=1e-3, atol=1e-3
+        )

@@ -107,11 +107,29 @@ def test_exact_norm_is_that_of_jacrev():
 def test_jacobian_norm_of_a_linear_map_is_its_frobenius_norm(classes):
     matrix = jax.random.normal(jax.random.key(0), (6, classes), jnp.float32)
     images = jnp.ones((3, *SHAPE), jnp.float32)
-    for rows_at_once in (1, 10):
-        exact, _ = losses.exact_jacobian(
-            lambda x: (x.reshape(3, -1) @ matrix, None), images, rows_at_once=rows_at_once
-        )
-        np.testing.assert_allclose(exact, np.full(3, np.square(matrix).sum()), rtol=1e-5)
+    exact, _ = losses.exact_jacobian(lambda x: (x.reshape(3, -1) @ matrix, None), images)
+    np.testing.assert_allclose(exact, np.full(3, np.square(matrix).sum()), rtol=1e-5)
+
+
+def test_mean_norm_and_its_gradient_are_those_of_jacrev():
+    """Alone and among members, with respect to something that acts on every layer."""
+    forward, images = small_net(coupled=True)
+
+    def ours(scale):
+        mean, (logits, more) = losses.mean_exact_jacobian(lambda x: forward(x * scale), images)
+        assert logits.shape == (4, CLASSES) and more == "more"
+        return mean
+
+    def by_jacrev(scale):
+        rows = jax.jacrev(lambda x: forward(x * scale)[0].sum(axis=0))(images)
+        return jnp.square(rows).sum(axis=(0, 2, 3, 4)).mean()
+
+    scales = jnp.float32([0.7, 1.3])
+    value, gradient = jax.vmap(jax.value_and_grad(ours))(scales)
+    expected, expected_gradient = jax.vmap(jax.value_and_grad(by_jacrev))(scales)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4)
+    assert ours(scales[0]) == pytest.approx(float(value[0]), rel=1e-5)
 
 
 def test_projection_s_expectation_is_the_exact_norm():
@@ -136,6 +154,6 @@ def test_gradients_of_gradients():
             return logits, more
 
         projected, _ = losses.projected_jacobian(scaled, images, projection=projection)
-        return projected.mean() + losses.exact_jacobian(scaled, images)[0].mean()
+        return projected.mean() + losses.mean_exact_jacobian(scaled, images)[0]
 
     check_grads(penalties, (jnp.float32(0.7),), order=1, modes=["rev"], rtol=1e-2)

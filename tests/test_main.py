@@ -7,14 +7,13 @@ import re
 import subprocess
 import sys
 
-import jax
 import pytest
 from absl import flags
 from absl.testing import flagsaver
 
 import main
 from jaxnoise import console, devices, experiment
-from jaxnoise.config import Config, InputError
+from jaxnoise.config import Config
 
 MAIN = pathlib.Path(main.__file__)
 FLAGS = [field.name for field in dataclasses.fields(Config)]
@@ -42,7 +41,7 @@ def call(*arguments):
     """The same within this process: the exit code. The device and the log are left as they are."""
     with flagsaver.flagsaver(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(console, "log_to_console", lambda: None)
-        patch.setattr(devices, "choose_gpu", lambda *_, **__: None)
+        patch.setattr(devices, "start", lambda *_, **__: None)
         try:
             return main.main(main.parse_flags(["main.py", *arguments]))
         except SystemExit as exit_:
@@ -102,6 +101,7 @@ BAD_FLAGS = [
     ("--noise_rate=nan", "--noise_rate=nan"),
     ("--validation_ratio=0", "--validation_ratio=0"),
     ("--validation_ratio=1", "--validation_ratio=1"),
+    ("--validation_labels=both", "--validation_labels=both"),
     ("--wd_coef=-1e-4", "--wd_coef=-0.0001"),
     ("--jacob_coef=-1", "--jacob_coef=-1"),
     ("--entropy_coef=inf", "--entropy_coef=inf"),
@@ -109,7 +109,9 @@ BAD_FLAGS = [
     ("--epochs_num=0", "--epochs_num=0"),
     ("--total_repeats=0", "--total_repeats=0"),
     ("--batch_size=0", "--batch_size=0"),
-    ("--GPU_num=-1", "--GPU_num=-1"),
+    ("--GPU_num=-2", "--GPU_num=-2"),
+    ("--process_id=1", "--process_id=1"),
+    ("--num_processes=2", "--num_processes=2"),
     ("--dataset=", "--dataset="),
     ("--jacob_coef=1 --epochs_num=10", "--jacob_start_epoch=10"),
     # Refused by absl's parser.
@@ -174,37 +176,3 @@ def test_command_without_a_gpu_says_so_and_goes_on(tmp_path):
     assert done.returncode == 2  # it went on, to a results folder that cannot be
     assert_one_error_line(done.stderr)
     assert f"--results_dir: {tmp_path / 'file'} is in the way of file/digits" in done.stderr
-
-
-# The device
-
-
-@pytest.fixture
-def device_settings(monkeypatch):
-    """What would have been set; JAX has long chosen its devices here."""
-    settings = {}
-    monkeypatch.setattr(jax.config, "update", settings.__setitem__)
-    return settings
-
-
-@pytest.mark.parametrize(
-    ("asked", "backend", "lines"), [(True, "cpu", 1), (False, "cpu", 0), (True, "gpu", 0)]
-)
-def test_missing_gpu_is_told_if_one_was_asked_for(
-    asked, backend, lines, device_settings, monkeypatch, caplog
-):
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    with caplog.at_level("INFO", "jaxnoise"):
-        devices.choose_gpu(3, asked=asked)
-    assert len(caplog.messages) == lines
-    assert device_settings["jax_cuda_visible_devices"] == "3"
-
-
-def test_gpu_number_that_is_not_there_is_refused(device_settings, monkeypatch):
-    def fail():
-        raise RuntimeError("no device 7\nand more lines")
-
-    monkeypatch.setattr(jax, "default_backend", fail)
-    with pytest.raises(InputError) as refusal:
-        devices.choose_gpu(7, asked=True)
-    assert str(refusal.value) == "--GPU_num=7: JAX cannot start on it: no device 7"

@@ -24,7 +24,7 @@ def unbalanced_labels(num_classes, per_class=40):
 def corrupt(labels, num_classes=10, *, seed=0, model=None, **settings):
     """The noise of the flags `settings` (or a model) on the training part, without pictures."""
     part, nothing = (
-        noise.Samples(x.astype(np.int32), np.zeros((len(x), 1, 1, 1), np.uint8), num_classes)
+        noise.CleanSamples(x.astype(np.int32), np.zeros((len(x), 1, 1, 1), np.uint8), num_classes)
         for x in (labels, labels[:0])
     )
     model = model or noise.MODELS[settings["noise_type"]](Config(**settings))
@@ -304,7 +304,7 @@ def test_labels_given_are_left_alone():
 
 
 def test_validation_has_a_stream_of_its_own():
-    part = noise.Samples(np.arange(200, dtype=np.int32) % 10, np.zeros((200, 1, 1, 1)), 10)
+    part = noise.CleanSamples(np.arange(200, dtype=np.int32) % 10, np.zeros((200, 1, 1, 1)), 10)
     model = noise.MODELS["uniform_noise"](Config(noise_rate=0.4))
     train, valid = noise.corrupt(model, part, part, seed=3)
     assert train.picked.sum() == valid.picked.sum() == 80

@@ -16,7 +16,7 @@ def digits():
     """The digits in a training and a validation part."""
     whole = data.load("digits")
     return tuple(
-        noise.Samples(whole.train_labels[part], whole.train_images[part], 10)
+        noise.CleanSamples(whole.train_labels[part], whole.train_images[part], 10)
         for part in (slice(0, 1200), slice(1200, None))
     )
 
@@ -62,7 +62,7 @@ def test_instance_noise_follows_its_matrix(digits):
 
 def test_equal_pictures_are_confused_with_the_same_class():
     # A bright picture's projections are so far apart that the softmax is nearly all or nothing.
-    part = noise.Samples(np.zeros(500, np.int32), np.full((500, 28, 28, 1), 255, np.uint8), 10)
+    part = noise.CleanSamples(np.zeros(500, np.int32), np.full((500, 28, 28, 1), 255, np.uint8), 10)
     train, valid = corrupt((part, part), "instance_noise", 0.5)
     targets = np.bincount(train.noisy[train.changed], minlength=10)
     assert targets.max() > 0.9 * targets.sum()
@@ -108,7 +108,7 @@ def test_only_one_neighbourhood_is_cut():
     spots = np.repeat(np.arange(20), 30)
     images = np.zeros((600, 28, 28, 1), np.uint8)
     images[np.arange(600), spots] = 200 + (np.arange(600) % 30)[:, None, None]
-    part = noise.Samples((spots // 10).astype(np.int32), images, 5)
+    part = noise.CleanSamples((spots // 10).astype(np.int32), images, 5)
     train, valid = corrupt((part, part), "concentrated_noise", 0.3)
     assert train.changed.sum() == 180
     shares = [train.changed[spots == spot].mean() for spot in range(20)]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxnoise import data, task
+from jaxnoise import data, noise, task
 from jaxnoise.config import Config, InputError
 
 TRAIN, VALID, TEST = range(3)
@@ -56,6 +56,24 @@ def test_noise_is_in_the_noisy_labels_alone(digits, noise_type):
         assert draws[0].changed.mean() > 0.3
     assert not clean.noisy_labels[0].changed.any()
     assert not clean.noisy_valid_labels[0].changed.any()
+
+
+def test_validation_labels_have_the_same_noise_and_a_stream_of_their_own(digits):
+    settings = {"noise_rate": 0.5, "validation_ratio": 0.5}
+    what = load(**settings)
+    train, valid = what.noisy_labels[0], what.noisy_valid_labels[0]
+    assert valid.picked.sum() == len(valid.clean) // 2
+    # Had both streams been one, the same positions would have been picked in the same order.
+    both = noise.CleanSamples(valid.clean, what.images[what.split == VALID], 10)
+    model = noise.MODELS["uniform_noise"](Config(dataset="digits", noise_rate=0.5))
+    same_seed, stream_of_its_own = noise.corrupt(model, both, both, seed=0)
+    assert (same_seed.picked != valid.picked).mean() > 0.3
+    np.testing.assert_array_equal(stream_of_its_own.noisy, valid.noisy)
+    # The training part's noise does not depend on the validation part.
+    both = noise.CleanSamples(train.clean, what.images[what.split == TRAIN], 10)
+    np.testing.assert_array_equal(noise.corrupt(model, both, both, seed=0)[0].noisy, train.noisy)
+    other = load(**settings, noise_seed=1).noisy_valid_labels[0]
+    assert (other.picked != valid.picked).mean() > 0.3
 
 
 def test_noise_depends_on_its_own_seed_alone():

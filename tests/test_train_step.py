@@ -1,4 +1,5 @@
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +13,14 @@ from jaxnoise import train_step as ts
 CLASSES = 10
 
 
-def program(*, network="lenet", spectral=False, jacob_mode="projection", rate=0.01):
-    net = nets.NETS[network](CLASSES, spectral)
-    return ts.Program(net, network, optax.constant_schedule(rate), jacob_mode)
+@functools.cache
+def schedule(rate):
+    return optax.constant_schedule(rate)
+
+
+def program(*, spectral=False, jacob_mode="projection", rate=0.01, precision="float32"):
+    net = nets.LeNet(CLASSES, spectral, jnp.bfloat16 if precision == "bf16" else jnp.float32)
+    return ts.Program(net, "lenet", schedule(rate), jacob_mode, precision)
 
 
 def coefficients(wd=0.0, jacob=0.0, entropy=0.0):
@@ -134,6 +140,46 @@ def test_one_step_with_weight_decay_is_the_step_on_half_the_squared_norm():
     assert new.step == 1
 
 
+def test_bf16_computes_near_float32_and_keeps_what_must_be_exact_in_float32():
+    exact, rounded = program(spectral=True), program(spectral=True, precision="bf16")
+    state = start(exact)
+    results = [value_gradient_and_parts(state, coefficients(), program=p) for p in (exact, rounded)]
+    assert {x.dtype for x in jax.tree.leaves(results)} == {np.dtype(np.float32)}
+    (value, gradient, _, variables), (value_16, gradient_16, _, variables_16) = results
+    # bfloat16 has 8 bits of significand: relative steps of 1/128, a few of them per layer.
+    assert value != value_16 and float(value_16) == pytest.approx(float(value), rel=0.02)
+    all_of, all_of_16 = (np.concatenate([x.ravel() for x in jax.tree.leaves(g)])
+                         for g in (gradient, gradient_16))  # fmt: skip
+    # More than rounding alone: a unit near its kink, or two nearly equal in a window, may switch.
+    assert np.linalg.norm(all_of - all_of_16) < 0.2 * np.linalg.norm(all_of)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6),
+        variables["spectral"],
+        variables_16["spectral"],
+    )
+    # The measurement is made in float32 for both.
+    measured = [jax.jit(functools.partial(ts.jacobian_step, program=p))(state, IMAGES)
+                for p in (exact, rounded)]  # fmt: skip
+    np.testing.assert_array_equal(*measured)
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [("float32", "HIGHEST"), ("tf32", "HIGH"), ("bf16", "DEFAULT")],
+)
+def test_products_ask_for_the_precision_promised(precision, expected):
+    """What devices make of it is theirs: TF32 on NVIDIA GPUs, three bfloat16 passes on TPUs."""
+    p = program(precision=precision)
+    step = functools.partial(ts.train_step, program=p, with_jacobian=True)
+    state = jax.eval_shape(lambda: start(p))
+    lowered = jax.jit(step).lower(state, IMAGES, LABELS, coefficients(), jax.random.key(2))
+    precisions = re.findall(
+        r"stablehlo.dot_general.*precision = \[(\w+), (\w+)\]", lowered.as_text()
+    )
+    found = {name for pair in precisions for name in pair} or {"DEFAULT"}
+    assert found == {expected}
+
+
 def test_separable_toy_set_is_learned_without_error():
     """One bright patch per class: training accuracy 100 % and loss near 0."""
     images = np.zeros((8, 28, 28, 1), np.float32)
@@ -146,9 +192,10 @@ def test_separable_toy_set_is_learned_without_error():
     for _ in range(150):
         state, parts = step(state, images, labels, coefficients(), jax.random.key(0))
     assert parts.cross_entropy < 0.05
-    predictions = jax.jit(functools.partial(ts.eval_step, program=p))(
+    predicted, predictions = jax.jit(functools.partial(ts.eval_step, program=p))(
         state, images, (labels + 1) % 8, labels
     )
+    np.testing.assert_array_equal(predicted, labels)
     np.testing.assert_array_equal(predictions.true_correct, 1)
     np.testing.assert_array_equal(predictions.noisy_correct, 0)
     assert (predictions.noisy_loss > predictions.true_loss).all()

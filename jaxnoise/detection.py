@@ -1,0 +1,69 @@
+"""Which training labels are wrong, as told by the loss that the nets had on them."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import scipy.stats
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+
+def measure(score: np.ndarray, changed: np.ndarray) -> dict[str, float]:
+    """How well a score tells changed labels from the others, as `noise_auroc` and `noise_aupr`.
+
+    Areas, in [0, 1], under the ROC curve (1/2 if it knows nothing) and, as average precision, under
+    the curve of precision over recall (the true rate if it knows nothing). NaN if the score is not
+    finite or if there is nothing to tell apart.
+
+    Args:
+      score: float (samples,), high where the label is thought to be wrong.
+      changed: bool (samples,).
+    """
+    if not np.isfinite(score).all() or changed.all() or not changed.any():
+        return {"noise_auroc": float("nan"), "noise_aupr": float("nan")}
+    return {
+        "noise_auroc": float(roc_auc_score(changed, score)),
+        "noise_aupr": float(average_precision_score(changed, score)),
+    }
+
+
+def write_suspects(
+    folder: Path,
+    *,
+    index: np.ndarray,
+    given: np.ndarray,
+    predicted: np.ndarray,
+    score: np.ndarray,
+) -> None:
+    """suspects.csv: all training samples, the most suspicious label first.
+
+    Repeats that were given the same labels vote: mean score, most frequent prediction (the smallest
+    of equals); one that has diverged has no vote. Where repeats were given different labels each
+    has a list of its own, suspects_repeat_1.csv and so on.
+
+    Args:
+      index: int (samples,), where in the original train set they are.
+      given: int (repeats, samples), the labels trained on.
+      predicted: int (repeats, samples).
+      score: float (repeats, samples): the loss on the given label, mean over epochs, nats. That
+        wrong labels have a high one is the finding of Huang et al., "O2U-Net" (ICCV 2019,
+        https://openreview.net/forum?id=DXSUpYgPNX).
+    """
+    if (given == given[0]).all():
+        finite = np.isfinite(score).all(axis=1)
+        votes = finite if finite.any() else ~finite
+        majority = scipy.stats.mode(predicted[votes]).mode
+        _write(folder / "suspects.csv", index, given[0], majority, score[votes].mean(axis=0))
+        return
+    for i, columns in enumerate(zip(given, predicted, score, strict=True)):
+        _write(folder / f"suspects_repeat_{i + 1}.csv", index, *columns)
+
+
+def _write(path: Path, index: np.ndarray, *columns: np.ndarray) -> None:
+    *_, score = columns
+    order = np.argsort(-score, kind="stable")
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["index", "given_label", "predicted_label", "score"])
+        for i, given, predicted, loss in zip(*(x[order] for x in (index, *columns)), strict=True):
+            table.writerow([i, given, predicted, f"{loss:.6g}"])

@@ -1,0 +1,48 @@
+"""Four test accuracies of one run, which differ in what chooses the epoch they are taken at."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Selection(NamedTuple):
+    """A way to choose an epoch."""
+
+    words: str
+    chosen_by: str | None  # the metric whose first maximum it is; None: the last epoch
+
+
+SELECTIONS = {
+    "last": Selection("last epoch", None),
+    "best_noisy_valid": Selection("best noisy validation", "valid_noisy_accuracy"),
+    "best_clean_valid": Selection("best clean validation", "valid_accuracy"),
+    "oracle_test": Selection("ORACLE: best test", "test_accuracy"),
+}
+ORACLE_WORDS = "ORACLE is chosen on the test set: an upper bound, not a result"
+
+
+class Selected(NamedTuple):
+    """The test accuracy of every repeat at the epoch chosen for it."""
+
+    accuracy: np.ndarray  # float32 (repeats,), percent
+    epoch: np.ndarray  # int (repeats,), counted from 1
+
+
+def headline(validation_labels: str) -> Selection:
+    """The selection behind the scores of a run: --validation_labels is clean or noisy."""
+    return SELECTIONS[f"best_{validation_labels}_valid"]
+
+
+def select(history: dict[str, np.ndarray]) -> dict[str, Selected]:
+    """All four, by their names in SELECTIONS; of equal epochs the earliest.
+
+    Args:
+      history: the metrics of `evaluation.evaluate`, each float (epochs, repeats).
+    """
+    test = history["test_accuracy"]
+    epochs, repeats = test.shape
+    selected = {}
+    for name, (_, chosen_by) in SELECTIONS.items():
+        best = np.full(repeats, epochs - 1) if chosen_by is None else history[chosen_by].argmax(0)
+        selected[name] = Selected(test[best, np.arange(repeats)], best + 1)
+    return selected
