@@ -9,7 +9,10 @@ optimizer step, batch 32, of one member; a step of five members counts five.
 import argparse
 import json
 import math
+import resource
+import sys
 
+import jax
 from workload import BATCH, SHAPES, Workload
 
 # Steps of an epoch. Every epoch takes its buffers, gigabytes, anew and touches them for the first
@@ -22,19 +25,33 @@ def main() -> None:
     parser.add_argument("--net", choices=tuple(SHAPES), default="lenet")
     parser.add_argument("--members", type=int, default=5)
     parser.add_argument("--members_at_once", type=int, default=0)
+    parser.add_argument("--precision", choices=("float32", "tf32", "bf16"), default="float32")
     parser.add_argument("--seconds", type=float, default=5)
     args = parser.parse_args()
     workload = Workload(
-        args.net, args.members, STEPS[args.net], members_at_once=args.members_at_once
+        args.net,
+        args.members,
+        STEPS[args.net],
+        members_at_once=args.members_at_once,
+        precision=args.precision,
     )
     seed_steps = args.members * STEPS[args.net]
     epochs = math.ceil(args.seconds * workload.rate(epochs=1) / seed_steps)
     rate = workload.rate(epochs)
     print(json.dumps({
-        "net": args.net, "members": args.members, "batch": BATCH, "steps": epochs * seed_steps,
+        "net": args.net, "members": args.members, "batch": BATCH,
+        "precision": args.precision, "steps": epochs * seed_steps,
         "steps_per_second": rate, "ms_per_step": 1e3 / rate,
-        "compile_seconds": workload.compile_seconds,
+        "compile_seconds": workload.compile_seconds, "peak_memory_mib": peak_memory() / 2**20,
     }))  # fmt: skip
+
+
+def peak_memory() -> int:
+    """Bytes: of the device where it keeps count, else of this process."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    of_process = kibibytes if sys.platform == "darwin" else 1024 * kibibytes  # bytes on macOS
+    return stats.get("peak_bytes_in_use", of_process)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import numpy as np
 import scipy.special
-from sklearn.metrics import brier_score_loss
 
 BINS = 15
 
@@ -66,4 +65,6 @@ def brier(*, probabilities: np.ndarray, labels: np.ndarray) -> float:
       labels: int (samples,), true.
     """
     classes = np.arange(probabilities.shape[1])
+    from sklearn.metrics import brier_score_loss  # half a second that a start need not wait for
+
     return float(brier_score_loss(labels, probabilities, labels=classes, scale_by_half=False))

@@ -4,8 +4,6 @@ import csv
 from pathlib import Path
 
 import numpy as np
-import scipy.stats
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 
 def measure(score: np.ndarray, changed: np.ndarray) -> dict[str, float]:
@@ -19,11 +17,13 @@ def measure(score: np.ndarray, changed: np.ndarray) -> dict[str, float]:
       score: float (samples,), high where the label is thought to be wrong.
       changed: bool (samples,).
     """
+    from sklearn import metrics  # half a second that a start need not wait for
+
     if not np.isfinite(score).all() or changed.all() or not changed.any():
         return {"noise_auroc": float("nan"), "noise_aupr": float("nan")}
     return {
-        "noise_auroc": float(roc_auc_score(changed, score)),
-        "noise_aupr": float(average_precision_score(changed, score)),
+        "noise_auroc": float(metrics.roc_auc_score(changed, score)),
+        "noise_aupr": float(metrics.average_precision_score(changed, score)),
     }
 
 
@@ -49,6 +49,8 @@ def write_suspects(
         wrong labels have a high one is the finding of Huang et al., "O2U-Net" (ICCV 2019,
         https://openreview.net/forum?id=DXSUpYgPNX).
     """
+    import scipy.stats  # nearly as slow
+
     if (given == given[0]).all():
         finite = np.isfinite(score).all(axis=1)
         votes = finite if finite.any() else ~finite

@@ -7,9 +7,6 @@ seed, which is what noise.npz and its hash are for.
 
 import numpy as np
 import scipy.special
-import scipy.stats
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
 from jaxnoise.noise_models import CleanSamples, Draw, draw_rows
@@ -57,6 +54,8 @@ def instance_noise(
 def _draw_instances(
     samples: CleanSamples, to_others: np.ndarray, rng: np.random.RandomState, rate: float
 ) -> Draw:
+    import scipy.stats  # half a second that a start with other noise need not wait for
+
     clean, _, num_classes = samples
     flip_rates = np.zeros(len(clean))
     if rate:
@@ -117,6 +116,10 @@ def _neighbourhoods(
     train: CleanSamples, valid: CleanSamples, rng: np.random.RandomState
 ) -> list[tuple[int, tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]]:
     """The clusters of all classes: class, then of train and valid members and their distances."""
+    # Half a second that a start with other noise need not wait for.
+    from sklearn.cluster import KMeans
+    from sklearn.decomposition import PCA
+
     pixels = [
         (part.images.reshape(len(part.labels), -1) / np.float32(255)) for part in (train, valid)
     ]
