@@ -1,7 +1,12 @@
 """Strict JAX for all tests: no silent rank or dtype promotion, and no PRNG key used twice."""
 
-import jax
-import pytest
+import os
+
+# Tests compile much and compute little. (`Trainer` sets the level of its programs itself.)
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
