@@ -4,7 +4,7 @@ Examples:
   python main.py --dataset=digits --noise_rate=0.4 --wd_coef=1e-4 --do_sn
   python main.py --dataset=mnist --noise_type=flip_noise --noise_rate=0.4 --wd_coef=1e-4 --do_sn
 
-All repeats run together as one program. Results go to a folder of their own under --results_dir,
+All repeats run side by side. Results go to a folder of their own under --results_dir,
 named by data set, noise and regularization; README.md says what it holds.
 """
 
