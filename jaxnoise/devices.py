@@ -17,9 +17,6 @@ log = logging.getLogger("jaxnoise")
 
 ALL_GPUS = -1
 
-# How long a process that failed keeps the others waiting.
-_SECONDS_TO_END = 60
-
 
 def start(config: Config, *, gpu_asked: bool) -> None:
     """Settles on what runs the experiment; in library use, where JAX is set up already, not needed.
@@ -75,7 +72,7 @@ def join_hosts(coordinator_address: str, num_processes: int, process_id: int) ->
             "process_id": process_id,
         }
     try:
-        jax.distributed.initialize(**named, shutdown_timeout_seconds=_SECONDS_TO_END)
+        jax.distributed.initialize(**named)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"--coordinator_address={coordinator_address}: {reason}") from error
