@@ -53,9 +53,8 @@ class Workload:
         schedule = optim.learning_rate_schedule(
             net, learning_rate=None, decay_epochs=None, steps_per_epoch=steps
         )
-        dtype = jnp.bfloat16 if precision == "bf16" else jnp.float32
         program = Program(
-            nets.NETS[net](classes, False, dtype),
+            nets.NETS[net](classes, False, nets.DTYPES[precision]),
             net,
             schedule,
             jacob_mode or "projection",

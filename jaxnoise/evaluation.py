@@ -1,5 +1,7 @@
 """What is measured of a net in evaluation mode, of one member; `trainer` maps it over all."""
 
+import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -136,30 +138,33 @@ def mean_jacobian(
     state: ts.TrainState, pictures: Pictures, index: jax.Array, *, program: ts.Program
 ) -> jax.Array:
     """Mean ‖J‖²_F in evaluation mode over the pictures at `index`, int (pictures,)."""
-    total = index.shape[0]
-    batch = min(EVAL_BATCH, total)
-
-    def step(sum_, i):
-        first, fresh = _whole_batch(i, batch, total)
-        images = pictures.images[lax.dynamic_slice_in_dim(index, first, batch)]
-        squares = ts.jacobian_step(state, pictures.preprocess(images), program=program)
-        return sum_ + jnp.where(fresh, squares, 0.0).sum(), None
-
-    return lax.scan(step, jnp.float32(0), jnp.arange(-(-total // batch)))[0] / total
+    return _of_each(
+        functools.partial(ts.jacobian_step, state, program=program), pictures, index
+    ).mean()
 
 
 def logits(
     state: ts.TrainState, pictures: Pictures, index: jax.Array, *, program: ts.Program
 ) -> jax.Array:
     """Logits in evaluation mode, float32 (pictures, classes), of those at `index`, int."""
+    return _of_each(functools.partial(ts.logits_step, state, program=program), pictures, index)
+
+
+def _of_each(
+    measure: Callable[[jax.Array], jax.Array], pictures: Pictures, index: jax.Array
+) -> jax.Array:
+    """What `measure` makes of preprocessed images, float32 (pictures, ...), batch by batch."""
     total = index.shape[0]
     batch = min(EVAL_BATCH, total)
 
+    def of_batch(first):
+        chosen = lax.dynamic_slice_in_dim(index, first, batch)
+        return measure(pictures.preprocess(pictures.images[chosen]))
+
     def step(whole, i):
         first, _ = _whole_batch(i, batch, total)
-        images = pictures.images[lax.dynamic_slice_in_dim(index, first, batch)]
-        part = ts.logits_step(state, pictures.preprocess(images), program=program)
-        return lax.dynamic_update_slice_in_dim(whole, part, first, axis=0), None
+        return lax.dynamic_update_slice_in_dim(whole, of_batch(first), first, axis=0), None
 
-    whole = jnp.zeros((total, program.net.num_classes), jnp.float32)
+    shape = jax.eval_shape(of_batch, jnp.int32(0)).shape
+    whole = jnp.zeros((total, *shape[1:]), jnp.float32)
     return lax.scan(step, whole, jnp.arange(-(-total // batch)))[0]

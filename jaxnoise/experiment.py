@@ -69,9 +69,8 @@ def build(config: Config, what: task.Task) -> tuple[Program, list[loop.Member], 
         decay_epochs=config.lr_decay_epochs,
         steps_per_epoch=-(-len(what.train_index) // config.batch_size),
     )
-    dtype = jnp.bfloat16 if config.precision == "bf16" else jnp.float32
     program = Program(
-        nets.NETS[config.network](what.num_classes, config.do_sn, dtype),
+        nets.NETS[config.network](what.num_classes, config.do_sn, nets.DTYPES[config.precision]),
         config.network,
         schedule,
         config.jacob_mode,
@@ -103,16 +102,7 @@ def build(config: Config, what: task.Task) -> tuple[Program, list[loop.Member], 
 
 def _run(config: Config, folder: Path, what: task.Task, facts: dict[str, Any]) -> dict[str, Any]:
     started = time.time()
-    noise_artefact.write(
-        folder,
-        config,
-        train=what.noisy_labels[: config.draws],
-        valid=what.noisy_valid_labels[: config.draws],
-        train_index=what.train_index,
-        valid_index=what.valid_index,
-        class_names=what.class_names,
-        versions=facts["versions"],
-    )
+    noise_artefact.write(folder, config, what, versions=facts["versions"])
     console.announce(config, folder, what, device=facts["device"]["kind"])
 
     program, members, pictures = build(config, what)

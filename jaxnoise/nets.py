@@ -160,3 +160,6 @@ class AllCNN(nn.Module):
 
 
 NETS: dict[str, type[nn.Module]] = {"lenet": LeNet, "allcnn": AllCNN}
+
+# The `dtype` of a net by --precision.
+DTYPES = {"float32": jnp.float32, "tf32": jnp.float32, "bf16": jnp.bfloat16}

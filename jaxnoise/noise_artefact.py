@@ -10,26 +10,18 @@ import numpy as np
 
 from jaxnoise.config import Config
 from jaxnoise.noise import NoisyLabels, summary
+from jaxnoise.task import Task
 
 
-def write(
-    folder: Path,
-    config: Config,
-    *,
-    train: Sequence[NoisyLabels],
-    valid: Sequence[NoisyLabels],
-    train_index: np.ndarray,
-    valid_index: np.ndarray,
-    class_names: Sequence[str],
-    versions: dict[str, str],
-) -> None:
+def write(folder: Path, config: Config, what: Task, *, versions: dict[str, str]) -> None:
     """noise.npz and noise.json: all draws of the noise, and what is known of them.
 
     noise.npz holds noisy, picked, changed (draws, samples), clean (samples,), the same of the
     validation part with the prefix valid_, and train_index, valid_index: places in the original
     train set. noise.json holds settings, rates, matrices and hashes.
     """
-    arrays = {"train_index": train_index, "valid_index": valid_index}
+    train, valid = (of[: config.draws] for of in (what.noisy_labels, what.noisy_valid_labels))
+    arrays = {"train_index": what.train_index, "valid_index": what.valid_index}
     for prefix, draws in (("", train), ("valid_", valid)):
         arrays[f"{prefix}clean"] = draws[0].clean
         for name in ("noisy", "picked", "changed"):
@@ -48,10 +40,10 @@ def write(
     }
     for entry, labels, valid_labels in zip(document["draws"], train, valid, strict=True):
         entry["valid"] = valid_labels.summary()
-        entry["classes"] = _classes(labels, class_names)
+        entry["classes"] = _classes(labels, what.class_names)
         entry["transition_matrix"] = {
             "asked": _rounded(labels.transition_matrix),
-            "realized": _rounded(labels.realized_matrix(len(class_names))),
+            "realized": _rounded(labels.realized_matrix(what.num_classes)),
         }
     text = json.dumps(document, indent=2, ensure_ascii=False)
     # A row of a matrix, and a class, on a line each.

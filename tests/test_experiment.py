@@ -279,6 +279,16 @@ def variables_and_net(folder, which):
     return checkpoint.load(folder / "checkpoints" / which), nets.NETS["lenet"](10, True)
 
 
+def logits_and_labels_of_test(folder, config, which):
+    """Of all repeats, from a checkpoint."""
+    what = task.load(config)
+    images, labels = what.images[what.split == 2], what.labels[what.split == 2]
+    variables, net = variables_and_net(folder, which)
+    apply = jax.jit(jax.vmap(lambda v, x: net.apply(v, x, train=False), (0, None)))
+    logits = np.asarray(apply(variables, images.astype(np.float32) / 255))
+    return logits, labels
+
+
 def accuracy(logits, labels):
     """Percent, per repeat."""
     return 100 * (np.argmax(logits, axis=-1) == labels).mean(axis=-1)
@@ -321,11 +331,7 @@ def test_scores_can_be_recomputed_from_the_best_checkpoint(folder, config, saved
 
 
 def test_last_test_accuracy_is_that_of_the_last_checkpoint(folder, config, saved, scores):
-    what = task.load(config)
-    images, labels = what.images[what.split == 2], what.labels[what.split == 2]
-    variables, net = variables_and_net(folder, "last")
-    apply = jax.jit(jax.vmap(lambda v, x: net.apply(v, x, train=False), (0, None)))
-    logits = np.asarray(apply(variables, images.astype(np.float32) / 255))
+    logits, labels = logits_and_labels_of_test(folder, config, "last")
     np.testing.assert_allclose(scores["last_test_accuracy"], accuracy(logits, labels), rtol=1e-6)
     np.testing.assert_array_equal(
         scores["last_test_accuracy"], saved["history"]["test_accuracy"][-1]
@@ -333,11 +339,7 @@ def test_last_test_accuracy_is_that_of_the_last_checkpoint(folder, config, saved
 
 
 def test_calibration_is_that_of_the_best_checkpoint(folder, config, saved, scores):
-    what = task.load(config)
-    images, labels = what.images[what.split == 2], what.labels[what.split == 2]
-    variables, net = variables_and_net(folder, "best")
-    apply = jax.jit(jax.vmap(lambda v, x: net.apply(v, x, train=False), (0, None)))
-    logits = np.asarray(apply(variables, images.astype(np.float32) / 255))
+    logits, labels = logits_and_labels_of_test(folder, config, "best")
     for i in range(2):
         for name, value in calibration.measure(logits[i], labels).items():
             # A confidence at the edge of a bin may fall on the other side of it.

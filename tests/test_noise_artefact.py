@@ -15,16 +15,7 @@ SETTINGS = dict(dataset="digits", noise_rate=0.4, total_repeats=4, noise_draws=2
 
 def write(folder, config):
     what = task.load(config)
-    noise_artefact.write(
-        folder,
-        config,
-        train=what.noisy_labels[: config.draws],
-        valid=what.noisy_valid_labels[: config.draws],
-        train_index=what.train_index,
-        valid_index=what.valid_index,
-        class_names=what.class_names,
-        versions={"numpy": np.__version__},
-    )
+    noise_artefact.write(folder, config, what, versions={"numpy": np.__version__})
     return what
 
 

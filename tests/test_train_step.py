@@ -19,7 +19,7 @@ def schedule(rate):
 
 
 def program(*, spectral=False, jacob_mode="projection", rate=0.01, precision="float32"):
-    net = nets.LeNet(CLASSES, spectral, jnp.bfloat16 if precision == "bf16" else jnp.float32)
+    net = nets.LeNet(CLASSES, spectral, nets.DTYPES[precision])
     return ts.Program(net, "lenet", schedule(rate), jacob_mode, precision)
 
 
