@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnoise import (
-    calibration,
     checkpoint,
     console,
     detection,
     devices,
     figures,
     loop,
+    measurement,
     nets,
     noise,
     noise_artefact,
@@ -127,18 +126,11 @@ def _run(config: Config, folder: Path, what: task.Task, facts: dict[str, Any]) -
         log.warning("The loss of these repeats did not stay finite: %s", diverged.tolist())
     log.info("Measuring the Jacobian norms, calibration and detection …")
     progress = trainer.gather(groups, config.total_repeats)
-    scores = _scores(config, progress.best_epoch, history)
     states = [group.best_state for group in groups]
-    for split in ("train", "test"):
-        index = _measured(config, what, split)
-        measured = trainer.mean_jacobian(states, pictures, index)
-        scores[f"{split}_jacob"] = trainer.gather(measured, config.total_repeats)
-    test = _index(what, "test")
-    logits = trainer.gather(trainer.logits(states, pictures, test), config.total_repeats)
-    given = np.stack([member.noisy_labels for member in members])
-    scores |= _each(calibration.measure, logits, [what.labels[test]] * len(logits))
-    scores |= _each(
-        detection.measure, progress.samples.loss, given != what.labels[: given.shape[1]]
+    scores = (
+        measurement.of_history(history, progress.best_epoch)
+        | measurement.of_nets(config, what, trainer, states, pictures)
+        | measurement.of_losses(what, progress.samples.loss)
     )
     checkpoint.save(folder / "checkpoints" / "best", progress.best_state)
     checkpoint.save(folder / "checkpoints" / "last", progress.state)
@@ -147,7 +139,7 @@ def _run(config: Config, folder: Path, what: task.Task, facts: dict[str, Any]) -
     detection.write_suspects(
         folder,
         index=what.train_index,
-        given=given,
+        given=np.stack([labels.noisy for labels in what.noisy_labels]),
         predicted=progress.samples.predicted,
         score=progress.samples.loss,
     )
@@ -166,31 +158,3 @@ def _run(config: Config, folder: Path, what: task.Task, facts: dict[str, Any]) -
     console.scores(folder)
     log.info("Took %.0f s. Results: %s", seconds, folder)
     return results.read_scores(folder)
-
-
-def _scores(
-    config: Config, best: np.ndarray, history: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """The scores of every repeat, each (repeats,), that history has: at its best epoch."""
-    repeat = np.arange(config.total_repeats)
-    scores = {name: history[name][best, repeat] for name in scoring.SCORES if name in history}
-    return scores | {"last_test_accuracy": history["test_accuracy"][-1], "best_epoch": best + 1}
-
-
-def _each(measure: Callable, *repeats: Sequence) -> dict[str, np.ndarray]:
-    """The scores that `measure` finds in each repeat, each (repeats,)."""
-    measured = [measure(*repeat) for repeat in zip(*repeats, strict=True)]
-    return {name: np.array([scores[name] for scores in measured]) for name in measured[0]}
-
-
-def _measured(config: Config, what: task.Task, split: str) -> np.ndarray:
-    """Indices of the pictures whose Jacobian is measured: --jacob_samples of a split."""
-    index = _index(what, split)
-    if 0 < config.jacob_samples < len(index):
-        index = index[np.arange(config.jacob_samples) * len(index) // config.jacob_samples]
-    return index
-
-
-def _index(what: task.Task, split: str) -> np.ndarray:
-    """Indices of a split's pictures, int32."""
-    return np.flatnonzero(what.split == task.SPLITS.index(split)).astype(np.int32)
