@@ -54,15 +54,18 @@ def main(argv: list[str]) -> int:
             )
         config = config_of_flags()
         # Imported late, so that --helpshort and a bad flag are answered at once.
-        from jaxnoise import console, devices, experiment
+        from jaxnoise import console, devices, experiment, interruption
 
         console.log_to_console()
         devices.start(config, gpu_asked=flags.FLAGS["GPU_num"].present > 0)
-        experiment.run(config)
+        try:
+            with interruption.Watch() as watch:
+                experiment.run(config, watch)
+        except interruption.Interrupted as interrupted:
+            return interrupted.exit_code
     except InputError as error:
         return _complain(str(error))
-    except KeyboardInterrupt:
-        print("interrupted; the same command starts the run anew", file=sys.stderr)
+    except KeyboardInterrupt:  # before there was anything to lose
         return 130  # what a shell expects of a program ended by SIGINT
     return 0
 

@@ -1,46 +1,83 @@
-"""Checkpoints of trained members: the only module that knows Orbax."""
+"""Checkpoints, written whole and read back only if unchanged: the only module that knows Orbax."""
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxnoise.config import InputError
-from jaxnoise.train_step import TrainState
+
+# Beyond the arrays themselves: Orbax's own files.
+_OVERHEAD_BYTES = 2**20
 
 
-def save(folder: Path, state: TrainState) -> None:
-    """Writes the Flax variables of all members to a folder that does not exist yet.
+def save(folder: Path, arrays: dict[str, Any]) -> None:
+    """Writes nested dicts of arrays to a folder, in place of what an interrupted call left there.
 
-    What is written, {"params": …, "batch_stats": …, "spectral": …} with a leading member axis, is
-    what `net.apply` takes, once a member is selected. A file `folder`.sha256 beside it holds the
-    digest of the arrays, since Orbax does not notice a flipped bit in them.
+    The folder appears whole or not at all; once it has, a file `folder`.sha256 beside it has the
+    digests of its files, as the command sha256sum writes them, since Orbax does not notice a
+    flipped bit.
+
+    Raises:
+      InputError: it cannot be written; nothing is left of it.
     """
-    variables = {"params": state.params, **state.variables}
-    with _checkpointer() as checkpointer:
-        checkpointer.save(folder.absolute(), variables)
-    _digest_file(folder).write_text(_digest(variables) + "\n")
+    remove(folder)
+    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + _OVERHEAD_BYTES
+    free = shutil.disk_usage(folder.parent).free
+    if free < needed:  # Orbax would tell of it in many lines
+        raise InputError(
+            f"{folder}: cannot be saved: the disk has {free / 1e6:.1f} MB left, and it takes "
+            f"{needed / 1e6:.1f} MB"
+        )
+    try:
+        with _checkpointer() as checkpointer:
+            checkpointer.save(folder.absolute(), arrays)
+        digests = (f"{_digest(path)}  {path.relative_to(folder.parent)}" for path in _files(folder))
+        _digests_file(folder).write_text("\n".join(digests) + "\n")
+    except Exception as error:  # Orbax and TensorStore raise another type for each failure
+        remove(folder)
+        raise InputError(f"{folder}: cannot be saved: {_reason(error)}") from error
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """Reads what `save` wrote, as arrays on the default device.
+    """Reads what `save` wrote.
 
     Raises:
-      InputError: there is no checkpoint, it cannot be read, or its content has changed.
+      InputError: there is no checkpoint, or it is damaged; the message names the file.
     """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such checkpoint")
+    digests = _digests_file(folder)
+    try:
+        expected = dict(line.split("  ", 1)[::-1] for line in digests.read_text().splitlines())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{digests}: not readable, so {folder} may be damaged") from error
+    found = {str(path.relative_to(folder.parent)): path for path in _files(folder)}
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            raise InputError(f"{folder.parent / name}: missing, though {digests.name} lists it")
+        if _digest(found[name]) != expected.get(name):
+            raise InputError(f"{found[name]}: damaged, says {digests.name}")
     try:
         with _checkpointer() as checkpointer:
-            variables = checkpointer.restore(Path(folder).absolute())
-        expected = _digest_file(folder).read_text().strip()
-    except Exception as error:  # Orbax and TensorStore raise another type for each kind of damage
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{folder}: not a readable checkpoint: {reason}") from error
-    if _digest(variables) != expected:
-        raise InputError(f"{folder}: damaged checkpoint: its arrays are not those that were saved")
-    return variables
+            return checkpointer.restore(folder.absolute())
+    except Exception as error:  # as above
+        raise InputError(f"{folder}: not a readable checkpoint: {_reason(error)}") from error
+
+
+def remove(folder: Path) -> None:
+    """Deletes a checkpoint, whole or not, and its digests."""
+    _digests_file(folder).unlink(missing_ok=True)
+    for part in (folder, *folder.parent.glob(f"{folder.name}.orbax-checkpoint-tmp*")):
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def _checkpointer() -> ocp.StandardCheckpointer:
@@ -53,13 +90,14 @@ def _checkpointer() -> ocp.StandardCheckpointer:
     )
 
 
-def _digest_file(folder: Path) -> Path:
+def _digests_file(folder: Path) -> Path:
     return folder.with_name(folder.name + ".sha256")
 
 
-def _digest(variables: dict[str, Any]) -> str:
-    sha = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
-        sha.update(f"{jax.tree_util.keystr(path)} {leaf.shape} {leaf.dtype}".encode())
-        sha.update(np.ascontiguousarray(leaf).tobytes())
-    return sha.hexdigest()
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

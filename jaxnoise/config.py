@@ -121,8 +121,13 @@ class Config(TaskConfig):
     process_id: int = _flag(
         0, "Which of the processes this is; 0 leaves the results.", low=0, where_only=True
     )
+    resume: bool = _flag(
+        True,
+        "Go on with an interrupted run after its last whole epoch; --noresume starts it anew.",
+        where_only=True,
+    )
     overwrite: bool = _flag(
-        False, "Train again, and replace the results of an earlier run.", where_only=True
+        False, "Train a finished run again, and replace its results.", where_only=True
     )
 
     def __post_init__(self) -> None:

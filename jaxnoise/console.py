@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -69,6 +70,23 @@ def announce(config: Config, folder: Path, what: Task, *, device: str) -> None:
     )
 
 
+def announce_resumption(epochs: int, facts: dict[str, Any]) -> None:
+    """Says that the run goes on, and what is not as it was in its last session."""
+    log.info("Going on after epoch %d, where the run was interrupted", epochs)
+    earlier = facts["earlier_sessions"][-1] if facts["earlier_sessions"] else facts
+    changed = [
+        f"{name} {earlier.get(of, {}).get(name)}, now {value}"
+        for of in ("versions", "device", "machine")
+        for name, value in facts[of].items()
+        if earlier.get(of, {}).get(name) != value
+    ]
+    if changed:
+        log.warning(
+            "Begun with %s: the results may not be those of one session to the last digit",
+            "; ".join(changed),
+        )
+
+
 def _warn_of_exact_jacobian(config: Config, num_classes: int) -> None:
     """A row of the Jacobian, gradient included, costs about a plain step (benchmarks/README.md)."""
     if config.jacob_coef > 0 and config.jacob_mode == "exact":
@@ -84,22 +102,28 @@ def _warn_of_exact_jacobian(config: Config, num_classes: int) -> None:
 class EpochReport:
     """Progress, epoch by epoch, as means over repeats."""
 
-    def __init__(self, epochs: int):
-        self._epochs, self._done, self._start = epochs, 0, time.time()
+    def __init__(self, epochs: int, done: int = 0):
+        """Of so many epochs, some of which may have been done before."""
+        self._epochs, self._done, self._before = epochs, done, done
+        self._start = time.time()
         self._first_epoch_ended = self._start
         # Not tqdm's own measure, which takes a terminal that tells no width for one of no columns.
         columns = shutil.get_terminal_size().columns
-        self._bar = tqdm(total=epochs, unit="epoch", disable=not sys.stderr.isatty(), ncols=columns)
+        self._bar = tqdm(
+            total=epochs, initial=done, unit="epoch", disable=not sys.stderr.isatty(), ncols=columns
+        )
 
     def update(self, metrics: dict[str, np.ndarray]) -> None:
         """Reports one more epoch; every metric is float (repeats,)."""
         mean = {name: float(values.mean()) for name, values in metrics.items()}
         now = time.time()
         self._done += 1
-        if self._done == 1:  # it waited for compilation and tells nothing of the others
+        if (
+            self._done == self._before + 1
+        ):  # it waited for compilation and tells nothing of the others
             self._first_epoch_ended, left = now, ""
         else:
-            per_epoch = (now - self._first_epoch_ended) / (self._done - 1)
+            per_epoch = (now - self._first_epoch_ended) / (self._done - self._before - 1)
             left = f", {per_epoch * (self._epochs - self._done):.0f} s left"
         self._bar.set_postfix_str(
             f"test {mean['test_accuracy']:.1f} %, valid {mean['valid_accuracy']:.1f} %, "

@@ -3,8 +3,10 @@
 import contextlib
 import dataclasses
 import logging
+import pickle
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -90,8 +92,18 @@ def own_results(config: Config) -> Iterator[Config]:
         yield dataclasses.replace(config, results_dir=folder)
 
 
-def as_the_first_decides(decision: bool) -> bool:
-    """What process 0 decided, in all processes."""
+def of_the_first(value: Any) -> Any:
+    """What process 0 has, in all processes: anything that can be pickled, arrays on the host."""
     if jax.process_count() == 1:
-        return decision
-    return bool(multihost_utils.broadcast_one_to_all(np.bool_(decision)))
+        return value
+    content = pickle.dumps(value) if jax.process_index() == 0 else b""
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(content))))
+    padded = np.frombuffer(content.ljust(size, b"\0"), np.uint8)
+    return pickle.loads(np.asarray(multihost_utils.broadcast_one_to_all(padded)).tobytes())
+
+
+def largest(number: int) -> int:
+    """The largest of the numbers that the processes have, in all of them."""
+    if jax.process_count() == 1:
+        return number
+    return int(multihost_utils.process_allgather(np.int32(number)).max())

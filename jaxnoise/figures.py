@@ -130,4 +130,5 @@ def _legend_below(figure: Figure, axes: Axes) -> None:
 
 def _save(figure: Figure, stem: Path) -> None:
     figure.savefig(stem.with_suffix(".png"), dpi=150)
-    figure.savefig(stem.with_suffix(".pdf"))
+    # Without a date: the same run leaves the same bytes.
+    figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None})

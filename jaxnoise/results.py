@@ -1,11 +1,14 @@
 """The run folder: its name and every file format in it."""
 
+import contextlib
 import csv
 import dataclasses
+import errno
 import io
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,26 +45,50 @@ def check_usable(folder: Path) -> None:
         raise InputError(
             f"--results_dir: {nearest} cannot be written; allowed is any folder that can be"
         )
-    if folder.exists() and any(folder.iterdir()) and not (folder / "config.json").is_file():
+    entries = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+    # A claim that was cut short left hidden files at most.
+    if any(not name.startswith(".") for name in entries) and "config.json" not in entries:
         raise InputError(f"--results_dir: {folder} is in use by something that is not a run")
 
 
-def start(folder: Path) -> None:
-    """Makes the folder, or empties it of an earlier run's files.
-
-    What marks that run as finished goes first and what marks the folder as a run's goes last: a
-    start cut short leaves neither a false result nor a folder that cannot be used again.
-    """
+def claim(folder: Path, config: Config, facts: dict[str, Any]) -> None:
+    """Makes the folder, if it is not there, and marks it as this run's by its config.json."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--results_dir: {folder} cannot be made: {error.strerror}") from error
-    marks = {"scores.json": 0, "config.json": 2}
-    for entry in sorted(folder.iterdir(), key=lambda entry: marks.get(entry.name, 1)):
+    if not (folder / "config.json").is_file():
+        write_config(folder, config, facts)
+
+
+def clear(folder: Path, *, going_on: bool) -> None:
+    """Deletes what an earlier session left, but for log, config.json and, going on, checkpoints.
+
+    What marks a run as finished goes first: a start cut short leaves no false result.
+    """
+    (folder / "scores.json").unlink(missing_ok=True)
+    kept = {"config.json", "log.txt"} | ({"checkpoints"} if going_on else set())
+    for entry in folder.iterdir():
+        if entry.name in kept or entry.name.startswith("."):
+            continue
         if entry.is_dir():
             shutil.rmtree(entry)
         else:
             entry.unlink()
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Makes a full or failing disk, met inside the block, an InputError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS):
+            raise
+        raise InputError(
+            f"{error.filename or folder}: cannot be written: {error.strerror}; what was saved "
+            "before is whole, and the same command goes on from there"
+        ) from error
 
 
 def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
@@ -70,8 +97,22 @@ def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
     _write(folder / "config.json", json.dumps({"flags": flags, **facts}, indent=2) + "\n")
 
 
+def sessions(folder: Path) -> list[dict[str, Any]]:
+    """The facts of the sessions so far, the oldest first: of an interrupted run's config.json."""
+    try:
+        facts = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        earlier = facts.pop("earlier_sessions")
+        del facts["flags"]
+    except (OSError, ValueError, KeyError, AttributeError):  # none yet, or damaged
+        return []
+    return [*earlier, facts]
+
+
 class EpochWriter:
-    """metrics.jsonl (a line per epoch) and TensorBoard events (a run per repeat, under logs/)."""
+    """metrics.jsonl (a line per epoch) and TensorBoard events (a run per repeat, under logs/).
+
+    Both are begun anew: of a run that goes on, the epochs that it has are to be written again.
+    """
 
     def __init__(self, folder: Path, repeats: int):
         self._lines = open(folder / "metrics.jsonl", "w", encoding="utf-8")  # noqa: SIM115
@@ -136,6 +177,6 @@ def read_scores(folder: Path) -> dict[str, Any]:
 
 def _write(path: Path, text: str) -> None:
     """Writes a file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)

@@ -79,6 +79,18 @@ class Trainer:
             for measure in (evaluation.mean_jacobian, evaluation.logits)
         )
 
+    def place(
+        self, progress: loop.Progress, members: list[loop.Member], pictures: loop.Pictures
+    ) -> list[loop.Progress]:
+        """Undoes `gather`: progress of all members, on the host, as that of each group."""
+        size = self._group_size(members, pictures)
+        groups = []
+        for first in range(0, len(members), size):
+            # As in `_groups` the last member fills the last group.
+            of_group = np.minimum(np.arange(first, first + size), len(members) - 1)
+            groups.append(self._spread(jax.tree.map(lambda x, at=of_group: x[at], progress)))
+        return groups
+
     def epochs(
         self,
         members: list[loop.Member],
@@ -86,6 +98,8 @@ class Trainer:
         *,
         epochs: int,
         jacob_start_epoch: int,
+        first_epoch: int = 0,
+        progress: list[loop.Progress] | None = None,
     ) -> Iterator[tuple[list[loop.Progress], dict[str, np.ndarray]]]:
         """Trains all members; yields after every epoch their progress and scalars.
 
@@ -94,6 +108,9 @@ class Trainer:
 
         Args:
           jacob_start_epoch: the first epoch with the Jacobian term; `epochs` or more: never.
+          first_epoch: where to go on, and
+          progress: of each group before it, from `place`, not to be used again; by default of a
+            member that has not trained yet.
 
         Yields:
           the progress of each group, to be used until the next is asked for, and for every metric
@@ -101,7 +118,9 @@ class Trainer:
         """
         pictures = self._shared(pictures)
         groups = self._groups(members, pictures)
-        finished: list[queue.SimpleQueue] = [queue.SimpleQueue() for _ in range(epochs)]
+        finished: dict[int, queue.SimpleQueue] = {
+            epoch: queue.SimpleQueue() for epoch in range(first_epoch, epochs)
+        }
 
         def advance(i: int, epoch: int, progress: loop.Progress) -> None:
             try:
@@ -116,12 +135,14 @@ class Trainer:
                 pool.submit(advance, i, epoch + 1, progress)
             finished[epoch].put((i, progress, metrics))
 
-        progress = [self._start(group, pictures) for group in groups]
+        if progress is None:
+            progress = [self._start(group, pictures) for group in groups]
+        progress = list(progress)
         metrics: list[Any] = [None] * len(groups)
         with ThreadPoolExecutor(self._workers) as pool:
             try:
-                for epoch in range(epochs):
-                    if epoch == 0 or not self._on_cores:
+                for epoch in range(first_epoch, epochs):
+                    if epoch == first_epoch or not self._on_cores:
                         for i, state in enumerate(progress):
                             pool.submit(advance, i, epoch, state)
                     for _ in groups:

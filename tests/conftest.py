@@ -22,3 +22,9 @@ def standard_dtype_promotion():
     jax.config.update("jax_numpy_dtype_promotion", "standard")
     yield
     jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--kills", type=int, default=2, help="how often test_resume.py kills a run (default: 2)"
+    )

@@ -48,7 +48,8 @@ def test_where_only_flags_are_these():
     # A flag that lands here by mistake would let two results share one folder.
     assert set(FIELDS) - set(RESULT_FIELDS) == {
         "results_dir", "data_dir", "manual_dir", "cache_dir", "members_at_once", "GPU_num",
-        "coordinator_address", "num_processes", "process_id", "overwrite",
+        "coordinator_address", "num_processes", "process_id", "resume",
+        "overwrite",
     }  # fmt: skip
 
 

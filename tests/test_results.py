@@ -3,11 +3,10 @@
 import json
 import pathlib
 import re
-import struct
 
 import numpy as np
 import pytest
-from tensorboardX.proto import event_pb2
+import run_folders
 
 from jaxnoise import results
 from jaxnoise.config import Config, InputError
@@ -42,13 +41,13 @@ def test_folder_is_usable_new_empty_or_of_an_earlier_run(tmp_path):
     folder = tmp_path / "a" / "b"
     results.check_usable(folder)
     assert not (tmp_path / "a").exists()  # to check is not to make
-    results.start(folder)
-    results.check_usable(folder)
-    assert not list(folder.iterdir())
-    (folder / "config.json").touch()
+    folder.mkdir(parents=True)
+    (folder / ".lock").touch()
+    results.check_usable(folder)  # of a claim that was cut short
+    results.claim(folder, Config(), {})
     (folder / "metrics.jsonl").touch()
     results.check_usable(folder)
-    assert len(list(folder.iterdir())) == 2
+    assert len(list(folder.iterdir())) == 3
 
 
 def test_folder_that_holds_something_else_is_refused_and_untouched(tmp_path):
@@ -88,15 +87,30 @@ def test_folder_that_may_not_be_written_is_refused(tmp_path, monkeypatch):
 def test_folder_that_cannot_be_made_after_all_is_refused(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"^--results_dir: .*link cannot be made: File exists$"):
-        results.start(tmp_path / "link")
+        results.claim(tmp_path / "link", Config(), {})
 
 
-def test_start_empties_the_folder_and_keeps_it(tmp_path):
-    (tmp_path / "logs" / "repeat_1").mkdir(parents=True)
-    (tmp_path / "logs" / "repeat_1" / "events").touch()
-    (tmp_path / "scores.json").touch()
-    results.start(tmp_path)
-    assert tmp_path.is_dir() and not list(tmp_path.iterdir())
+@pytest.mark.parametrize("going_on", [False, True])
+def test_clear_keeps_what_all_sessions_share(going_on, tmp_path):
+    for name in ("logs/repeat_1/events", "checkpoints/epoch_0001/d", "log.txt", "scores.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    results.claim(tmp_path, Config(seed=3), {})
+    results.claim(tmp_path, Config(seed=4), {})  # it is claimed
+    results.clear(tmp_path, going_on=going_on)
+    kept = {"config.json", "log.txt"} | ({"checkpoints"} if going_on else set())
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    assert json.loads((tmp_path / "config.json").read_text())["flags"]["seed"] == 3
+
+
+def test_sessions_are_the_facts_of_the_config_so_far(tmp_path):
+    assert results.sessions(tmp_path) == []
+    for i in range(3):
+        facts = {"started": i, "earlier_sessions": results.sessions(tmp_path)}
+        results.write_config(tmp_path, Config(), facts)
+    assert results.sessions(tmp_path) == [{"started": 0}, {"started": 1}, {"started": 2}]
+    (tmp_path / "config.json").write_text("{")
+    assert results.sessions(tmp_path) == []
 
 
 # config.json
@@ -127,18 +141,6 @@ def test_every_epoch_is_a_line_at_once(tmp_path, metrics):
         assert written == {name: values.tolist() for name, values in row.items()}
 
 
-def read_events(folder):
-    """(tag, step, value) of every scalar; a record is length, its CRC, content, its CRC."""
-    (file,) = folder.iterdir()
-    content, scalars = file.read_bytes(), []
-    while content:
-        (length,) = struct.unpack("<Q", content[:8])
-        event = event_pb2.Event.FromString(content[12 : 12 + length])
-        scalars += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
-        content = content[12 + length + 4 :]
-    return scalars
-
-
 def test_tensorboard_events_have_a_run_per_repeat(tmp_path, metrics):
     with results.EpochWriter(tmp_path, repeats=3) as writer:
         for epoch, row in enumerate(metrics, start=1):
@@ -153,7 +155,8 @@ def test_tensorboard_events_have_a_run_per_repeat(tmp_path, metrics):
         "changed_as_noisy": "memorization/changed_as_noisy",
     }
     for repeat in range(3):
-        assert sorted(read_events(tmp_path / "logs" / f"repeat_{repeat + 1}")) == sorted(
+        (file,) = (tmp_path / "logs" / f"repeat_{repeat + 1}").iterdir()
+        assert sorted(run_folders.scalars(file)) == sorted(
             (tags[name], epoch, float(values[repeat]))
             for epoch, row in enumerate(metrics, start=1)
             for name, values in row.items()
