@@ -24,6 +24,7 @@ def save(folder: Path, arrays: dict[str, Any]) -> None:
     Raises:
       InputError: it cannot be written; nothing is left of it.
     """
+    folder.parent.mkdir(exist_ok=True)
     remove(folder)
     needed = sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + _OVERHEAD_BYTES
     free = shutil.disk_usage(folder.parent).free

@@ -166,7 +166,7 @@ def _train(
         epochs=config.epochs_num,
         jacob_start_epoch=config.jacob_start_epoch if config.jacob_coef > 0 else config.epochs_num,
         first_epoch=done,
-        progress=trainer.place(point.progress, members, pictures) if point else None,
+        progress=trainer.spread(point.progress, members, pictures) if point else None,
     )
     with (
         contextlib.closing(epochs),
@@ -207,7 +207,7 @@ def _measure_and_write(
     if len(diverged):
         log.warning("The loss of these repeats did not stay finite: %s", diverged.tolist())
     log.info("Measuring the Jacobian norms, calibration and detection …")
-    states = [group.best_state for group in trainer.place(progress, members, pictures)]
+    states = [group.best_state for group in trainer.spread(progress, members, pictures)]
     scores = (
         measurement.of_history(history, progress.best_epoch)
         | measurement.of_nets(config, what, trainer, states, pictures)

@@ -112,21 +112,30 @@ def read_labels(config: Config) -> GivenLabels:
     """
     if config.noise_file is None:
         return _read_human(config)
-    source, path = f"--noise_file={config.noise_file}", Path(config.noise_file).expanduser()
-    if path.suffix not in _READERS:
-        raise InputError(f"{source}: allowed are files {', '.join(_READERS)}")
-    try:
-        given = _given(source, _READERS[path.suffix](path))
-    except InputError:
-        raise
-    except Exception as error:  # each format and each kind of damage raises another type
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{source}: cannot be read: {reason}") from error
+    source = f"--noise_file={config.noise_file}"
+    given = read_file(Path(config.noise_file).expanduser(), source)
     if len(given.noisy) != config.draws:
         raise InputError(
             f"--noise_draws={config.draws}: allowed is {len(given.noisy)}, the draws in {source}"
         )
     return given
+
+
+def read_file(path: Path, source: str) -> GivenLabels:
+    """The labels in a file; `source` is what errors call it.
+
+    Raises:
+      InputError: they cannot be read.
+    """
+    if path.suffix not in _READERS:
+        raise InputError(f"{source}: allowed are files {', '.join(_READERS)}")
+    try:
+        return _given(source, _READERS[path.suffix](path))
+    except InputError:
+        raise
+    except Exception as error:  # each format and each kind of damage raises another type
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{source}: cannot be read: {reason}") from error
 
 
 def _given(source: str, content: dict[str, np.ndarray]) -> GivenLabels:

@@ -47,7 +47,6 @@ def save(folder: Path, point: Point, identity: np.ndarray) -> None:
     Raises:
       InputError: it cannot be written; the earlier points are still there.
     """
-    folder.mkdir(exist_ok=True)
     arrays = {
         "progress": _by_name(point.progress),
         "history": point.history,

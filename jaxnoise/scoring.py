@@ -56,6 +56,11 @@ class Report(NamedTuple):
     noise: dict[str, Any]  # of noise.summary()
     validation_labels: str
 
+    @property
+    def headline(self) -> str:
+        """The name of the selection whose epoch the scores are of."""
+        return f"best_{self.validation_labels}_valid"
+
     def rows(self) -> list[dict[str, Any]]:
         """A row of SCORES for each repeat, named by its number, then the mean's and the std's."""
         repeats = len(self.scores["test_accuracy"])
@@ -78,7 +83,7 @@ class Report(NamedTuple):
             "mean": mean,
             "std": std,
             "repeats": list(rows.values()),
-            "headline": f"best_{self.validation_labels}_valid",
+            "headline": self.headline,
             "selection": {name: _selection(*chosen) for name, chosen in self.selected.items()},
             "variance": self._variance(),
         }

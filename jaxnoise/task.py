@@ -28,21 +28,22 @@ class Task(NamedTuple):
         return len(self.class_names)
 
 
-def load(config: Config) -> Task:
+def load(config: Config, given: noise_files.GivenLabels | None = None) -> Task:
     """Loads the data set, splits it, and corrupts the labels of training and validation part.
 
     Repeat i has draw i modulo `config.draws` of the noise, of seed noise_seed plus that.
+
+    Args:
+      given: noisy labels to take, whatever noise `config` asks for.
 
     Raises:
       InputError: see `data.load`, `noise.MODELS` and `noise_files.read_labels`; or a size that the
         data set does not have.
     """
     # An error comes before data are downloaded.
-    source = (
-        noise_files.read_labels(config)
-        if config.noise_is_given
-        else noise.MODELS[config.noise_type](config)
-    )
+    if given is None and config.noise_is_given:
+        given = noise_files.read_labels(config)
+    model = noise.MODELS[config.noise_type](config) if given is None else None
     dataset = data.load(
         config.dataset,
         data_dir=config.data_dir,
@@ -67,13 +68,13 @@ def load(config: Config) -> Task:
         noise.CleanSamples(train_labels[index], dataset.train_images[index], dataset.num_classes)
         for index in (train_index, valid_index)
     )
-    if config.noise_is_given:
-        source.check(dataset)
-        given = source.of(train_index, train.labels), source.of(valid_index, valid.labels)
-        draws = list(zip(*given, strict=True))
+    if given is not None:
+        given.check(dataset)
+        parts = given.of(train_index, train.labels), given.of(valid_index, valid.labels)
+        draws = list(zip(*parts, strict=True))
     else:
         seeds = range(config.noise_seed, config.noise_seed + config.draws)
-        draws = [noise.corrupt(source, train, valid, seed=seed) for seed in seeds]
+        draws = [noise.corrupt(model, train, valid, seed=seed) for seed in seeds]
     noisy_labels, noisy_valid_labels = zip(
         *(draws[repeat % config.draws] for repeat in range(config.total_repeats)), strict=True
     )

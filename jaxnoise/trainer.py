@@ -7,6 +7,7 @@ products on one thread, so this keeps every core busy, with less memory.
 """
 
 import functools
+import operator
 import os
 import queue
 import threading
@@ -78,18 +79,15 @@ class Trainer:
             _Compiled(self._mapped(functools.partial(measure, program=program), shared=2))
             for measure in (evaluation.mean_jacobian, evaluation.logits)
         )
-
-    def place(
-        self, progress: loop.Progress, members: list[loop.Member], pictures: loop.Pictures
-    ) -> list[loop.Progress]:
-        """Undoes `gather`: progress of all members, on the host, as that of each group."""
-        size = self._group_size(members, pictures)
-        groups = []
-        for first in range(0, len(members), size):
-            # As in `_groups` the last member fills the last group.
-            of_group = np.minimum(np.arange(first, first + size), len(members) - 1)
-            groups.append(self._spread(jax.tree.map(lambda x, at=of_group: x[at], progress)))
-        return groups
+        self._evaluate = _Compiled(
+            self._mapped(
+                lambda state, labels, pictures: evaluation.evaluate(
+                    state, pictures, *labels, program=program
+                ),
+                members=2,
+                shared=1,
+            )
+        )
 
     def epochs(
         self,
@@ -109,7 +107,7 @@ class Trainer:
         Args:
           jacob_start_epoch: the first epoch with the Jacobian term; `epochs` or more: never.
           first_epoch: where to go on, and
-          progress: of each group before it, from `place`, not to be used again; by default of a
+          progress: of each group before it, from `spread`, not to be used again; by default of a
             member that has not trained yet.
 
         Yields:
@@ -158,20 +156,35 @@ class Trainer:
         self, states: list[Any], pictures: loop.Pictures, index: np.ndarray
     ) -> list[jax.Array]:
         """`evaluation.mean_jacobian` of the groups' states, each float32 (members,)."""
-        return self._measure(self._mean_jacobian, states, pictures, index)
+        return self._measure(self._mean_jacobian, states, shared=(pictures, index))
 
     def logits(
         self, states: list[Any], pictures: loop.Pictures, index: np.ndarray
     ) -> list[jax.Array]:
         """`evaluation.logits` of the groups' states, each float32 (members, pictures, classes)."""
-        return self._measure(self._logits, states, pictures, index)
+        return self._measure(self._logits, states, shared=(pictures, index))
 
-    def _measure(
-        self, function: Callable, states: list[Any], pictures: loop.Pictures, index: np.ndarray
-    ) -> list[jax.Array]:
-        shared = self._shared((pictures, index))
+    def evaluate(
+        self, states: list[Any], members: list[loop.Member], pictures: loop.Pictures
+    ) -> list[tuple[dict[str, jax.Array], evaluation.Samples]]:
+        """`evaluation.evaluate` of the groups' states, with a leading axis (members,)."""
+        labels = [(member.noisy_labels, member.noisy_valid_labels) for member in members]
+        labels = self.spread(loop.stack_members(labels), members, pictures)
+        return self._measure(self._evaluate, states, labels, shared=(pictures,))
+
+    def _measure(self, function: Callable, *groups: list[Any], shared: tuple) -> list[Any]:
+        shared = self._shared(shared)
         with ThreadPoolExecutor(self._workers) as pool:
-            return list(pool.map(lambda state: function(state, *shared), states))
+            return list(pool.map(lambda *group: function(*group, *shared), *groups))
+
+    def spread(self, tree: Any, members: list[loop.Member], pictures: loop.Pictures) -> list[Any]:
+        """A tree with a leading axis (members,) as groups on their devices, as `epochs` has them.
+
+        The last member fills the last group.
+        """
+        size, last = self._group_size(members, pictures), len(members) - 1
+        places = (np.arange(i, i + size).clip(max=last) for i in range(0, len(members), size))
+        return [self._spread(jax.tree.map(operator.itemgetter(i), tree)) for i in places]
 
     def gather(self, groups: list[Any], count: int) -> Any:
         """Trees of groups as one tree of NumPy arrays (count, ...), on every host."""
@@ -180,13 +193,7 @@ class Trainer:
         return jax.tree.map(lambda *x: np.concatenate(x)[:count], *jax.device_get(groups))
 
     def _groups(self, members: list[loop.Member], pictures: loop.Pictures) -> list[loop.Member]:
-        """Members as groups of equal size on their devices; the last member fills the last one."""
-        size, groups = self._group_size(members, pictures), []
-        for first in range(0, len(members), size):
-            group = members[first : first + size]
-            group = loop.stack_members(group + members[-1:] * (size - len(group)))
-            groups.append(self._spread(group))
-        return groups
+        return self.spread(loop.stack_members(members), members, pictures)
 
     def _group_size(self, members: list[loop.Member], pictures: loop.Pictures) -> int:
         """The largest size that fits, made smaller where that fills the last group better."""

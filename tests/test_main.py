@@ -70,7 +70,7 @@ def test_help_lists_every_flag_with_its_default(tmp_path, option):
 
 def test_flags_become_the_config(monkeypatch):
     configs = []
-    monkeypatch.setattr(experiment, "run", configs.append)
+    monkeypatch.setattr(experiment, "run", lambda config, _: configs.append(config))
     for arguments in (
         "",
         # Published examples, in both ways of writing a flag.

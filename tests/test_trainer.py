@@ -92,6 +92,22 @@ def assert_same(rows, expected):
             )
 
 
+def test_nets_evaluated_again_in_groups_are_what_they_were_while_training():
+    """Also where the last member fills the last group."""
+    trainer = Trainer(program(), BATCH, members_at_once=2)
+    for groups, metrics in trainer.epochs(  # noqa: B007 those of the last epoch are used below
+        members(3), pictures(), epochs=2, jacob_start_epoch=2
+    ):
+        last = [group.state for group in groups]
+    states = trainer.gather(last, 3)
+    spread = trainer.spread(states, members(3), pictures())
+    assert len(spread) == len(groups) == 2
+    evaluated, samples = trainer.gather(trainer.evaluate(spread, members(3), pictures()), 3)
+    assert samples.predicted.shape == samples.loss.shape == (3, TRAIN)
+    again = {name: values.tolist() for name, values in evaluated.items()}
+    assert_same([again], [{name: metrics[name] for name in again}])
+
+
 def test_members_learn_and_differ():
     """So that being the same says something."""
     last = one_program()[EPOCHS - 1]
