@@ -67,7 +67,7 @@ def _flip_noise(config: Config) -> Model:
 
 
 def _matrix_noise(config: Config) -> Model:
-    matrix = noise_models.read_matrix(config.noise_matrix)
+    matrix = noise_models.read_matrix(config.noise_matrix, flag="noise_matrix")
     return _by_class(noise_models.matrix_noise, rate=config.noise_rate, matrix=matrix)
 
 

@@ -69,24 +69,33 @@ def matrix_noise(
       InputError: `matrix` is not K × K.
     """
     clean, _, num_classes = samples
-    if len(matrix) != num_classes:
-        raise InputError(
-            f"--noise_matrix: {len(matrix)}x{len(matrix)}; allowed is {num_classes}x{num_classes}, "
-            "for the classes of the data set"
-        )
+    check_size(matrix, num_classes, flag="noise_matrix")
     picked = _pick(len(clean), rate, rng)
     drawn = draw_rows(matrix[clean], rng)
     return Draw(np.where(picked, drawn, clean), picked, transition_matrix(matrix, rate))
 
 
-def read_matrix(path: str) -> np.ndarray:
-    """Reads --noise_matrix, .npy or .csv without a header: float64 (K, K).
+def check_size(matrix: np.ndarray, num_classes: int, *, flag: str) -> None:
+    """Raises `InputError` if the matrix of a flag is not that of so many classes."""
+    if len(matrix) != num_classes:
+        raise InputError(
+            f"--{flag}: {len(matrix)}x{len(matrix)}; allowed is {num_classes}x{num_classes}, "
+            "for the classes of the data set"
+        )
+
+
+def read_matrix(path: str, *, flag: str) -> np.ndarray:
+    """Reads a row-stochastic matrix from the file of a flag: float64 (K, K).
+
+    Args:
+      path: a file .npy, or .csv without a header.
+      flag: the flag that names it, without dashes, for errors.
 
     Raises:
       InputError: it cannot be read, is not square, has entries outside [0, 1], or rows that do not
         sum to 1 (by more than 1e-6, since text rounds).
     """
-    flag = f"--noise_matrix={path}"
+    flag = f"--{flag}={path}"
     file = Path(path).expanduser()
     if file.suffix not in (".npy", ".csv"):
         raise InputError(f"{flag}: allowed are files .npy and .csv")

@@ -196,7 +196,9 @@ def test_matrix_files_are_read(tmp_path):
     np.save(tmp_path / "m.npy", MATRIX)
     np.savetxt(tmp_path / "m.csv", MATRIX, delimiter=",")
     for name in ("m.npy", "m.csv"):
-        np.testing.assert_array_equal(models.read_matrix(str(tmp_path / name)), MATRIX)
+        np.testing.assert_array_equal(
+            models.read_matrix(str(tmp_path / name), flag="noise_matrix"), MATRIX
+        )
 
 
 @pytest.mark.parametrize(
@@ -214,7 +216,7 @@ def test_matrix_files_are_read(tmp_path):
 def test_bad_matrix_is_refused(tmp_path, text, said):
     path = write_matrix(tmp_path / "m.csv", text)
     with pytest.raises(InputError, match=f"^--noise_matrix={path}: {said}"):
-        models.read_matrix(path)
+        models.read_matrix(path, flag="noise_matrix")
 
 
 def test_other_files_and_sizes_are_refused(tmp_path):
@@ -225,7 +227,7 @@ def test_other_files_and_sizes_are_refused(tmp_path):
         ("broken.npy", "cannot be read: "),
     ]:
         with pytest.raises(InputError, match=said):
-            models.read_matrix(str(tmp_path / name))
+            models.read_matrix(str(tmp_path / name), flag="noise_matrix")
     with pytest.raises(InputError, match="^--noise_matrix: 2x2; allowed is 3x3"):
         by_matrix(np.zeros(3, int), 1.0, matrix=np.eye(2))
 
