@@ -32,7 +32,7 @@ def measure(argv: list[str]) -> dict[str, float]:
     from absl import flags
 
     import main
-    from jaxnoise import experiment, task
+    from jaxnoise import assembly, task
     from jaxnoise.trainer import Trainer
 
     parts = {"imports": time.perf_counter() - started}
@@ -48,7 +48,7 @@ def measure(argv: list[str]) -> dict[str, float]:
             parts[COMPILATION[event]] += seconds
 
     jax.monitoring.register_event_duration_secs_listener(count)
-    program, members, pictures = experiment.build(config, what)
+    program, members, pictures = assembly.assemble(config, what)
     trainer = Trainer(program, config.batch_size, members_at_once=config.members_at_once)
     next(trainer.epochs(members, pictures, epochs=1, jacob_start_epoch=1))
     total = time.perf_counter() - started

@@ -2,7 +2,7 @@
 
 The metadata of a field holds its help text and its allowed values; `main.py` makes the command line
 out of it and `Config` checks itself against it, so that flags, checks and documentation cannot
-differ. The fields of the task stand in `task_config`.
+differ. The fields of the task stand in `task_config`, those of the method in `method_config`.
 """
 
 import dataclasses
@@ -13,11 +13,12 @@ from typing import Any
 
 from jaxnoise.flags import InputError, check, flag_type
 from jaxnoise.flags import flag as _flag
+from jaxnoise.method_config import MethodConfig
 from jaxnoise.task_config import TaskConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TaskConfig):
+class Config(MethodConfig, TaskConfig):
     """The settings of one run; raises `InputError` on construction if one of them cannot be used.
 
     Rates and ratios are fractions in [0, 1], coefficients are >= 0, lengths are counted in epochs.
@@ -155,6 +156,7 @@ class Config(TaskConfig):
                 f"0 to {self.epochs_num - 1}"
             )
         self.check_noise()
+        self.check_method()
         if self.total_repeats % self.draws:
             raise InputError(
                 f"--noise_draws={self.noise_draws}: allowed are divisors of "
@@ -198,7 +200,7 @@ class Config(TaskConfig):
 
     @property
     def regularization(self) -> str:
-        """The active regularizers with their coefficients, as in `wd_0.0001_sn`, or `no_reg`."""
+        """Loss, method and the active regularizers, as in `gce_wd_0.0001_sn`, or `no_reg`."""
         parts = [
             f"{name}_{coefficient:g}"
             for name, coefficient in (
@@ -208,7 +210,8 @@ class Config(TaskConfig):
             )
             if coefficient > 0
         ]
-        return "_".join(parts + ["sn"] * self.do_sn) or "no_reg"
+        parts = [*filter(None, [self.method_name]), *parts, *["sn"] * self.do_sn]
+        return "_".join(parts) or "no_reg"
 
 
 def _sha256(flag: str, path: str) -> str:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 
 
-def label_smoothing(*, logits: jax.Array, labels: jax.Array, smoothing: float) -> jax.Array:
-    """Cross-entropy with smoothed labels, −Σ_k ((1 − s) e_y,k + s/K) log p_k.
+def label_smoothing(*, logits: jax.Array, labels: jax.Array, alpha: float) -> jax.Array:
+    """Cross-entropy with smoothed labels, −Σ_k ((1 − α) e_y,k + α/K) log p_k.
 
     Source: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision" (CVPR 2016,
     https://arxiv.org/abs/1512.00567); for label noise Lukasik et al., "Does Label Smoothing
@@ -18,13 +18,13 @@ def label_smoothing(*, logits: jax.Array, labels: jax.Array, smoothing: float) -
     Args:
       logits: float (batch, K).
       labels: int (batch,), in [0, K).
-      smoothing: s, in [0, 1).
+      alpha: α, in [0, 1].
 
     Returns:
       float (batch,), ≥ 0, nats.
     """
     one_hot = jax.nn.one_hot(labels, logits.shape[1], dtype=logits.dtype)
-    return optax.softmax_cross_entropy(logits, optax.smooth_labels(one_hot, smoothing))
+    return optax.softmax_cross_entropy(logits, optax.smooth_labels(one_hot, alpha))
 
 
 def forward(*, logits: jax.Array, labels: jax.Array, transition_matrix: jax.Array) -> jax.Array:

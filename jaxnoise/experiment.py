@@ -8,22 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnoise import (
+    assembly,
     checkpoint,
     console,
     detection,
     devices,
     figures,
+    forward_matrix,
     interruption,
     loop,
     measurement,
-    nets,
     noise,
     noise_artefact,
-    optim,
     provenance,
     results,
     resume,
@@ -33,7 +32,6 @@ from jaxnoise import (
     task,
 )
 from jaxnoise.config import Config
-from jaxnoise.train_step import Coefficients, Program
 from jaxnoise.trainer import Trainer
 
 log = logging.getLogger("jaxnoise")
@@ -60,6 +58,9 @@ def run(config: Config, watch: interruption.Watch | None = None) -> dict[str, An
     with devices.own_results(config) as own:
         folder = results.run_folder(own)
         results.check_usable(folder)
+        if first_stage := forward_matrix.first_stage(own):
+            log.info("First the run that the transition matrices are estimated from:")
+            run(first_stage, watch)
         what, facts = task.load(own), provenance.facts()
         results.claim(folder, own, facts)
         with results.writing(folder), run_lock.hold(folder), console.log_file(folder / "log.txt"):
@@ -81,45 +82,6 @@ def _tell(folder: Path) -> dict[str, Any]:
     return results.read_scores(folder)
 
 
-def build(config: Config, what: task.Task) -> tuple[Program, list[loop.Member], loop.Pictures]:
-    """The program to compile, its members (one per repeat), and the pictures on the device."""
-    schedule = optim.learning_rate_schedule(
-        config.network,
-        learning_rate=config.learning_rate,
-        decay_epochs=config.lr_decay_epochs,
-        steps_per_epoch=-(-len(what.train_index) // config.batch_size),
-    )
-    program = Program(
-        nets.NETS[config.network](what.num_classes, config.do_sn, nets.DTYPES[config.precision]),
-        config.network,
-        schedule,
-        config.jacob_mode,
-        config.precision,
-        config.validation_labels,
-    )
-    coefficients = Coefficients(
-        np.float32(config.wd_coef), np.float32(config.jacob_coef), np.float32(config.entropy_coef)
-    )
-    members = [
-        loop.Member(
-            loop.member_key(config.seed, repeat),
-            labels.noisy,
-            valid_labels.noisy,
-            coefficients,
-        )
-        for repeat, (labels, valid_labels) in enumerate(
-            zip(what.noisy_labels, what.noisy_valid_labels, strict=True)
-        )
-    ]
-    pictures = loop.Pictures(
-        jnp.asarray(what.images),
-        jnp.asarray(what.labels),
-        jnp.asarray(what.split),
-        *map(jnp.asarray, what.preprocessing),
-    )
-    return program, members, pictures
-
-
 def _run(
     config: Config,
     folder: Path,
@@ -127,14 +89,17 @@ def _run(
     facts: dict[str, Any],
     watch: interruption.Watch,
 ) -> dict[str, Any]:
-    program, members, pictures = build(config, what)
-    identity, point = resume.identity(config, what), None
+    matrices = forward_matrix.of_repeats(config, what)
+    program, members, pictures = assembly.assemble(config, what, matrices)
+    identity, point = resume.identity(config, what, matrices), None
     if config.resume and not results.finished(folder):
         like = jax.eval_shape(functools.partial(loop.start, program=program), members[0], pictures)
         point = resume.newest(folder / "checkpoints", like, identity)
     facts["earlier_sessions"] = results.sessions(folder) if point else []
     results.clear(folder, going_on=point is not None)
     results.write_config(folder, config, facts)
+    if matrices is not None:
+        results.write_forward_matrix(folder, matrices)
     noise_artefact.write(folder, config, what, versions=facts["versions"])
     console.announce(config, folder, what, device=facts["device"]["kind"])
     if point:

@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnoise import selection
+from jaxnoise import methods, selection
 from jaxnoise import train_step as ts
 from jaxnoise.evaluation import Pictures, Samples, evaluate
 
 # Counters folded into a member's key, one for each stream of random numbers.
-_INIT, _ORDER, _PROJECTION = range(3)
+_INIT, _ORDER, _PROJECTION, _MIXTURE = range(4)
 
 
 class Member(NamedTuple):
@@ -27,6 +27,7 @@ class Member(NamedTuple):
     noisy_labels: jax.Array  # int32 (training samples,)
     noisy_valid_labels: jax.Array  # int32 (validation samples,), never trained on
     coefficients: ts.Coefficients
+    transition_matrix: jax.Array | None = None  # float32 (classes, classes), for --loss=forward
 
 
 class Progress(flax.struct.PyTreeNode):
@@ -47,13 +48,12 @@ def member_key(seed: int, repeat: int) -> jax.Array:
 def start(member: Member, pictures: Pictures, *, program: ts.Program) -> Progress:
     """The progress of a member that has not trained yet."""
     key = jax.random.fold_in(member.key, _INIT)
-    state = ts.create_state(program, key, pictures.images.shape[1:])
+    samples = member.noisy_labels.shape[0]
+    state = ts.create_state(program, key, pictures.images.shape[1:], samples)
     # A copy, because the buffers of a donated argument must be distinct.
     best_state = jax.tree.map(jnp.copy, state)
-    samples = Samples(
-        jnp.zeros(member.noisy_labels.shape, jnp.float32), jnp.zeros_like(member.noisy_labels)
-    )
-    return Progress(state, best_state, jnp.float32(-1), jnp.int32(-1), samples)
+    each = Samples(jnp.zeros(samples, jnp.float32), jnp.zeros_like(member.noisy_labels))
+    return Progress(state, best_state, jnp.float32(-1), jnp.int32(-1), each)
 
 
 def train_epoch(
@@ -74,13 +74,22 @@ def train_epoch(
     samples = member.noisy_labels.shape[0]
     order_key = jax.random.fold_in(jax.random.fold_in(member.key, _ORDER), epoch)
     projection_key = jax.random.fold_in(member.key, _PROJECTION)
+    mixture_key = jax.random.fold_in(member.key, _MIXTURE)
     order = jax.random.permutation(order_key, samples)
+
+    def batch(index, key):
+        images, labels = pictures.preprocess(pictures.images[index]), member.noisy_labels[index]
+        if not isinstance(program.method, methods.Mixup):
+            return ts.Batch(images, labels, member.transition_matrix, index)
+        mixed, other_labels, share = methods.mixture(
+            key, images, labels, alpha=program.method.alpha
+        )
+        return ts.Batch(mixed, labels, member.transition_matrix, index, other_labels, share)
 
     def step(state, index):
         state, parts = ts.train_step(
             state,
-            pictures.preprocess(pictures.images[index]),
-            member.noisy_labels[index],
+            batch(index, jax.random.fold_in(mixture_key, state.step)),
             member.coefficients,
             jax.random.fold_in(projection_key, state.step),
             program=program,
@@ -109,6 +118,9 @@ def advance(
 ) -> tuple[Progress, dict[str, jax.Array]]:
     """One epoch: train, evaluate, keep the state if its validation accuracy is the best yet.
 
+    A member that `methods.EarlyStopping` has stopped is put back to its best state, and has no
+    `step_*`.
+
     Returns:
       the new progress and the epoch's scalars: those of `evaluate`, and `step_*`, the parts of the
       loss as they were during training.
@@ -122,6 +134,11 @@ def advance(
         batch_size=batch_size,
         with_jacobian=with_jacobian,
     )
+    if isinstance(program.method, methods.EarlyStopping):
+        # Evaluated again the best state is not better, so a member that has stopped has for good.
+        stopped = epoch - 1 - progress.best_epoch >= program.method.patience
+        state = jax.tree.map(functools.partial(jnp.where, stopped), progress.best_state, state)
+        parts = jax.tree.map(lambda part: jnp.where(stopped, jnp.nan, part), parts)
     metrics, samples = evaluate(
         state, pictures, member.noisy_labels, member.noisy_valid_labels, program=program
     )

@@ -159,6 +159,11 @@ def write_samples(folder: Path, samples: Samples) -> None:
     np.savez_compressed(folder / "samples.npz", **samples._asdict())
 
 
+def write_forward_matrix(folder: Path, matrices: np.ndarray) -> None:
+    """forward_matrix.npy: what --loss=forward corrects with, float32 (repeats, K, K)."""
+    np.save(folder / "forward_matrix.npy", matrices)
+
+
 def write_scores(folder: Path, report: scoring.Report) -> None:
     """scores.csv, scores.txt and, last because it marks the run as finished, scores.json."""
     text = io.StringIO()

@@ -32,12 +32,20 @@ class Point(NamedTuple):
         return len(next(iter(self.history.values())))
 
 
-def identity(config: Config, what: Task) -> np.ndarray:
-    """A SHA-256, uint8 (32,), over the settings, pictures and labels that make a run what it is."""
+def identity(
+    config: Config, what: Task, transition_matrices: np.ndarray | None = None
+) -> np.ndarray:
+    """A SHA-256, uint8 (32,), over the settings, pictures and labels that make a run what it is.
+
+    Args:
+      transition_matrices: those of --loss=forward, which may be estimated.
+    """
     sha = hashlib.sha256(config.fingerprint.encode())
     labels = (x.noisy for x in (*what.noisy_labels, *what.noisy_valid_labels))
     for array in (what.images, what.labels, what.split, *what.preprocessing, *labels):
         sha.update(np.ascontiguousarray(array))
+    if transition_matrices is not None:
+        sha.update(transition_matrices)
     return np.frombuffer(sha.digest(), np.uint8)
 
 

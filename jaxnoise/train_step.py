@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -10,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnoise import losses, optim
+from jaxnoise import losses, methods, optim, robust_losses
 
 
 class Coefficients(NamedTuple):
@@ -28,6 +30,19 @@ class TrainState(flax.struct.PyTreeNode):
     params: Any
     variables: Any  # Flax collections batch_stats and, under spectral normalization, spectral
     opt_state: Any
+    # float32 (training samples, classes): what `methods.ELR` remembers of each; else None.
+    targets: jax.Array | None = None
+
+
+class Batch(NamedTuple):
+    """What a step learns from; what its loss and its method do not need is None."""
+
+    images: jax.Array  # float (batch, height, width, channels), preprocessed
+    labels: jax.Array  # int (batch,), in [0, classes)
+    transition_matrix: jax.Array | None = None  # float32 (classes, classes), P(label | true class)
+    index: jax.Array | None = None  # int32 (batch,), place of each sample in `TrainState.targets`
+    other_labels: jax.Array | None = None  # int (batch,), of what is mixed in
+    share: jax.Array | None = None  # float32 (), in [0, 1], of `labels`; the rest is the others'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +55,8 @@ class Program:
     jacob_mode: str
     precision: str = "float32"
     validation_labels: str = "clean"  # or "noisy": those whose accuracy chooses the best epoch
+    loss: robust_losses.Loss = robust_losses.Loss("ce")
+    method: methods.Method | None = None
 
     def matmul_precision(self) -> contextlib.AbstractContextManager:
         """Inside, products are as exact as `precision` promises, whatever the device's default."""
@@ -54,79 +71,107 @@ class LossParts(NamedTuple):
     """The loss and its terms, batch means, each term before its coefficient."""
 
     loss: jax.Array  # sum of the terms, weighted
-    cross_entropy: jax.Array  # nats
+    label_loss: jax.Array  # --loss, and the method's penalty; what has no weight of its own
+    cross_entropy: jax.Array  # nats; for comparison, where --loss is another
     entropy: jax.Array  # nats
     jacobian: jax.Array  # ‖J‖²_F or its projected estimate; 0 while the term is off
     weight_decay: jax.Array  # ½Σw² over kernels and γ
 
 
-def create_state(program: Program, key: jax.Array, image_shape: tuple[int, ...]) -> TrainState:
+def create_state(
+    program: Program, key: jax.Array, image_shape: tuple[int, ...], samples: int = 0
+) -> TrainState:
     """Initial state of one member.
 
     Args:
       key: typed PRNG key; decides the initial parameters and spectral vectors.
       image_shape: (height, width, channels).
+      samples: of the training part; only `methods.ELR` needs to know.
     """
     variables = program.net.init(key, jnp.zeros((2, *image_shape), jnp.float32), train=False)
     params = variables.pop("params")
     opt_state = program.optimizer(Coefficients(0.0, 0.0, 0.0)).init(params)
-    return TrainState(jnp.int32(0), params, variables, opt_state)
+    targets = None
+    if isinstance(program.method, methods.ELR):
+        targets = jnp.zeros((samples, program.net.num_classes), jnp.float32)
+    return TrainState(jnp.int32(0), params, variables, opt_state, targets)
 
 
 def loss_fn(
     params: Any,
-    variables: Any,
-    images: jax.Array,
-    labels: jax.Array,
+    state: TrainState,
+    batch: Batch,
     coefficients: Coefficients,
     key: jax.Array,
     *,
     program: Program,
     with_jacobian: bool,
-) -> tuple[jax.Array, tuple[LossParts, Any]]:
-    """The function that is differentiated: mean cross-entropy + entropy and Jacobian terms.
+) -> tuple[jax.Array, tuple[LossParts, Any, jax.Array | None]]:
+    """The function that is differentiated: mean loss on the labels + entropy and Jacobian terms.
 
     Weight decay is missing from the returned value and present in `LossParts.loss`: its gradient is
     added by the optimizer (see `optim.optimizer`).
 
     Args:
-      images: float (batch, height, width, channels), preprocessed.
-      labels: int (batch,), in [0, classes).
+      state: gives what is not differentiated: variables and targets.
       key: typed PRNG key of the Jacobian's random projection.
       with_jacobian: whether the Jacobian term is part of the program.
 
     Returns:
-      the value, and (its parts, the updated variables). One forward pass serves all terms.
+      the value, and (its parts, the updated variables, the batch's updated targets). One forward
+      pass serves all terms.
     """
 
     def forward(x):
         return program.net.apply(
-            {"params": params, **variables}, x, train=True, mutable=list(variables)
+            {"params": params, **state.variables}, x, train=True, mutable=list(state.variables)
         )
 
     if not with_jacobian:
-        logits, new_variables = forward(images)
+        logits, new_variables = forward(batch.images)
         jacobian = jnp.float32(0)
     else:
         if program.jacob_mode == "projection":
-            shape = (images.shape[0], program.net.num_classes)
+            shape = (batch.images.shape[0], program.net.num_classes)
             projection = jax.random.normal(key, shape, jnp.float32)
-            squared, out = losses.projected_jacobian(forward, images, projection=projection)
+            squared, out = losses.projected_jacobian(forward, batch.images, projection=projection)
             jacobian = squared.mean()
         else:
-            jacobian, out = losses.mean_exact_jacobian(forward, images)
+            jacobian, out = losses.mean_exact_jacobian(forward, batch.images)
         logits, new_variables = out
 
-    cross_entropy = losses.cross_entropy(logits=logits, labels=labels).mean()
+    label_loss = _mixed(program.loss, batch, logits, transition_matrix=batch.transition_matrix)
+    targets = None
+    if isinstance(program.method, methods.ELR):
+        targets = methods.elr_targets(
+            state.targets[batch.index], logits=logits, beta=program.method.beta
+        )
+        penalty = methods.elr_penalty(logits=logits, targets=targets)
+        label_loss = label_loss + program.method.weight * penalty.mean()
+    cross_entropy = _mixed(losses.cross_entropy, batch, logits)
     entropy = losses.entropy(logits=logits).mean()
-    value = cross_entropy + coefficients.entropy * entropy
+    value = label_loss + coefficients.entropy * entropy
     if with_jacobian:
         value = value + coefficients.jacob * jacobian
     weight_decay = _half_squared_norm(jax.lax.stop_gradient(params))
     parts = LossParts(
-        value + coefficients.wd * weight_decay, cross_entropy, entropy, jacobian, weight_decay
+        value + coefficients.wd * weight_decay,
+        label_loss,
+        cross_entropy,
+        entropy,
+        jacobian,
+        weight_decay,
     )
-    return value, (parts, new_variables)
+    return value, (parts, new_variables, targets)
+
+
+def _mixed(loss: Callable, batch: Batch, logits: jax.Array, **more: Any) -> jax.Array:
+    """Mean of a loss over the batch, where it is mixed by the shares of both labels."""
+    mean = loss(logits=logits, labels=batch.labels, **more).mean()
+    if batch.share is None:
+        return mean
+    other = loss(logits=logits, labels=batch.other_labels, **more).mean()
+    return batch.share * mean + (1 - batch.share) * other
 
 
 def _half_squared_norm(params: Any) -> jax.Array:
@@ -138,31 +183,39 @@ def _half_squared_norm(params: Any) -> jax.Array:
 
 def train_step(
     state: TrainState,
-    images: jax.Array,
-    labels: jax.Array,
+    batch: Batch,
     coefficients: Coefficients,
     key: jax.Array,
     *,
     program: Program,
     with_jacobian: bool,
 ) -> tuple[TrainState, LossParts]:
-    """One optimizer step on one batch; arguments as in `loss_fn`."""
+    """One optimizer step on one batch; arguments as in `loss_fn`.
+
+    Under `methods.SAM` the second gradient decides where to, while statistics, spectral vectors and
+    the parts of the loss are those of the parameters that are evaluated later: the first's.
+    """
+    differentiate = functools.partial(
+        jax.grad(loss_fn, has_aux=True),
+        state=state,
+        batch=batch,
+        coefficients=coefficients,
+        key=key,
+        program=program,
+        with_jacobian=with_jacobian,
+    )
     with program.matmul_precision():
-        gradient, (parts, variables) = jax.grad(loss_fn, has_aux=True)(
-            state.params,
-            state.variables,
-            images,
-            labels,
-            coefficients,
-            key,
-            program=program,
-            with_jacobian=with_jacobian,
-        )
+        gradient, (parts, variables, targets) = differentiate(state.params)
+        if isinstance(program.method, methods.SAM):
+            off = methods.ascend(state.params, gradient, rho=program.method.rho)
+            gradient, _ = differentiate(off)
     updates, opt_state = program.optimizer(coefficients).update(
         gradient, state.opt_state, state.params
     )
     params = optax.apply_updates(state.params, updates)
-    return TrainState(state.step + 1, params, variables, opt_state), parts
+    if targets is not None:
+        targets = state.targets.at[batch.index].set(targets)
+    return TrainState(state.step + 1, params, variables, opt_state, targets), parts
 
 
 class Predictions(NamedTuple):

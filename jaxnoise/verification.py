@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnoise import artefacts, experiment, file_checks, measurement, task
+from jaxnoise import artefacts, assembly, file_checks, measurement, task
 from jaxnoise.artefacts import Run
 from jaxnoise.config import InputError
 from jaxnoise.scoring import SCORES
@@ -96,7 +96,7 @@ def _reading(name: str, read: Callable, *arguments: Any) -> Generator[Check, Non
 def _of_nets(run: Run, read: _Read) -> Generator[Check, None, dict[str, np.ndarray]]:
     """Measures the nets of both checkpoints and returns the scores that this gives."""
     config, what, repeats = run.config, read.what, run.config.total_repeats
-    program, members, pictures = experiment.build(config, what)
+    program, members, pictures = assembly.assemble(config, what)
     trainer = Trainer(program, config.batch_size, members_at_once=config.members_at_once)
     scores = {}
     for which in ("best", "last"):

@@ -19,7 +19,7 @@ import run_folders
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from jaxnoise import calibration, checkpoint, experiment, nets, results, scoring, task
+from jaxnoise import assembly, calibration, checkpoint, experiment, nets, results, scoring, task
 from jaxnoise.config import Config, InputError
 
 MAIN = pathlib.Path(experiment.__file__).parents[1] / "main.py"
@@ -208,7 +208,7 @@ def test_score_files_agree(folder, scores, saved):
 def test_every_member_trains_on_its_own_labels(config):
     config = dataclasses.replace(config, total_repeats=4, noise_draws=2)
     what = task.load(config)
-    _, members, _ = experiment.build(config, what)
+    _, members, _ = assembly.assemble(config, what)
     for i, member in enumerate(members):
         np.testing.assert_array_equal(member.noisy_labels, what.noisy_labels[i].noisy)
         np.testing.assert_array_equal(member.noisy_valid_labels, what.noisy_valid_labels[i].noisy)

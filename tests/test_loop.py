@@ -107,10 +107,10 @@ def test_the_same_members_train_to_the_same_bits():
 def test_every_sample_is_seen_once_an_epoch_the_partial_batch_included():
     seen = []
 
-    def step(state, images, labels, coefficients, key, *, program, with_jacobian):
-        seen.append(images.shape[0])
-        total = jnp.sum(images[:, 0, 0, 0])
-        parts = ts.LossParts(total / np.float32(len(labels)), *[jnp.float32(0)] * 4)
+    def step(state, batch, coefficients, key, *, program, with_jacobian):
+        seen.append(batch.images.shape[0])
+        total = jnp.sum(batch.images[:, 0, 0, 0])
+        parts = ts.LossParts(total / np.float32(len(batch.labels)), *[jnp.float32(0)] * 5)
         return state.replace(step=state.step + 1), parts
 
     marked = pictures()._replace(
@@ -242,7 +242,7 @@ def test_best_follows_the_validation_labels(validation_labels, best, accuracy, m
     samples = evaluation.Samples(jnp.zeros(TRAIN, jnp.float32), jnp.zeros(TRAIN, jnp.int32))
     monkeypatch.setattr(
         loop, "train_epoch",
-        lambda state, *_, **__: (state + 1, ts.LossParts(*[jnp.float32(0)] * 5)),
+        lambda state, *_, **__: (state + 1, ts.LossParts(*[jnp.float32(0)] * 6)),
     )  # fmt: skip
     monkeypatch.setattr(
         loop, "evaluate",

@@ -29,6 +29,7 @@ def coefficients(wd=0.0, jacob=0.0, entropy=0.0):
 
 IMAGES = np.random.RandomState(0).uniform(size=(8, 28, 28, 1)).astype(np.float32)
 LABELS = np.arange(8, dtype=np.int32)
+BATCH = ts.Batch(IMAGES, LABELS)
 
 
 def start(program):
@@ -37,11 +38,10 @@ def start(program):
 
 @functools.partial(jax.jit, static_argnames=("program", "with_jacobian"))
 def value_gradient_and_parts(state, coefficients, *, program, with_jacobian=False):
-    (value, (parts, variables)), gradient = jax.value_and_grad(ts.loss_fn, has_aux=True)(
+    (value, (parts, variables, _)), gradient = jax.value_and_grad(ts.loss_fn, has_aux=True)(
         state.params,
-        state.variables,
-        IMAGES,
-        LABELS,
+        state,
+        BATCH,
         coefficients,
         jax.random.key(2),
         program=program,
@@ -66,7 +66,7 @@ def test_without_coefficients_the_loss_is_exactly_cross_entropy():
         return losses.cross_entropy(logits=logits, labels=LABELS).mean()
 
     expected, expected_gradient = jax.value_and_grad(plain)(state.params)
-    assert value == parts.loss == parts.cross_entropy == expected
+    assert value == parts.loss == parts.label_loss == parts.cross_entropy == expected
     # Zero times the entropy's gradient adds nothing, but makes XLA sum in another order.
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
@@ -126,7 +126,7 @@ def test_one_step_with_weight_decay_is_the_step_on_half_the_squared_norm():
     p, wd = program(rate=0.1), 0.05
     state = start(p)
     step = jax.jit(functools.partial(ts.train_step, program=p, with_jacobian=False))
-    new, _ = step(state, IMAGES, LABELS, coefficients(wd=wd), jax.random.key(2))
+    new, _ = step(state, BATCH, coefficients(wd=wd), jax.random.key(2))
     _, gradient, _, _ = value_gradient_and_parts(state, coefficients(), program=p)
     expected = jax.tree.map(
         lambda w, g, on: w - 0.1 * (g + wd * w if on else g),
@@ -172,7 +172,7 @@ def test_products_ask_for_the_precision_promised(precision, expected):
     p = program(precision=precision)
     step = functools.partial(ts.train_step, program=p, with_jacobian=True)
     state = jax.eval_shape(lambda: start(p))
-    lowered = jax.jit(step).lower(state, IMAGES, LABELS, coefficients(), jax.random.key(2))
+    lowered = jax.jit(step).lower(state, BATCH, coefficients(), jax.random.key(2))
     precisions = re.findall(
         r"stablehlo.dot_general.*precision = \[(\w+), (\w+)\]", lowered.as_text()
     )
@@ -190,7 +190,7 @@ def test_separable_toy_set_is_learned_without_error():
     step = jax.jit(functools.partial(ts.train_step, program=p, with_jacobian=False))
     state = start(p)
     for _ in range(150):
-        state, parts = step(state, images, labels, coefficients(), jax.random.key(0))
+        state, parts = step(state, ts.Batch(images, labels), coefficients(), jax.random.key(0))
     assert parts.cross_entropy < 0.05
     predicted, predictions = jax.jit(functools.partial(ts.eval_step, program=p))(
         state, images, (labels + 1) % 8, labels

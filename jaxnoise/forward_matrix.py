@@ -1,0 +1,63 @@
+"""The transition matrices that --loss=forward corrects with, one for each repeat."""
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from jaxnoise import artefacts, assembly, devices, task, transition
+from jaxnoise.config import Config, InputError
+from jaxnoise.results import run_folder
+from jaxnoise.trainer import Trainer
+
+
+def first_stage(config: Config) -> Config | None:
+    """The run that the matrices are estimated from, if they are: the same with cross-entropy."""
+    if config.loss != "forward" or config.forward_matrix != "estimated":
+        return None
+    return dataclasses.replace(
+        config, loss="ce", forward_matrix="true", resume=True, overwrite=False
+    )
+
+
+def of_repeats(config: Config, what: task.Task) -> np.ndarray | None:
+    """float32 (repeats, K, K), row i the distribution of the label if the true class is i.
+
+    None if the loss needs none.
+
+    Raises:
+      InputError: a matrix that was given cannot be used, or one cannot be estimated.
+    """
+    if config.loss != "forward":
+        return None
+    if config.forward_file:
+        matrix = transition.read(
+            config.forward_file, flag="forward_file", num_classes=what.num_classes
+        )
+        for labels in what.noisy_labels:
+            flag = f"forward_file={config.forward_file}"
+            transition.check_labels(matrix, labels.noisy, flag=flag)
+        return np.stack([matrix] * config.total_repeats)
+    first = first_stage(config)
+    if first is None:
+        return np.stack([transition.of_draw(x, what.num_classes) for x in what.noisy_labels])
+    return _estimated(first, what)
+
+
+def _estimated(first: Config, what: task.Task) -> np.ndarray:
+    """By the first stage's nets, at the best epoch, on the training part."""
+    program, members, pictures = assembly.assemble(first, what)
+    folder, nets = run_folder(first) / "checkpoints" / "best", None
+    if jax.process_index() == 0:  # the others have no results
+        nets = artefacts.read_nets(folder, program, what.images.shape[1:], first.total_repeats)
+    nets = devices.of_the_first(nets)
+    trainer = Trainer(program, first.batch_size, members_at_once=first.members_at_once)
+    train = np.flatnonzero(what.split == task.SPLITS.index("train")).astype(np.int32)
+    states = trainer.spread(nets, members, pictures)
+    logits = trainer.gather(trainer.logits(states, pictures, train), first.total_repeats)
+    try:
+        return np.stack([transition.estimate(np.asarray(jax.nn.softmax(x))) for x in logits])
+    except ValueError as error:
+        raise InputError(
+            f"--forward_matrix=estimated: {folder}: {error}; allowed is a first run that learns"
+        ) from error

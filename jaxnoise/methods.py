@@ -1,0 +1,119 @@
+"""Ways to train on noisy labels that are no losses: what they are, and their formulas.
+
+A method is static: a frozen dataclass of hyper-parameters in a `Program`. Symbols as in `losses`.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixup:
+    """Learns mixtures of pictures: x = λ x_b + (1 − λ) x_b', loss λ ℓ(y_b) + (1 − λ) ℓ(y_b').
+
+    b' is a random order of the batch, and λ ~ Beta(alpha, alpha) is one for the batch. Source:
+    Zhang et al., "mixup: Beyond Empirical Risk Minimization" (ICLR 2018,
+    https://arxiv.org/abs/1710.09412).
+    """
+
+    alpha: float  # > 0; the larger, the more equal the parts
+
+
+@dataclasses.dataclass(frozen=True)
+class ELR:
+    """Early-learning regularization: holds on to what the net predicted early on.
+
+    Source: Liu et al., "Early-Learning Regularization Prevents Memorization of Noisy Labels"
+    (NeurIPS 2020, https://arxiv.org/abs/2007.00151). See `elr_targets` and `elr_penalty`.
+    """
+
+    beta: float  # momentum of the targets, in [0, 1]
+    weight: float  # λ of the penalty, ≥ 0
+
+
+@dataclasses.dataclass(frozen=True)
+class SAM:
+    """Sharpness-aware minimization: steps by the gradient at w + rho g / ‖g‖, g that at w.
+
+    Source: Foret et al., "Sharpness-Aware Minimization for Efficiently Improving Generalization"
+    (ICLR 2021, https://arxiv.org/abs/2010.01412).
+    """
+
+    rho: float  # how far off, ≥ 0, in the norm of all parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlyStopping:
+    """Stops a member whose validation accuracy has not risen for so many epochs.
+
+    It goes back to the state of its best epoch and stays there. Source: Prechelt, "Early Stopping –
+    But When?" (1998, https://doi.org/10.1007/3-540-49430-8_3).
+    """
+
+    patience: int  # epochs, ≥ 1
+
+
+Method = Mixup | ELR | SAM | EarlyStopping
+
+METHODS: dict[str, type[Method]] = {
+    "mixup": Mixup,
+    "elr": ELR,
+    "sam": SAM,
+    "early_stopping": EarlyStopping,
+}
+
+# Keeps log(1 − ⟨t, p⟩) finite, as the authors' code does.
+_ELR_MARGIN = 1e-4
+
+
+def mixture(
+    key: jax.Array, images: jax.Array, labels: jax.Array, *, alpha: float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Mixes the pictures of a batch, as `Mixup` says.
+
+    Args:
+      key: typed PRNG key.
+      images: float (batch, height, width, channels).
+      labels: int (batch,).
+
+    Returns:
+      the mixed pictures, the labels y_b' of the second parts, and λ, float32 ().
+    """
+    order_key, share_key = jax.random.split(key)
+    order = jax.random.permutation(order_key, images.shape[0])
+    share = jax.random.beta(share_key, alpha, alpha, dtype=jnp.float32)
+    return share * images + (1 - share) * images[order], labels[order], share
+
+
+def elr_targets(targets: jax.Array, *, logits: jax.Array, beta: float) -> jax.Array:
+    """Running average of the predictions, t ← β t + (1 − β) p; no gradient flows through it.
+
+    p is clipped to [1e-4, 1 − 1e-4] and rescaled to sum to one.
+
+    Args:
+      targets: t, float32 (batch, K); 0 before a sample was seen.
+      logits: float (batch, K).
+    """
+    p = _clipped_softmax(jax.lax.stop_gradient(logits))
+    return beta * targets + (1 - beta) * p / p.sum(axis=1, keepdims=True)
+
+
+def elr_penalty(*, logits: jax.Array, targets: jax.Array) -> jax.Array:
+    """log(1 − ⟨t, p⟩), float (batch,), ≤ 0: the nearer a prediction is to its target, the lower."""
+    p = _clipped_softmax(logits)
+    return jnp.log1p(-jnp.sum(p * targets, axis=1))
+
+
+def _clipped_softmax(logits: jax.Array) -> jax.Array:
+    return jnp.clip(jax.nn.softmax(logits), _ELR_MARGIN, 1 - _ELR_MARGIN)
+
+
+def ascend(params: Any, gradient: Any, *, rho: float) -> Any:
+    """w + rho g / ‖g‖, with the norm over all parameters; w itself where g = 0."""
+    norm = optax.tree.norm(gradient)
+    step = rho / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny)
+    return jax.tree.map(lambda w, g: w + step * g, params, gradient)
