@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a chec
 
 from jaxnoise import loop, nets, optim  # noqa: E402
 from jaxnoise.evaluation import Samples  # noqa: E402
+from jaxnoise.spectral_norm import SpectralNorm  # noqa: E402
 from jaxnoise.train_step import Coefficients, Program  # noqa: E402
 from jaxnoise.trainer import Trainer  # noqa: E402
 
@@ -36,6 +37,7 @@ class Workload:
         classes: int = 10,
         jacob_mode: str | None = None,
         precision: str = "float32",
+        spectral: SpectralNorm | None = None,
         members_at_once: int = 0,
     ):
         """`steps` optimizer steps make an epoch; `jacob_mode` None leaves the penalty out."""
@@ -54,7 +56,7 @@ class Workload:
             net, learning_rate=None, decay_epochs=None, steps_per_epoch=steps
         )
         program = Program(
-            nets.NETS[net](classes, False, nets.DTYPES[precision]),
+            nets.NETS[net](classes, spectral, nets.DTYPES[precision]),
             net,
             schedule,
             jacob_mode or "projection",

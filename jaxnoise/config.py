@@ -15,6 +15,21 @@ from jaxnoise.flags import InputError, check, flag_type
 from jaxnoise.flags import flag as _flag
 from jaxnoise.task_config import TaskConfig
 
+# What Bar et al. 2022 and their code leave no choice in; the defaults are theirs.
+_FIXED_BY_PAPER = (
+    "sn_mode",
+    "sn_cap",
+    "sn_iterations",
+    "wd_mode",
+    "jacob_mode",
+    "jacob_start_epoch",
+    "batch_size",
+    "learning_rate",
+    "lr_decay_epochs",
+    "precision",
+    "validation_labels",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Config(TaskConfig):
@@ -30,7 +45,29 @@ class Config(TaskConfig):
         choices=("lenet", "allcnn"),
     )
     do_sn: bool = _flag(False, "Spectrally normalize the weights.")
+    sn_mode: str = _flag(
+        "reshaped",
+        "Of which linear map --do_sn takes the norm: reshaped, the kernel as a matrix (paper), or "
+        "exact, the convolution itself with its padding and picture size.",
+        choices=("reshaped", "exact"),
+    )
+    sn_cap: float | None = _flag(
+        None,
+        "With --do_sn divide a kernel only if its norm exceeds this, and so that it becomes this; "
+        "default: always, to norm 1.",
+        low=0.0,
+        open_range=True,
+    )
+    sn_iterations: int = _flag(
+        1, "Power iterations in every forward pass, for the norm of --do_sn.", low=1
+    )
     wd_coef: float = _flag(0.0, "Coefficient of the L2 (weight decay) term of the loss.", low=0.0)
+    wd_mode: str = _flag(
+        "coupled",
+        "Weight decay as a term of the loss, through momentum and Adam (coupled, paper), or past "
+        "them, straight off the weights (decoupled: SGDW, AdamW).",
+        choices=("coupled", "decoupled"),
+    )
     jacob_coef: float = _flag(0.0, "Coefficient of the Jacobian term of the loss.", low=0.0)
     entropy_coef: float = _flag(
         0.0,
@@ -45,6 +82,13 @@ class Config(TaskConfig):
     )
     jacob_start_epoch: int = _flag(
         10, "Epoch index (from 0) at which the Jacobian term is switched on.", low=0
+    )
+
+    preset: str = _flag(
+        "default",
+        "paper trains as the original code does: spectral norms with gradients through the power "
+        "iteration's vectors, which move in evaluation too; flags the paper fixes cannot differ.",
+        choices=("default", "paper"),
     )
 
     # How long, how often.
@@ -154,6 +198,7 @@ class Config(TaskConfig):
                 f"(--jacob_coef={self.jacob_coef:g}) would never be switched on; allowed here: "
                 f"0 to {self.epochs_num - 1}"
             )
+        self._check_regularizers()
         self.check_noise()
         if self.total_repeats % self.draws:
             raise InputError(
@@ -164,6 +209,26 @@ class Config(TaskConfig):
             raise InputError(
                 f"--noise_draws={self.draws}: allowed is 1 with human_noise, which is not drawn"
             )
+
+    def _check_regularizers(self) -> None:
+        """Refuses flags that would do nothing, or would make --preset=paper something else."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name, needed in (
+            ("sn_mode", "do_sn"),
+            ("sn_cap", "do_sn"),
+            ("sn_iterations", "do_sn"),
+            ("wd_mode", "wd_coef"),
+        ):
+            value = getattr(self, name)
+            if value != defaults[name] and not getattr(self, needed):
+                raise InputError(f"--{name}={value}: needed is --{needed} too")
+        if self.preset == "paper":
+            for name in _FIXED_BY_PAPER:
+                value = getattr(self, name)
+                if value != defaults[name]:
+                    raise InputError(
+                        f"--{name}={value} with --preset=paper: allowed is the paper's, the default"
+                    )
 
     @property
     def network(self) -> str:
@@ -185,30 +250,43 @@ class Config(TaskConfig):
 
     @property
     def fingerprint(self) -> str:
-        """Eight hexadecimal digits of a SHA-256 over `result_settings`.
+        """Eight hexadecimal digits of a SHA-256 over the `result_settings` that are no defaults.
 
         Files count by their content; raises InputError if one cannot be read.
         """
         what = self.result_settings | {"noise_draws": self.draws}
         del what["noise_per_repeat"]  # a way to spell draws
         for field in dataclasses.fields(self):
-            if field.metadata["is_file"] and what[field.name] is not None:
+            # Defaults are left out, so that a new flag leaves the names of earlier runs alone. A
+            # default must therefore never change: runs with the old one would count as done.
+            if field.name in what and what[field.name] == field.default:
+                del what[field.name]
+            elif field.metadata["is_file"]:
                 what[field.name] = _sha256(field.name, what[field.name])
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
     def regularization(self) -> str:
-        """The active regularizers with their coefficients, as in `wd_0.0001_sn`, or `no_reg`."""
+        """The active regularizers with their coefficients, as in `wd_0.0001_sn`, or `no_reg`.
+
+        Their modes stand beside them where they are not the default.
+        """
+        decay = "wd" if self.wd_mode == "coupled" else f"wd_{self.wd_mode}"
         parts = [
             f"{name}_{coefficient:g}"
             for name, coefficient in (
-                ("wd", self.wd_coef),
+                (decay, self.wd_coef),
                 ("jacob", self.jacob_coef),
                 ("entropy", self.entropy_coef),
             )
             if coefficient > 0
         ]
-        return "_".join(parts + ["sn"] * self.do_sn) or "no_reg"
+        if self.do_sn:
+            parts.append("sn")
+            parts += [self.sn_mode] * (self.sn_mode != "reshaped")
+            parts += [] if self.sn_cap is None else [f"cap_{self.sn_cap:g}"]
+            parts += [f"iterations_{self.sn_iterations}"] * (self.sn_iterations > 1)
+        return "_".join(parts + [self.preset] * (self.preset != "default")) or "no_reg"
 
 
 def _sha256(flag: str, path: str) -> str:

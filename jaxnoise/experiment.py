@@ -33,6 +33,7 @@ from jaxnoise import (
     task,
 )
 from jaxnoise.config import Config
+from jaxnoise.spectral_norm import SpectralNorm
 from jaxnoise.train_step import Coefficients, Program
 from jaxnoise.trainer import Trainer
 
@@ -90,12 +91,15 @@ def build(config: Config, what: task.Task) -> tuple[Program, list[loop.Member], 
         steps_per_epoch=-(-len(what.train_index) // config.batch_size),
     )
     program = Program(
-        nets.NETS[config.network](what.num_classes, config.do_sn, nets.DTYPES[config.precision]),
+        nets.NETS[config.network](
+            what.num_classes, _spectral_norm(config), nets.DTYPES[config.precision]
+        ),
         config.network,
         schedule,
         config.jacob_mode,
         config.precision,
         config.validation_labels,
+        config.wd_mode,
     )
     coefficients = Coefficients(
         np.float32(config.wd_coef), np.float32(config.jacob_coef), np.float32(config.entropy_coef)
@@ -118,6 +122,19 @@ def build(config: Config, what: task.Task) -> tuple[Program, list[loop.Member], 
         *map(jnp.asarray, what.preprocessing),
     )
     return program, members, pictures
+
+
+def _spectral_norm(config: Config) -> SpectralNorm | None:
+    if not config.do_sn:
+        return None
+    paper = config.preset == "paper"
+    return SpectralNorm(
+        config.sn_mode,
+        config.sn_cap,
+        config.sn_iterations,
+        stop_gradient=not paper,
+        in_evaluation=paper,
+    )
 
 
 def _run(

@@ -40,6 +40,7 @@ class Program:
     jacob_mode: str
     precision: str = "float32"
     validation_labels: str = "clean"  # or "noisy": those whose accuracy chooses the best epoch
+    wd_mode: str = "coupled"  # or "decoupled", see `optim.optimizer`
 
     def matmul_precision(self) -> contextlib.AbstractContextManager:
         """Inside, products are as exact as `precision` promises, whatever the device's default."""
@@ -47,13 +48,15 @@ class Program:
         return jax.default_matmul_precision(names[self.precision])
 
     def optimizer(self, coefficients: Coefficients) -> optax.GradientTransformation:
-        return optim.optimizer(self.network, self.schedule, weight_decay=coefficients.wd)
+        return optim.optimizer(
+            self.network, self.schedule, weight_decay=coefficients.wd, wd_mode=self.wd_mode
+        )
 
 
 class LossParts(NamedTuple):
     """The loss and its terms, batch means, each term before its coefficient."""
 
-    loss: jax.Array  # sum of the terms, weighted
+    loss: jax.Array  # sum of the terms, weighted; without decoupled weight decay, which is no term
     cross_entropy: jax.Array  # nats
     entropy: jax.Array  # nats
     jacobian: jax.Array  # ‖J‖²_F or its projected estimate; 0 while the term is off
@@ -86,8 +89,8 @@ def loss_fn(
 ) -> tuple[jax.Array, tuple[LossParts, Any]]:
     """The function that is differentiated: mean cross-entropy + entropy and Jacobian terms.
 
-    Weight decay is missing from the returned value and present in `LossParts.loss`: its gradient is
-    added by the optimizer (see `optim.optimizer`).
+    Weight decay is missing from the returned value: the optimizer adds it (see `optim.optimizer`).
+    Coupled, it is present in `LossParts.loss`, whose gradient the optimizer then sees.
 
     Args:
       images: float (batch, height, width, channels), preprocessed.
@@ -123,9 +126,8 @@ def loss_fn(
     if with_jacobian:
         value = value + coefficients.jacob * jacobian
     weight_decay = _half_squared_norm(jax.lax.stop_gradient(params))
-    parts = LossParts(
-        value + coefficients.wd * weight_decay, cross_entropy, entropy, jacobian, weight_decay
-    )
+    loss = value + coefficients.wd * weight_decay if program.wd_mode == "coupled" else value
+    parts = LossParts(loss, cross_entropy, entropy, jacobian, weight_decay)
     return value, (parts, new_variables)
 
 
@@ -163,6 +165,32 @@ def train_step(
     )
     params = optax.apply_updates(state.params, updates)
     return TrainState(state.step + 1, params, variables, opt_state), parts
+
+
+def after_evaluation(
+    state: TrainState, batches: jax.Array | int, image_shape: tuple[int, ...], *, program: Program
+) -> TrainState:
+    """The state after so many forward passes in evaluation mode.
+
+    The same state, unless the net's spectral vectors move in evaluation too: then they have made a
+    step of the power iteration with every batch. What the batches hold does not matter to them.
+
+    Args:
+      batches: int (), ≥ 0.
+      image_shape: (height, width, channels).
+    """
+    norm = program.net.spectral
+    if norm is None or not norm.in_evaluation:
+        return state
+    images = jnp.zeros((1, *image_shape), jnp.float32)
+
+    def pass_one(_, variables):
+        _, moved = program.net.apply(
+            {"params": state.params, **variables}, images, train=False, mutable=["spectral"]
+        )
+        return variables | moved
+
+    return state.replace(variables=jax.lax.fori_loop(0, batches, pass_one, state.variables))
 
 
 class Predictions(NamedTuple):
