@@ -7,11 +7,10 @@ the paper's gradient through the power iteration.
 """
 
 import argparse
-import statistics
 
 import jax
 from tabulate import tabulate
-from workload import SHAPES, Workload
+from workload import SHAPES, Workload, in_turn, spread
 
 from jaxnoise.spectral_norm import SpectralNorm
 
@@ -34,15 +33,7 @@ def main() -> None:
         name: Workload(args.net, args.members, args.steps, spectral=norm)
         for name, norm in SIDES.items()
     }
-    times = {name: [] for name in SIDES}
-    for _ in range(args.rounds):
-        for name, workload in workloads.items():
-            times[name].append(1e3 / workload.rate(epochs=1))
-    # Of the same round, so that a drift of the whole machine cancels.
-    factors = {
-        name: [ms / plain for ms, plain in zip(row, times["off"], strict=True)]
-        for name, row in times.items()
-    }
+    times, factors = in_turn(workloads, args.rounds)
     rows = [[name, *spread(times[name]), *spread(factors[name])] for name in SIDES]
     device = jax.devices()[0].device_kind
     print(
@@ -50,10 +41,6 @@ def main() -> None:
     )
     header = ["spectral norm", "ms/seed-step", "min", "max", "× off", "min", "max"]
     print(tabulate(rows, header, floatfmt=".3g"))
-
-
-def spread(values: list[float]) -> tuple[float, float, float]:
-    return statistics.median(values), min(values), max(values)
 
 
 if __name__ == "__main__":

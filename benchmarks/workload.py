@@ -1,5 +1,6 @@
 """What jaxnoise's benchmarks train: the library's own epochs of M members, on random pictures."""
 
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -82,3 +83,28 @@ class Workload:
         ):
             pass
         return epochs * len(self._members) * self._steps / (time.perf_counter() - started)
+
+
+def in_turn(
+    workloads: dict[str, Workload], rounds: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Times all workloads in every round.
+
+    Returns:
+      ms per seed-step, and each as a multiple of the first workload's in the same round, so that a
+      drift of the whole machine cancels.
+    """
+    times = {name: [] for name in workloads}
+    for _ in range(rounds):
+        for name, workload in workloads.items():
+            times[name].append(1e3 / workload.rate(epochs=1))
+    first = next(iter(times.values()))
+    return times, {
+        name: [ms / plain for ms, plain in zip(row, first, strict=True)]
+        for name, row in times.items()
+    }
+
+
+def spread(values: list[float]) -> tuple[float, float, float]:
+    """Median, least and most."""
+    return statistics.median(values), min(values), max(values)
