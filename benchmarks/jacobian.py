@@ -8,13 +8,12 @@ whose vmap over rows is what the library avoids.
 
 import argparse
 import contextlib
-import statistics
 from unittest import mock
 
 import jax
 import jax.numpy as jnp
 from tabulate import tabulate
-from workload import SHAPES, Workload
+from workload import SHAPES, Workload, in_turn, spread
 
 from jaxnoise import losses
 
@@ -64,15 +63,7 @@ def main() -> None:
             workloads[name] = Workload(
                 args.net, args.members, args.steps, classes=args.classes, jacob_mode=mode
             )
-    times = {name: [] for name in sides}
-    for _ in range(args.rounds):
-        for name, workload in workloads.items():
-            times[name].append(1e3 / workload.rate(epochs=1))
-    # Of the same round, so that a drift of the whole machine cancels.
-    factors = {
-        name: [ms / plain for ms, plain in zip(row, times["no penalty"], strict=True)]
-        for name, row in times.items()
-    }
+    times, factors = in_turn(workloads, args.rounds)
     rows = [
         [name, *spread(times[name]), *spread(factors[name]), workload.compile_seconds]
         for name, workload in workloads.items()
@@ -84,10 +75,6 @@ def main() -> None:
     )
     header = ["penalty", "ms/seed-step", "min", "max", "× plain", "min", "max", "compile (s)"]
     print(tabulate(rows, header, floatfmt=".3g"))
-
-
-def spread(values: list[float]) -> tuple[float, float, float]:
-    return statistics.median(values), min(values), max(values)
 
 
 if __name__ == "__main__":

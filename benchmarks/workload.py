@@ -1,5 +1,6 @@
 """What jaxnoise's benchmarks train: the library's own epochs of M members, on random pictures."""
 
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a chec
 
 from jaxnoise import loop, nets, optim  # noqa: E402
 from jaxnoise.evaluation import Samples  # noqa: E402
+from jaxnoise.spectral_norm import SpectralNorm  # noqa: E402
 from jaxnoise.train_step import Coefficients, Program  # noqa: E402
 from jaxnoise.trainer import Trainer  # noqa: E402
 
@@ -36,6 +38,7 @@ class Workload:
         classes: int = 10,
         jacob_mode: str | None = None,
         precision: str = "float32",
+        spectral: SpectralNorm | None = None,
         members_at_once: int = 0,
     ):
         """`steps` optimizer steps make an epoch; `jacob_mode` None leaves the penalty out."""
@@ -54,7 +57,7 @@ class Workload:
             net, learning_rate=None, decay_epochs=None, steps_per_epoch=steps
         )
         program = Program(
-            nets.NETS[net](classes, False, nets.DTYPES[precision]),
+            nets.NETS[net](classes, spectral, nets.DTYPES[precision]),
             net,
             schedule,
             jacob_mode or "projection",
@@ -80,3 +83,28 @@ class Workload:
         ):
             pass
         return epochs * len(self._members) * self._steps / (time.perf_counter() - started)
+
+
+def in_turn(
+    workloads: dict[str, Workload], rounds: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Times all workloads in every round.
+
+    Returns:
+      ms per seed-step, and each as a multiple of the first workload's in the same round, so that a
+      drift of the whole machine cancels.
+    """
+    times = {name: [] for name in workloads}
+    for _ in range(rounds):
+        for name, workload in workloads.items():
+            times[name].append(1e3 / workload.rate(epochs=1))
+    first = next(iter(times.values()))
+    return times, {
+        name: [ms / plain for ms, plain in zip(row, first, strict=True)]
+        for name, row in times.items()
+    }
+
+
+def spread(values: list[float]) -> tuple[float, float, float]:
+    """Median, least and most."""
+    return statistics.median(values), min(values), max(values)

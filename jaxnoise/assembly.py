@@ -6,6 +6,7 @@ import numpy as np
 from jaxnoise import loop, methods, nets, optim, task
 from jaxnoise.config import Config
 from jaxnoise.robust_losses import Loss
+from jaxnoise.spectral_norm import SpectralNorm
 from jaxnoise.train_step import Coefficients, Program
 
 
@@ -24,12 +25,15 @@ def assemble(
         steps_per_epoch=-(-len(what.train_index) // config.batch_size),
     )
     program = Program(
-        nets.NETS[config.network](what.num_classes, config.do_sn, nets.DTYPES[config.precision]),
+        nets.NETS[config.network](
+            what.num_classes, _spectral_norm(config), nets.DTYPES[config.precision]
+        ),
         config.network,
         schedule,
         config.jacob_mode,
         config.precision,
         config.validation_labels,
+        config.wd_mode,
         Loss(config.loss, tuple(config.loss_settings.items())),
         methods.METHODS[config.method](**config.method_settings) if config.method else None,
     )
@@ -55,3 +59,16 @@ def assemble(
         *map(jnp.asarray, what.preprocessing),
     )
     return program, members, pictures
+
+
+def _spectral_norm(config: Config) -> SpectralNorm | None:
+    if not config.do_sn:
+        return None
+    paper = config.preset == "paper"
+    return SpectralNorm(
+        config.sn_mode,
+        config.sn_cap,
+        config.sn_iterations,
+        stop_gradient=not paper,
+        in_evaluation=paper,
+    )

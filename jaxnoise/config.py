@@ -14,38 +14,22 @@ from typing import Any
 from jaxnoise.flags import InputError, check, flag_type
 from jaxnoise.flags import flag as _flag
 from jaxnoise.method_config import MethodConfig
+from jaxnoise.regularizer_config import RegularizerConfig
 from jaxnoise.task_config import TaskConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(MethodConfig, TaskConfig):
+class Config(RegularizerConfig, MethodConfig, TaskConfig):
     """The settings of one run; raises `InputError` on construction if one of them cannot be used.
 
     Rates and ratios are fractions in [0, 1], coefficients are >= 0, lengths are counted in epochs.
     """
 
-    # What is trained, and how it is regularized.
+    # What is trained.
     net: str | None = _flag(
         None,
         "Network; default by data set: allcnn for CIFAR (N too) and svhn_cropped, else lenet.",
         choices=("lenet", "allcnn"),
-    )
-    do_sn: bool = _flag(False, "Spectrally normalize the weights.")
-    wd_coef: float = _flag(0.0, "Coefficient of the L2 (weight decay) term of the loss.", low=0.0)
-    jacob_coef: float = _flag(0.0, "Coefficient of the Jacobian term of the loss.", low=0.0)
-    entropy_coef: float = _flag(
-        0.0,
-        "Coefficient of the entropy term of the loss: positive makes predictions sharper.",
-        low=0.0,
-    )
-    jacob_mode: str = _flag(
-        "projection",
-        "Jacobian penalty: projection is the paper's estimate from one random projection, exact "
-        "takes one backward pass per class.",
-        choices=("projection", "exact"),
-    )
-    jacob_start_epoch: int = _flag(
-        10, "Epoch index (from 0) at which the Jacobian term is switched on.", low=0
     )
 
     # How long, how often.
@@ -155,6 +139,7 @@ class Config(MethodConfig, TaskConfig):
                 f"(--jacob_coef={self.jacob_coef:g}) would never be switched on; allowed here: "
                 f"0 to {self.epochs_num - 1}"
             )
+        self.check_regularizers()
         self.check_noise()
         self.check_method()
         if self.total_repeats % self.draws:
@@ -187,31 +172,27 @@ class Config(MethodConfig, TaskConfig):
 
     @property
     def fingerprint(self) -> str:
-        """Eight hexadecimal digits of a SHA-256 over `result_settings`.
+        """Eight hexadecimal digits of a SHA-256 over the `result_settings` that are no defaults.
 
         Files count by their content; raises InputError if one cannot be read.
         """
         what = self.result_settings | {"noise_draws": self.draws}
         del what["noise_per_repeat"]  # a way to spell draws
         for field in dataclasses.fields(self):
-            if field.metadata["is_file"] and what[field.name] is not None:
+            # Defaults are left out, so that a new flag leaves the names of earlier runs alone. A
+            # default must therefore never change: runs with the old one would count as done.
+            if field.name in what and what[field.name] == field.default:
+                del what[field.name]
+            elif field.metadata["is_file"]:
                 what[field.name] = _sha256(field.name, what[field.name])
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
     def regularization(self) -> str:
         """Loss, method and the active regularizers, as in `gce_wd_0.0001_sn`, or `no_reg`."""
-        parts = [
-            f"{name}_{coefficient:g}"
-            for name, coefficient in (
-                ("wd", self.wd_coef),
-                ("jacob", self.jacob_coef),
-                ("entropy", self.entropy_coef),
-            )
-            if coefficient > 0
-        ]
-        parts = [*filter(None, [self.method_name]), *parts, *["sn"] * self.do_sn]
-        return "_".join(parts) or "no_reg"
+        parts = [self.method_name, self.regularizers]
+        parts += [self.preset] * (self.preset != "default")
+        return "_".join(filter(None, parts)) or "no_reg"
 
 
 def _sha256(flag: str, path: str) -> str:

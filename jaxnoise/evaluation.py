@@ -45,6 +45,9 @@ def evaluate(
 ) -> tuple[dict[str, jax.Array], Samples]:
     """Evaluates all splits with one forward pass per picture.
 
+    Where spectral vectors move in evaluation too, every batch sees them moved by the batches before
+    it; the state that was given stays as it is (see `train_step.after_evaluation`).
+
     Args:
       noisy_labels: int32 (training samples,).
       noisy_valid_labels: int32 (validation samples,).
@@ -59,13 +62,14 @@ def evaluate(
     """
     total, samples = pictures.labels.shape[0], noisy_labels.shape[0]
     batch = min(EVAL_BATCH, total)
+    image_shape = pictures.images.shape[1:]
     known = samples + noisy_valid_labels.shape[0]
     # Test labels are true, so there both labellings are the same.
     noisy_labels = jnp.concatenate([noisy_labels, noisy_valid_labels, pictures.labels[known:]])
     groups = _groups(pictures, noisy_labels)
 
     def step(carry, i):
-        sums, each = carry
+        state, sums, each = carry
         first, fresh = _whole_batch(i, batch, total)
         images, group, noisy, true = (
             lax.dynamic_slice_in_dim(array, first, batch)
@@ -85,11 +89,12 @@ def evaluate(
             each,
             Samples(predictions.noisy_loss, predicted),
         )
-        return (sums, each), None
+        state = ts.after_evaluation(state, 1, image_shape, program=program)
+        return (state, sums, each), None
 
     zeros = ts.Predictions(*[jnp.zeros(groups.shape[1], jnp.float32)] * len(ts.Predictions._fields))
     each = Samples(jnp.zeros(total, jnp.float32), jnp.zeros(total, jnp.int32))
-    (sums, each), _ = lax.scan(step, (zeros, each), jnp.arange(-(-total // batch)))
+    (_, sums, each), _ = lax.scan(step, (state, zeros, each), jnp.arange(forward_passes(pictures)))
     sizes = groups.sum(axis=0).astype(jnp.float32)
     means = jax.tree.map(lambda x: x / sizes, sums)
     # Of counts, which float32 holds exactly: a difference of rounded shares could be below 0.
@@ -113,6 +118,12 @@ def evaluate(
         "unchanged_right": 100 * means.true_correct[unchanged],
     }
     return metrics, jax.tree.map(lambda x: x[:samples], each)
+
+
+def forward_passes(pictures: Pictures) -> int:
+    """How many batches `evaluate` makes of all pictures."""
+    total = pictures.labels.shape[0]
+    return -(-total // min(EVAL_BATCH, total))
 
 
 def _groups(pictures: Pictures, noisy_labels: jax.Array) -> jax.Array:

@@ -14,7 +14,7 @@ from jax import lax
 
 from jaxnoise import methods, selection
 from jaxnoise import train_step as ts
-from jaxnoise.evaluation import Pictures, Samples, evaluate
+from jaxnoise.evaluation import Pictures, Samples, evaluate, forward_passes
 
 # Counters folded into a member's key, one for each stream of random numbers.
 _INIT, _ORDER, _PROJECTION, _MIXTURE = range(4)
@@ -125,8 +125,15 @@ def advance(
       the new progress and the epoch's scalars: those of `evaluate`, and `step_*`, the parts of the
       loss as they were during training.
     """
-    state, parts = train_epoch(
+    # Not at the end of the epoch before: a state that is kept is the one that was measured.
+    state = ts.after_evaluation(
         progress.state,
+        jnp.where(epoch > 0, forward_passes(pictures), 0),
+        pictures.images.shape[1:],
+        program=program,
+    )
+    state, parts = train_epoch(
+        state,
         member,
         pictures,
         epoch,

@@ -7,71 +7,56 @@ ReLU, as in Bar, Drory and Giryes, "A Spectral Perspective of DNN Robustness to 
 (AISTATS 2022, https://proceedings.mlr.press/v151/bar22a.html).
 """
 
+import functools
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 
-from jaxnoise import conv
+from jaxnoise import conv, spectral_norm
 from jaxnoise.normalization import BatchNormReLU
 from jaxnoise.product import product
+from jaxnoise.spectral_norm import SpectralNorm
 
 VALID, SAME = "VALID", "SAME"
-
-
-def spectral_normalize(kernel: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Divides a kernel by its spectral norm, estimated with one power iteration.
-
-    With W the kernel reshaped to (−1, features):
-    v = W u / ‖W u‖,  u' = Wᵀ v / ‖Wᵀ v‖,  σ = vᵀ W u'.
-    Gradients flow through W but not through u and v. σ is the norm of the reshaped kernel, which is
-    not the operator norm of the convolution. Source: Miyato et al., "Spectral Normalization for
-    Generative Adversarial Networks" (ICLR 2018, https://arxiv.org/abs/1802.05957).
-
-    Args:
-      kernel: float (..., features).
-      u: float (features,), a unit vector: the running estimate of the first right singular vector.
-
-    Returns:
-      kernel / σ, u' and the scalar σ.
-    """
-    matrix = kernel.reshape(-1, kernel.shape[-1])
-    # At the reduced precision that accelerators take by default, σ would be off by up to 1 %.
-    with jax.default_matmul_precision("highest"):
-        v = _unit(lax.stop_gradient(matrix) @ u)
-        u = _unit(v @ lax.stop_gradient(matrix))
-        sigma = v @ matrix @ u
-    return kernel / sigma, u, sigma
-
-
-def _unit(x: jax.Array) -> jax.Array:
-    return x * lax.rsqrt(jnp.maximum(jnp.sum(x * x), 1e-12))
 
 
 class _Layer(nn.Module):
     """Base of the layers: one float32 kernel, spectrally normalized where asked."""
 
     features: int
-    spectral: bool
+    spectral: SpectralNorm | None
 
     def weights(
         self,
         shape: tuple[int, ...],
         init: nn.initializers.Initializer,
-        dtype: jnp.dtype,
+        x: jax.Array,
         train: bool,
+        convolution: spectral_norm.LinearMap | None = None,
     ) -> jax.Array:
-        """The kernel as the layer uses it, in its input's dtype."""
+        """The kernel as the layer uses it on its input x, in x's dtype."""
         kernel = self.param("kernel", init, shape, jnp.float32)
-        if self.spectral:
-            u = self.variable("spectral", "u", self._first_u)
-            kernel, new_u, _ = spectral_normalize(kernel, u.value)
-            if train and not self.is_initializing():
-                u.value = new_u
-        return kernel.astype(dtype)
+        norm = self.spectral
+        if norm is None:
+            return kernel.astype(x.dtype)
+        linear_map, inputs = spectral_norm.reshaped, (self.features,)
+        if norm.mode == "exact" and convolution is not None:
+            inputs = x.shape[:-1]
 
-    def _first_u(self) -> jax.Array:
-        return _unit(jax.random.normal(self.make_rng("params"), (self.features,), jnp.float32))
+            def linear_map(u: jax.Array, kernel: jax.Array) -> jax.Array:
+                return convolution(u[..., None], kernel)
+
+        u = self.variable("spectral", "u", self._first_u, inputs)
+        kernel, new_u, _ = spectral_norm.normalize(kernel, u.value, norm, linear_map)
+        moves = train or (norm.in_evaluation and self.is_mutable_collection("spectral"))
+        if moves and not self.is_initializing():
+            u.value = new_u
+        return kernel.astype(x.dtype)
+
+    def _first_u(self, shape: tuple[int, ...]) -> jax.Array:
+        return spectral_norm.unit(jax.random.normal(self.make_rng("params"), shape, jnp.float32))
 
 
 class ConvBlock(_Layer):
@@ -88,9 +73,11 @@ class ConvBlock(_Layer):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
         shape = (self.size, self.size, x.shape[0], self.features)
-        kernel = self.weights(shape, he_normal, x.dtype, train)
-        y = conv.convolve(x, kernel, padding=self.padding, before_pooling=self.pool)
-        normalize = BatchNormReLU(use_scale=not self.spectral, name="bn")
+        convolution = functools.partial(
+            conv.convolve, padding=self.padding, before_pooling=self.pool
+        )
+        y = convolution(x, self.weights(shape, he_normal, x, train, convolution))
+        normalize = BatchNormReLU(use_scale=self.spectral is None, name="bn")
         if self.pool:
             return normalize(y, train=train, max_pool=conv.max_pool)
         return normalize(y[:, 0], train=train)
@@ -107,9 +94,9 @@ class DenseBlock(_Layer):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         glorot = nn.initializers.glorot_uniform()
-        y = product(self.weights((x.shape[0], self.features), glorot, x.dtype, train).T, x)
+        y = product(self.weights((x.shape[0], self.features), glorot, x, train).T, x)
         if not self.last:
-            return BatchNormReLU(use_scale=not self.spectral, name="bn")(y, train=train)
+            return BatchNormReLU(use_scale=self.spectral is None, name="bn")(y, train=train)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         return y.astype(jnp.float32) + bias[:, None]
 
@@ -121,7 +108,7 @@ class LeNet(nn.Module):
     """
 
     num_classes: int
-    spectral: bool
+    spectral: SpectralNorm | None
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -145,7 +132,7 @@ class AllCNN(nn.Module):
     """
 
     num_classes: int
-    spectral: bool
+    spectral: SpectralNorm | None
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -157,6 +144,30 @@ class AllCNN(nn.Module):
             block = ConvBlock(features, self.spectral, size, SAME, pool=pool, name=f"conv{i + 1}")
             x = block(x, train=train)
         return x.astype(jnp.float32).mean(axis=(1, 2)).T
+
+
+def effective_kernels(
+    net: nn.Module, variables: dict[str, Any], image_shape: tuple[int, ...]
+) -> dict[str, jax.Array]:
+    """The kernels that the layers of a net use in evaluation mode, normalized where `net` says so.
+
+    Args:
+      variables: collections params, batch_stats and, under spectral normalization, spectral, of one
+        member.
+      image_shape: (height, width, channels).
+
+    Returns:
+      for every layer, in order, float32 (size, size, channels, features) or (inputs, features).
+    """
+    image = jnp.zeros((1, *image_shape), jnp.float32)
+    _, captured = net.clone(dtype=jnp.float32).apply(
+        variables,
+        image,
+        train=False,
+        mutable=["intermediates"],
+        capture_intermediates=lambda _, method: method == "weights",
+    )
+    return {name: layer["weights"][0] for name, layer in captured["intermediates"].items()}
 
 
 NETS: dict[str, type[nn.Module]] = {"lenet": LeNet, "allcnn": AllCNN}

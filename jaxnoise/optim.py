@@ -35,17 +35,22 @@ def decayed(params: optax.Params) -> optax.Params:
 
 
 def optimizer(
-    network: str, schedule: optax.Schedule, *, weight_decay: jax.Array | float
+    network: str,
+    schedule: optax.Schedule,
+    *,
+    weight_decay: jax.Array | float,
+    wd_mode: str = "coupled",
 ) -> optax.GradientTransformation:
-    """SGD with momentum 0.9 for LeNet, Adam for AllCNN, after coupled weight decay.
+    """SGD with momentum 0.9 for LeNet, Adam for AllCNN, with weight decay.
 
     Coupled: weight_decay · w is added to the gradient before momentum or Adam see it, which makes
-    it the gradient of weight_decay · ½Σw². `weight_decay` may be traced, so that members can differ
-    in it.
+    it the gradient of weight_decay · ½Σw². Decoupled: lr · weight_decay · w is taken off the
+    weights after them, which is the gradient of no loss (SGDW and AdamW: Loshchilov and Hutter,
+    "Decoupled Weight Decay Regularization", ICLR 2019, https://arxiv.org/abs/1711.05101).
+    `weight_decay` may be traced, so that members can differ in it.
     """
     scaler = {"lenet": lambda: optax.trace(decay=0.9), "allcnn": optax.scale_by_adam}[network]
-    return optax.chain(
-        optax.add_decayed_weights(weight_decay, mask=decayed),
-        scaler(),
-        optax.scale_by_learning_rate(schedule),
-    )
+    parts = [optax.add_decayed_weights(weight_decay, mask=decayed), scaler()]
+    if wd_mode == "decoupled":
+        parts.reverse()
+    return optax.chain(*parts, optax.scale_by_learning_rate(schedule))

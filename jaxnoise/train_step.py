@@ -55,6 +55,7 @@ class Program:
     jacob_mode: str
     precision: str = "float32"
     validation_labels: str = "clean"  # or "noisy": those whose accuracy chooses the best epoch
+    wd_mode: str = "coupled"  # or "decoupled", see `optim.optimizer`
     loss: robust_losses.Loss = robust_losses.Loss("ce")
     method: methods.Method | None = None
 
@@ -64,13 +65,15 @@ class Program:
         return jax.default_matmul_precision(names[self.precision])
 
     def optimizer(self, coefficients: Coefficients) -> optax.GradientTransformation:
-        return optim.optimizer(self.network, self.schedule, weight_decay=coefficients.wd)
+        return optim.optimizer(
+            self.network, self.schedule, weight_decay=coefficients.wd, wd_mode=self.wd_mode
+        )
 
 
 class LossParts(NamedTuple):
     """The loss and its terms, batch means, each term before its coefficient."""
 
-    loss: jax.Array  # sum of the terms, weighted
+    loss: jax.Array  # sum of the terms, weighted; without decoupled weight decay, which is no term
     label_loss: jax.Array  # --loss, and the method's penalty; what has no weight of its own
     cross_entropy: jax.Array  # nats; for comparison, where --loss is another
     entropy: jax.Array  # nats
@@ -109,8 +112,8 @@ def loss_fn(
 ) -> tuple[jax.Array, tuple[LossParts, Any, jax.Array | None]]:
     """The function that is differentiated: mean loss on the labels + entropy and Jacobian terms.
 
-    Weight decay is missing from the returned value and present in `LossParts.loss`: its gradient is
-    added by the optimizer (see `optim.optimizer`).
+    Weight decay is missing from the returned value: the optimizer adds it (see `optim.optimizer`).
+    Coupled, it is present in `LossParts.loss`, whose gradient the optimizer then sees.
 
     Args:
       state: gives what is not differentiated: variables and targets.
@@ -154,14 +157,8 @@ def loss_fn(
     if with_jacobian:
         value = value + coefficients.jacob * jacobian
     weight_decay = _half_squared_norm(jax.lax.stop_gradient(params))
-    parts = LossParts(
-        value + coefficients.wd * weight_decay,
-        label_loss,
-        cross_entropy,
-        entropy,
-        jacobian,
-        weight_decay,
-    )
+    loss = value + coefficients.wd * weight_decay if program.wd_mode == "coupled" else value
+    parts = LossParts(loss, label_loss, cross_entropy, entropy, jacobian, weight_decay)
     return value, (parts, new_variables, targets)
 
 
@@ -216,6 +213,32 @@ def train_step(
     if targets is not None:
         targets = state.targets.at[batch.index].set(targets)
     return TrainState(state.step + 1, params, variables, opt_state, targets), parts
+
+
+def after_evaluation(
+    state: TrainState, batches: jax.Array | int, image_shape: tuple[int, ...], *, program: Program
+) -> TrainState:
+    """The state after so many forward passes in evaluation mode.
+
+    The same state, unless the net's spectral vectors move in evaluation too: then they have made a
+    step of the power iteration with every batch. What the batches hold does not matter to them.
+
+    Args:
+      batches: int (), ≥ 0.
+      image_shape: (height, width, channels).
+    """
+    norm = program.net.spectral
+    if norm is None or not norm.in_evaluation:
+        return state
+    images = jnp.zeros((1, *image_shape), jnp.float32)
+
+    def pass_one(_, variables):
+        _, moved = program.net.apply(
+            {"params": state.params, **variables}, images, train=False, mutable=["spectral"]
+        )
+        return variables | moved
+
+    return state.replace(variables=jax.lax.fori_loop(0, batches, pass_one, state.variables))
 
 
 class Predictions(NamedTuple):

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from jaxnoise.config import Config, InputError, flag_type
+from jaxnoise.flags import flag
 from jaxnoise.results import run_folder
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
@@ -81,7 +82,14 @@ REFUSED = [
     ("learning_rate", math.inf, "inf", r"\(0, inf\)"),
     *[
         (name, value, str(value), r"\[1, 2147483647\]")
-        for name in ("epochs_num", "total_repeats", "batch_size", "lr_decay_epochs", "noise_draws")
+        for name in (
+            "epochs_num",
+            "total_repeats",
+            "batch_size",
+            "lr_decay_epochs",
+            "noise_draws",
+            "sn_iterations",
+        )
         for value in (0, -1, 2**31)
     ],
     *[
@@ -99,6 +107,10 @@ REFUSED = [
     ("preprocess_mode", "mean_subtract", "mean_subtract", "range_0_to_1, mean_substract"),
     ("net", "vgg", "vgg", "lenet, allcnn"),
     ("jacob_mode", "both", "both", "projection, exact"),
+    ("sn_mode", "both", "both", "reshaped, exact"),
+    ("wd_mode", "both", "both", "coupled, decoupled"),
+    ("preset", "both", "both", "default, paper"),
+    *[("sn_cap", value, text, r"\(0, inf\)") for value, text in [(0.0, "0.0"), *NO_NUMBERS]],
     # Of another type: bool is an int to Python, but not to a user.
     ("epochs_num", True, "True", "type int"),
     ("epochs_num", 2.0, "2.0", "type int"),
@@ -214,6 +226,29 @@ def test_flags_of_the_noise_that_do_not_go_together_are_refused(settings, said):
     assert str(refusal.value) == said
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"sn_mode": "exact"}, "--sn_mode=exact: needed is --do_sn too"),
+        ({"sn_cap": 2.0}, "--sn_cap=2.0: needed is --do_sn too"),
+        ({"sn_iterations": 2}, "--sn_iterations=2: needed is --do_sn too"),
+        ({"wd_mode": "decoupled"}, "--wd_mode=decoupled: needed is --wd_coef too"),
+        (
+            {"preset": "paper", "do_sn": True, "sn_mode": "exact"},
+            "--sn_mode=exact with --preset=paper: allowed is the paper's, the default",
+        ),
+        (
+            {"preset": "paper", "jacob_mode": "exact"},
+            "--jacob_mode=exact with --preset=paper: allowed is the paper's, the default",
+        ),
+    ],
+)
+def test_regularizers_flags_that_do_nothing_or_contradict_are_refused(settings, said):
+    with pytest.raises(InputError) as refusal:
+        Config(**settings)
+    assert str(refusal.value) == said
+
+
 # Names
 
 NETS = {"mnist": "lenet", "fashion_mnist": "lenet", "digits": "lenet", "emnist/letters": "lenet",
@@ -241,6 +276,15 @@ def test_net_is_the_data_sets_unless_given(dataset):
             {"wd_coef": 1e-4, "jacob_coef": 0.25, "entropy_coef": 2.0, "do_sn": True},
             "wd_0.0001_jacob_0.25_entropy_2_sn",
         ),
+        ({"wd_coef": 1e-4, "wd_mode": "decoupled"}, "wd_decoupled_0.0001"),
+        ({"do_sn": True, "sn_mode": "exact"}, "sn_exact"),
+        ({"do_sn": True, "sn_cap": 2.0}, "sn_cap_2"),
+        (
+            {"do_sn": True, "sn_mode": "exact", "sn_cap": 0.5, "sn_iterations": 3},
+            "sn_exact_cap_0.5_iterations_3",
+        ),
+        ({"preset": "paper"}, "paper"),
+        ({"preset": "paper", "do_sn": True, "wd_coef": 1e-4}, "wd_0.0001_sn_paper"),
     ],
 )
 def test_regularization_names_the_active_terms(settings, name):
@@ -250,6 +294,10 @@ def test_regularization_names_the_active_terms(settings, name):
 # What else a flag needs, to be allowed a value that is not its default.
 COMPANIONS = {
     "flip_map": {"noise_type": "flip_noise"},
+    "sn_mode": {"do_sn": True},
+    "sn_cap": {"do_sn": True},
+    "sn_iterations": {"do_sn": True},
+    "wd_mode": {"wd_coef": 1e-4},
     "noise_matrix": {"noise_type": "matrix_noise", "noise_rate": 0.4},
     "human_labels": {"noise_type": "human_noise"},
 }
@@ -273,10 +321,27 @@ def other_value(name):
 def test_fingerprint_and_folder_change_with(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other").write_text("labels")  # for flags that name a file
-    changed = Config(**COMPANIONS.get(name, {}) | {name: other_value(name)})
-    same_but = Config(**COMPANIONS["flip_map"]) if name == "flip_map" else Config()
+    companions = COMPANIONS.get(name, {})
+    changed = Config(**companions | {name: other_value(name)})
+    # Noise that needs a flag cannot do without it.
+    same_but = Config() if name in ("noise_matrix", "human_labels") else Config(**companions)
     assert changed.fingerprint != same_but.fingerprint
     assert run_folder(changed) != run_folder(same_but)
+
+
+def test_a_new_flag_leaves_earlier_fingerprints_alone():
+    """Folders of runs are found again by versions with more flags, at their defaults."""
+    settings = dict(do_sn=True, noise_rate=0.4, seed=3)
+    before = Config(**settings).fingerprint
+    newer = dataclasses.make_dataclass(
+        "Newer",
+        [("new_flag", int, flag(7, "What is new.", low=0))],
+        bases=(Config,),
+        frozen=True,
+    )
+    assert newer(**settings).result_settings["new_flag"] == 7
+    assert newer(**settings).fingerprint == before
+    assert newer(**settings, new_flag=8).fingerprint != before
 
 
 @pytest.mark.parametrize("name", sorted(set(FIELDS) - set(RESULT_FIELDS)))

@@ -21,6 +21,7 @@ from sklearn.metrics import roc_auc_score
 
 from jaxnoise import assembly, calibration, checkpoint, experiment, nets, results, scoring, task
 from jaxnoise.config import Config, InputError
+from jaxnoise.spectral_norm import SpectralNorm
 
 MAIN = pathlib.Path(experiment.__file__).parents[1] / "main.py"
 SETTINGS = {
@@ -269,7 +270,7 @@ def test_best_epoch_is_the_earliest_maximum(saved, scores):
 
 
 def variables_and_net(folder, which):
-    return checkpoint.load(folder / "checkpoints" / which), nets.NETS["lenet"](10, True)
+    return checkpoint.load(folder / "checkpoints" / which), nets.LeNet(10, SpectralNorm())
 
 
 def logits_and_labels_of_test(folder, config, which):
@@ -476,7 +477,7 @@ def test_error_before_training_leaves_earlier_results_alone(overwrite, copied, m
 def test_checkpoint_has_the_variables_of_every_repeat(folder):
     variables = checkpoint.load(folder / "checkpoints" / "best")
     assert set(variables) == {"params", "batch_stats", "spectral"}
-    net = nets.NETS["lenet"](10, True)
+    net = nets.LeNet(10, SpectralNorm())
     fresh = jax.eval_shape(
         lambda key: net.init(key, np.zeros((2, 28, 28, 1), np.float32), train=False),
         jax.random.key(0),

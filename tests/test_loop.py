@@ -8,6 +8,8 @@ import pytest
 
 from jaxnoise import evaluation, loop, nets, optim
 from jaxnoise import train_step as ts
+from jaxnoise.losses import cross_entropy
+from jaxnoise.spectral_norm import SpectralNorm
 from jaxnoise.task import SPLITS
 from jaxnoise.trainer import Trainer
 
@@ -49,7 +51,7 @@ def program():
     schedule = optim.learning_rate_schedule(
         "lenet", learning_rate=None, decay_epochs=None, steps_per_epoch=3
     )
-    return ts.Program(nets.LeNet(10, spectral=True), "lenet", schedule, "projection")
+    return ts.Program(nets.LeNet(10, SpectralNorm()), "lenet", schedule, "projection")
 
 
 @functools.cache
@@ -210,7 +212,7 @@ def memorization(noisy, true, predicted, monkeypatch):
         split=jnp.asarray(np.array([0] * len(true) + [1, 2], np.int32)),
     )
     valid = jnp.ones(1, jnp.int32)
-    metrics, samples = evaluation.evaluate(None, few, jnp.asarray(noisy), valid, program=None)
+    metrics, samples = evaluation.evaluate(None, few, jnp.asarray(noisy), valid, program=program())
     np.testing.assert_array_equal(samples.predicted, predicted)
     np.testing.assert_array_equal(samples.loss, predicted)  # as predict_brightest has it
     assert metrics["valid_accuracy"] == 100 and metrics["valid_noisy_accuracy"] == 0
@@ -280,9 +282,7 @@ def test_equal_validation_accuracy_keeps_the_earlier_state():
     schedule = optim.learning_rate_schedule(
         "lenet", learning_rate=1e-12, decay_epochs=None, steps_per_epoch=3
     )
-    still = Trainer(
-        ts.Program(nets.LeNet(10, spectral=False), "lenet", schedule, "projection"), BATCH
-    )
+    still = Trainer(ts.Program(nets.LeNet(10, None), "lenet", schedule, "projection"), BATCH)
     constant = pictures()._replace(images=jnp.zeros_like(pictures().images))
     run = still.epochs([member(0)], constant, epochs=3, jacob_start_epoch=3)
     accuracies = []
@@ -290,6 +290,91 @@ def test_equal_validation_accuracy_keeps_the_earlier_state():
         accuracies.append(float(metrics["valid_accuracy"][0]))
     assert len(set(accuracies)) == 1
     assert groups[0].best_epoch[0] == 0
+
+
+@functools.cache
+def paper():
+    norm = SpectralNorm(stop_gradient=False, in_evaluation=True)
+    return dataclasses.replace(program(), net=nets.LeNet(10, norm))
+
+
+def spectral(state):
+    return jax.tree.leaves(state.variables["spectral"])
+
+
+def power_steps(state, count):
+    """By the formula, in NumPy: what so many forward passes make of the vectors."""
+    moved = []
+    for name, layer in state.variables["spectral"].items():
+        kernel, u = np.asarray(state.params[name]["kernel"], np.float64), np.asarray(layer["u"])
+        matrix = kernel.reshape(-1, kernel.shape[-1])
+        for _ in range(count):
+            v = matrix @ u
+            u = matrix.T @ (v / np.linalg.norm(v))
+            u = u / np.linalg.norm(u)
+        moved.append(u)
+    return moved
+
+
+def test_evaluation_moves_the_papers_vectors_and_no_others():
+    state = jax.jit(functools.partial(loop.start, program=paper()))(member(0), pictures()).state
+    assert evaluation.forward_passes(pictures()) > 1
+    for p, count in ((paper(), 3), (program(), 0)):
+        after = jax.jit(functools.partial(ts.after_evaluation, image_shape=(28, 28, 1), program=p))
+        moved = after(state, jnp.int32(3))
+        for ours, expected in zip(spectral(moved), power_steps(state, count), strict=True):
+            np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-4)
+        jax.tree.map(
+            np.testing.assert_array_equal,
+            (moved.params, moved.variables["batch_stats"]),
+            (state.params, state.variables["batch_stats"]),
+        )
+
+
+def test_every_evaluation_batch_sees_the_papers_vectors_moved_once_more(monkeypatch):
+    """Presets agree in the first batch, and differ in those after it."""
+    batch = TRAIN // 2
+    monkeypatch.setattr(evaluation, "EVAL_BATCH", batch)
+    one = select(loop.stack_members([member(0)]), 0)
+    state = jax.jit(functools.partial(loop.start, program=paper()))(one, pictures()).state
+    labels = one.noisy_labels, one.noisy_valid_labels
+    ours, default = (
+        jax.jit(functools.partial(evaluation.evaluate, program=p))(state, pictures(), *labels)[1]
+        for p in (paper(), program())
+    )
+    np.testing.assert_allclose(ours.loss[:batch], default.loss[:batch], rtol=1e-4)
+    assert np.abs(ours.loss[batch:] - default.loss[batch:]).max() > 1e-3
+
+    @jax.jit
+    def of_second_batch(state):
+        state = ts.after_evaluation(state, 1, (28, 28, 1), program=paper())
+        images = pictures().preprocess(pictures().images[batch:TRAIN])
+        logits = ts.logits_step(state, images, program=paper())
+        return cross_entropy(logits=logits, labels=one.noisy_labels[batch:])
+
+    np.testing.assert_allclose(ours.loss[batch:], of_second_batch(state), rtol=1e-3, atol=1e-4)
+
+
+def test_an_epoch_goes_on_from_the_vectors_that_evaluation_left(monkeypatch):
+    """The paper's state is kept as measured; the next epoch first makes evaluation's steps."""
+    seen = []
+
+    def no_training(state, *_, **__):
+        seen.append(state)
+        return state, ts.LossParts(*[jnp.float32(0)] * 5)
+
+    monkeypatch.setattr(loop, "train_epoch", no_training)
+    one = select(loop.stack_members([member(0)]), 0)
+    progress = first = loop.start(one, pictures(), program=paper())
+    for epoch in range(2):
+        progress, _ = loop.advance(
+            progress, one, pictures(), jnp.int32(epoch),
+            program=paper(), batch_size=BATCH, with_jacobian=False,
+        )  # fmt: skip
+    jax.tree.map(np.testing.assert_array_equal, spectral(seen[0]), spectral(first.state))
+    passes = evaluation.forward_passes(pictures())
+    for ours, expected in zip(spectral(seen[1]), power_steps(first.state, passes), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_the_jacobian_term_starts_at_its_epoch():

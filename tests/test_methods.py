@@ -11,6 +11,7 @@ import pytest
 
 from jaxnoise import loop, method_config, methods, nets
 from jaxnoise import train_step as ts
+from jaxnoise.spectral_norm import SpectralNorm
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0]], np.float32)
 IMAGES = np.random.RandomState(0).uniform(size=(8, 28, 28, 1)).astype(np.float32)
@@ -93,7 +94,9 @@ def test_ascent_goes_rho_along_the_gradient():
 
 
 def program(method=None):
-    return ts.Program(nets.LeNet(10, spectral=True), "lenet", constant, "projection", method=method)
+    return ts.Program(
+        nets.LeNet(10, SpectralNorm()), "lenet", constant, "projection", method=method
+    )
 
 
 def constant(step):

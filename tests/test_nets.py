@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxnoise import nets
+from jaxnoise.spectral_norm import SpectralNorm
 
 SHAPES = [(28, 28, 1), (28, 28, 3), (29, 31, 1), (32, 32, 3)]
 
@@ -14,7 +15,7 @@ def count(tree):
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
-def init(name, *, spectral=False, classes=10, shape=(28, 28, 1), seed=0):
+def init(name, *, spectral=None, classes=10, shape=(28, 28, 1), seed=0):
     net = nets.NETS[name](classes, spectral)
     images = jax.random.uniform(jax.random.key(1), (4, *shape), jnp.float32)
     first = jax.jit(functools.partial(net.init, train=False))
@@ -27,12 +28,12 @@ def init(name, *, spectral=False, classes=10, shape=(28, 28, 1), seed=0):
 @pytest.mark.parametrize(
     "name,shape,classes,spectral,expected",
     [
-        ("lenet", (28, 28, 1), 10, False, 44_190 + 2 * 226 + 10),
-        ("lenet", (28, 28, 1), 10, True, 44_190 + 226 + 10),
-        ("lenet", (32, 32, 3), 100, False, 450 + 2400 + 48_000 + 10_080 + 8_400 + 452 + 100),
-        ("allcnn", (32, 32, 3), 10, False, 1_663_392 + 2 * 1258),
-        ("allcnn", (32, 32, 3), 10, True, 1_663_392 + 1258),
-        ("allcnn", (32, 32, 3), 100, False, 1_680_672 + 2 * 1348),
+        ("lenet", (28, 28, 1), 10, None, 44_190 + 2 * 226 + 10),
+        ("lenet", (28, 28, 1), 10, SpectralNorm(), 44_190 + 226 + 10),
+        ("lenet", (32, 32, 3), 100, None, 450 + 2400 + 48_000 + 10_080 + 8_400 + 452 + 100),
+        ("allcnn", (32, 32, 3), 10, None, 1_663_392 + 2 * 1258),
+        ("allcnn", (32, 32, 3), 10, SpectralNorm(), 1_663_392 + 1258),
+        ("allcnn", (32, 32, 3), 100, None, 1_680_672 + 2 * 1348),
     ],
 )
 def test_parameter_counts(name, shape, classes, spectral, expected):
@@ -45,7 +46,7 @@ def test_parameter_counts(name, shape, classes, spectral, expected):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", list(nets.NETS))
 def test_every_net_takes_every_picture_size(name, shape):
-    net = nets.NETS[name](7, True)
+    net = nets.NETS[name](7, SpectralNorm())
 
     def forward():
         images = jnp.zeros((5, *shape), jnp.float32)
@@ -89,31 +90,9 @@ def test_batch_norm_is_the_reference_s():
     assert np.abs(logits - among).max() > 1e-2
 
 
-@pytest.mark.parametrize("shape", [(5, 5, 6, 16), (256, 120), (3, 3, 8, 4)])
-def test_sigma_approaches_the_largest_singular_value(shape):
-    kernel = jax.random.normal(jax.random.key(0), shape, jnp.float32)
-    u = jnp.ones(shape[-1], jnp.float32) / np.float32(np.sqrt(shape[-1]))
-    for _ in range(50):
-        normalized, u, sigma = nets.spectral_normalize(kernel, u)
-    exact = np.linalg.norm(np.asarray(kernel).reshape(-1, shape[-1]), ord=2)
-    assert float(sigma) == pytest.approx(exact, rel=0.01)
-    largest = np.linalg.norm(np.asarray(normalized).reshape(-1, shape[-1]), ord=2)
-    assert largest == pytest.approx(1, rel=0.01)
-    assert float(jnp.linalg.norm(u)) == pytest.approx(1, rel=1e-5)
-
-
-def test_sigma_s_gradient_is_v_u_transposed():
-    """With u and v held constant, ∂σ/∂W = v uᵀ (Miyato et al. 2018, equation 11)."""
-    kernel = jax.random.normal(jax.random.key(0), (6, 4), jnp.float32)
-    u0 = jnp.array([1, 0, 0, 0], jnp.float32)
-    gradient = jax.grad(lambda kernel: nets.spectral_normalize(kernel, u0)[2])(kernel)
-    v = np.asarray(kernel @ u0) / np.linalg.norm(kernel @ u0)
-    u1 = v @ np.asarray(kernel)
-    np.testing.assert_allclose(gradient, np.outer(v, u1 / np.linalg.norm(u1)), atol=1e-5)
-
-
-def test_spectral_vectors_move_in_training_only():
-    net, variables, images = init("lenet", spectral=True)
+@pytest.mark.parametrize("mode", ["reshaped", "exact"])
+def test_spectral_vectors_move_in_training_only(mode):
+    net, variables, images = init("lenet", spectral=SpectralNorm(mode))
     mutable = ["batch_stats", "spectral"]
     _, trained = net.apply(variables, images, train=True, mutable=mutable)
     _, evaluated = net.apply(variables, images, train=False, mutable=mutable)
@@ -127,8 +106,60 @@ def test_spectral_vectors_move_in_training_only():
         np.testing.assert_array_equal(before, same)
 
 
+def test_exact_vectors_have_the_shape_of_the_layers_inputs():
+    _, variables, _ = init("lenet", spectral=SpectralNorm("exact"), shape=(32, 28, 3))
+    shapes = {name: layer["u"].shape for name, layer in variables["spectral"].items()}
+    assert shapes == {
+        "conv1": (3, 32, 28),
+        "conv2": (6, 14, 12),
+        "dense1": (120,),
+        "dense2": (84,),
+        "dense3": (10,),
+    }
+
+
+@pytest.mark.parametrize("name", list(nets.NETS))
+def test_every_net_takes_exact_spectral_normalization(name):
+    net, images = nets.NETS[name](7, SpectralNorm("exact")), jnp.zeros((5, 32, 32, 3), jnp.float32)
+
+    def forward():
+        variables = net.init(jax.random.key(0), images, train=False)
+        return net.apply(variables, images, train=True, mutable=["batch_stats", "spectral"])
+
+    logits, _ = jax.eval_shape(forward)
+    assert (logits.shape, logits.dtype) == ((5, 7), jnp.float32)
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        None,
+        SpectralNorm("exact", cap=0.5, iterations=2),
+        SpectralNorm(stop_gradient=False, in_evaluation=True),
+    ],
+)
+def test_effective_kernels_are_those_the_layers_use(norm):
+    """A net without normalization that has them as its kernels gives the same logits."""
+    net, variables, images = init("lenet", spectral=norm)
+    kernels = jax.jit(lambda v: nets.effective_kernels(net, v, images.shape[1:]))(variables)
+    assert list(kernels) == ["conv1", "conv2", "dense1", "dense2", "dense3"]
+    params = jax.tree.map(lambda x: x, variables["params"])
+    for name, layer in params.items():
+        layer["kernel"] = kernels[name]
+        if "bn" in layer:
+            layer["bn"].setdefault("scale", np.ones_like(layer["bn"]["bias"]))
+    variables_of_plain = {"params": params, "batch_stats": variables["batch_stats"]}
+    plain, ours = (
+        jax.jit(functools.partial(net.apply, train=False))(variables, images)
+        for net, variables in ((nets.LeNet(10, None), variables_of_plain), (net, variables))
+    )
+    np.testing.assert_allclose(ours, plain, rtol=1e-4, atol=1e-5)
+    same = np.array_equal(kernels["conv2"], variables["params"]["conv2"]["kernel"])
+    assert same == (norm is None)
+
+
 def test_spectral_normalization_makes_logits_blind_to_kernel_scale():
-    net, variables, images = init("lenet", spectral=True)
+    net, variables, images = init("lenet", spectral=SpectralNorm())
     scaled = variables | {
         "params": jax.tree_util.tree_map_with_path(
             lambda path, x: 3 * x if path[-1].key == "kernel" else x, variables["params"]

@@ -63,6 +63,38 @@ def test_weight_decay_is_the_gradient_of_half_the_squared_norm(network):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), ours, expected)
 
 
+@pytest.mark.parametrize("network", ["lenet", "allcnn"])
+def test_decoupled_weight_decay_comes_off_the_weights_past_the_scaler(network):
+    """Every update is that without decay less lr · wd · w, on kernels and scales alone."""
+    gradient = jax.tree.map(lambda x: 0.1 * x + 0.3, params())
+
+    def two_steps(weight_decay):
+        schedule = optim.learning_rate_schedule(
+            network, learning_rate=0.1, decay_epochs=1, steps_per_epoch=1
+        )
+        optimizer = optim.optimizer(
+            network, schedule, weight_decay=weight_decay, wd_mode="decoupled"
+        )
+        state, updates = optimizer.init(params()), []
+        for _ in range(2):
+            update, state = optimizer.update(gradient, state, params())
+            updates.append(update)
+        return updates
+
+    rates = (0.1, 0.01)  # the schedule applies to both parts
+    decayed, plain = two_steps(jnp.float32(0.25)), two_steps(jnp.float32(0))
+    for rate, ours, expected in zip(rates, decayed, plain, strict=True):
+        jax.tree.map(
+            lambda a, b, w, on, rate=rate: np.testing.assert_allclose(
+                a, b - rate * 0.25 * w if on else b, rtol=1e-5
+            ),
+            ours,
+            expected,
+            params(),
+            optim.decayed(params()),
+        )
+
+
 def test_momentum_and_adam_by_hand():
     gradient = {"kernel": jnp.array([2.0])}
     sgd = optim.optimizer("lenet", optax.constant_schedule(0.1), weight_decay=0.0)

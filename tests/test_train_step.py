@@ -9,6 +9,7 @@ import pytest
 
 from jaxnoise import losses, nets, optim
 from jaxnoise import train_step as ts
+from jaxnoise.spectral_norm import SpectralNorm
 
 CLASSES = 10
 
@@ -18,9 +19,11 @@ def schedule(rate):
     return optax.constant_schedule(rate)
 
 
-def program(*, spectral=False, jacob_mode="projection", rate=0.01, precision="float32"):
+def program(
+    *, spectral=None, jacob_mode="projection", rate=0.01, precision="float32", wd_mode="coupled"
+):
     net = nets.LeNet(CLASSES, spectral, nets.DTYPES[precision])
-    return ts.Program(net, "lenet", schedule(rate), jacob_mode, precision)
+    return ts.Program(net, "lenet", schedule(rate), jacob_mode, precision, wd_mode=wd_mode)
 
 
 def coefficients(wd=0.0, jacob=0.0, entropy=0.0):
@@ -95,7 +98,7 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(jacob_mode):
 
 
 def test_jacobian_of_the_step_equals_jacrev_of_the_net_in_training_mode():
-    p = program(jacob_mode="exact", spectral=True)
+    p = program(jacob_mode="exact", spectral=SpectralNorm())
     state = start(p)
     _, _, parts, variables = value_gradient_and_parts(
         state, coefficients(jacob=1.0), program=p, with_jacobian=True
@@ -140,8 +143,34 @@ def test_one_step_with_weight_decay_is_the_step_on_half_the_squared_norm():
     assert new.step == 1
 
 
+def test_decoupled_weight_decay_is_logged_but_no_part_of_the_loss():
+    decoupled, wd = program(wd_mode="decoupled", rate=0.1), 0.05
+    state = start(decoupled)
+    step = jax.jit(functools.partial(ts.train_step, program=decoupled, with_jacobian=False))
+    new, parts = step(state, IMAGES, LABELS, coefficients(wd=wd, entropy=0.5), jax.random.key(2))
+    assert float(parts.loss) == pytest.approx(
+        float(parts.cross_entropy + 0.5 * parts.entropy), rel=1e-6
+    )
+    plain, plain_parts = step(state, IMAGES, LABELS, coefficients(entropy=0.5), jax.random.key(2))
+    assert parts.weight_decay == plain_parts.weight_decay > 0
+    # Another coefficient leaves momentum alone, and the weights are less by lr · wd · w.
+    jax.tree.map(np.testing.assert_array_equal, new.opt_state, plain.opt_state)
+    jax.tree.map(
+        lambda after, without, w, on: np.testing.assert_allclose(
+            after, without - 0.1 * wd * w if on else without, rtol=1e-5, atol=1e-7
+        ),
+        new.params,
+        plain.params,
+        state.params,
+        optim.decayed(state.params),
+    )
+
+
 def test_bf16_computes_near_float32_and_keeps_what_must_be_exact_in_float32():
-    exact, rounded = program(spectral=True), program(spectral=True, precision="bf16")
+    exact, rounded = (
+        program(spectral=SpectralNorm()),
+        program(spectral=SpectralNorm(), precision="bf16"),
+    )
     state = start(exact)
     results = [value_gradient_and_parts(state, coefficients(), program=p) for p in (exact, rounded)]
     assert {x.dtype for x in jax.tree.leaves(results)} == {np.dtype(np.float32)}
@@ -202,7 +231,7 @@ def test_separable_toy_set_is_learned_without_error():
 
 
 def test_jacobian_measurement_equals_jacrev_in_evaluation_mode():
-    p = program(spectral=True)
+    p = program(spectral=SpectralNorm())
     state = start(p)
     measured = jax.jit(functools.partial(ts.jacobian_step, program=p))(state, IMAGES)
 
