@@ -5,7 +5,7 @@ members. All members share the pictures, which stay on the device as uint8.
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.struct
 import jax
@@ -30,13 +30,17 @@ class Member(NamedTuple):
 
 
 class Progress(flax.struct.PyTreeNode):
-    """A member's state while it trains, and the best of its past."""
+    """A member's state while it trains, and the best of its past.
+
+    Once the member has diverged, all stays as it was before that epoch, so that all is finite.
+    """
 
     state: ts.TrainState
     best_state: ts.TrainState
     best_valid_accuracy: jax.Array  # float32 (), percent; −1 before the first epoch
     best_epoch: jax.Array  # int32 (), index from 0; −1 before the first epoch
-    samples: Samples  # loss: mean over the epochs so far; predicted: after the last
+    diverged_epoch: jax.Array  # int32 (), index from 0; −1 while it has not
+    samples: Samples  # loss: mean over the epochs so far; predicted: after the last, −1 before any
 
 
 def member_key(seed: int, repeat: int) -> jax.Array:
@@ -51,9 +55,9 @@ def start(member: Member, pictures: Pictures, *, program: ts.Program) -> Progres
     # A copy, because the buffers of a donated argument must be distinct.
     best_state = jax.tree.map(jnp.copy, state)
     samples = Samples(
-        jnp.zeros(member.noisy_labels.shape, jnp.float32), jnp.zeros_like(member.noisy_labels)
+        jnp.zeros(member.noisy_labels.shape, jnp.float32), jnp.full_like(member.noisy_labels, -1)
     )
-    return Progress(state, best_state, jnp.float32(-1), jnp.int32(-1), samples)
+    return Progress(state, best_state, jnp.float32(-1), jnp.int32(-1), jnp.int32(-1), samples)
 
 
 def train_epoch(
@@ -109,6 +113,10 @@ def advance(
 ) -> tuple[Progress, dict[str, jax.Array]]:
     """One epoch: train, evaluate, keep the state if its validation accuracy is the best yet.
 
+    A member diverges in the epoch in which its mean loss, while training or as evaluated, or
+    anything in its state is no longer finite; one such step makes the epoch's mean so. It is frozen
+    from then on: its progress stays that of the last epoch before, its scalars are NaN.
+
     Returns:
       the new progress and the epoch's scalars: those of `evaluate`, and `step_*`, the parts of the
       loss as they were during training.
@@ -125,19 +133,43 @@ def advance(
     metrics, samples = evaluate(
         state, pictures, member.noisy_labels, member.noisy_valid_labels, program=program
     )
+    # Not the shares of memorization, which are NaN where there are no such samples.
+    losses = [value for name, value in metrics.items() if name.endswith("_loss")]
+    goes_on = (progress.diverged_epoch < 0) & _all_finite((state, parts, losses))
+
     past = progress.samples.loss
     mean_loss = past + (samples.loss - past) / (epoch + 1).astype(jnp.float32)
     valid_accuracy = metrics[selection.headline(program.validation_labels).chosen_by]
     better = valid_accuracy > progress.best_valid_accuracy
-    best_state, best_valid_accuracy, best_epoch = jax.tree.map(
-        functools.partial(jnp.where, better),
+    best_state, best_valid_accuracy, best_epoch = _choose(
+        better,
         (state, valid_accuracy, epoch),
         (progress.best_state, progress.best_valid_accuracy, progress.best_epoch),
     )
+    advanced = Progress(
+        state,
+        best_state,
+        best_valid_accuracy,
+        best_epoch,
+        progress.diverged_epoch,
+        samples._replace(loss=mean_loss),
+    )
+    frozen = progress.replace(
+        diverged_epoch=jnp.where(progress.diverged_epoch < 0, epoch, progress.diverged_epoch)
+    )
     metrics |= {f"step_{name}": part for name, part in parts._asdict().items()}
-    return Progress(
-        state, best_state, best_valid_accuracy, best_epoch, samples._replace(loss=mean_loss)
-    ), metrics
+    metrics = {name: jnp.where(goes_on, value, jnp.nan) for name, value in metrics.items()}
+    return _choose(goes_on, advanced, frozen), metrics
+
+
+def _choose(condition: jax.Array, chosen: Any, other: Any) -> Any:
+    """One of two trees by a bool (), traced."""
+    return jax.tree.map(functools.partial(jnp.where, condition), chosen, other)
+
+
+def _all_finite(tree: Any) -> jax.Array:
+    """Whether every element of every leaf is, bool ()."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
 
 
 def stack_members(members: list[Member]) -> Member:
