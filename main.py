@@ -60,19 +60,21 @@ def main(argv: list[str]) -> int:
         devices.start(config, gpu_asked=flags.FLAGS["GPU_num"].present > 0)
         try:
             with interruption.Watch() as watch:
-                experiment.run(config, watch)
+                scores = experiment.run(config, watch)
         except interruption.Interrupted as interrupted:
             return interrupted.exit_code
     except InputError as error:
         return _complain(str(error))
     except KeyboardInterrupt:  # before there was anything to lose
         return 130  # what a shell expects of a program ended by SIGINT
+    if config.fail_on_divergence and any(scores.get("diverged_at_epoch", [])):
+        return _complain("--fail_on_divergence: a repeat diverged; scores.txt says which", 3)
     return 0
 
 
-def _complain(message: str) -> int:
+def _complain(message: str, code: int = 2) -> int:
     print(f"error: {message}", file=sys.stderr)
-    return 2
+    return code
 
 
 if __name__ == "__main__":

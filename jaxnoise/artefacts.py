@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnoise import checkpoint, noise_files, task
+from jaxnoise import checkpoint, divergence, noise_files, task
 from jaxnoise.config import Config, InputError
 from jaxnoise.scoring import SCORES, Report
 from jaxnoise.selection import SELECTIONS, Selected
@@ -88,10 +88,11 @@ def _report(document: dict[str, Any], config: Config) -> Report:
             np.array(document["selection"][name][of], float) for of in ("accuracy", "epoch")
         )
         selected[name] = Selected(accuracy, np.nan_to_num(epoch).astype(int))
-    for values in (*scores.values(), *(x for both in selected.values() for x in both)):
+    diverged = np.array([epoch or 0 for epoch in document["diverged_at_epoch"]], int)
+    for values in (*scores.values(), diverged, *(x for both in selected.values() for x in both)):
         if values.shape != (config.total_repeats,):
             raise ValueError(f"{values.shape} numbers, {config.total_repeats} repeats")
-    return Report(scores, selected, document["noise"], config.validation_labels)
+    return Report(scores, selected, diverged, document["noise"], config.validation_labels)
 
 
 def read_noise(folder: Path, config: Config) -> tuple[dict[str, np.ndarray], task.Task]:
@@ -130,8 +131,8 @@ def read_history(folder: Path, config: Config) -> dict[str, np.ndarray]:
 
 
 def of_survivors(history: dict[str, np.ndarray], values: np.ndarray) -> np.ndarray:
-    """Values (repeats,) with NaN for those that diverged, whose history ends in NaN."""
-    return np.where(np.isnan(history["test_accuracy"][-1]), np.nan, values)
+    """Values (repeats,) with NaN for those that diverged."""
+    return np.where(divergence.epochs(history) > 0, np.nan, values)
 
 
 def read_samples(folder: Path, config: Config, what: task.Task) -> dict[str, np.ndarray]:

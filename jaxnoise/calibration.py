@@ -7,7 +7,7 @@ BINS = 15
 
 
 def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """`test_ece`, `test_nll` (nats) and `test_brier` of one repeat; NaN if it has diverged.
+    """`test_ece`, `test_nll` (nats) and `test_brier` of one repeat; NaN if its logits are.
 
     Args:
       logits: float (samples, classes).

@@ -6,95 +6,14 @@ python -m jaxnoise.compare RUN_DIR... prints a table and writes comparison.md, .
 import argparse
 import csv
 import io
-import json
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
-import scipy.stats
 from tabulate import tabulate
 
-from jaxnoise.config import Config, InputError
+from jaxnoise.config import InputError
+from jaxnoise.paired import DEFAULTS, Run, differences, pairs, read, unpaired_because
 from jaxnoise.selection import ORACLE_WORDS, SELECTIONS
-
-CONFIDENCE = 0.95
-DEFAULTS = Config().result_settings
-# What two runs must share for their repeats of equal number to be pairs: pictures, the seeds of
-# initialization and batch order, and the draw of the noise that each repeat has.
-PAIRED_BY = ("dataset", "train_size", "test_size", "validation_ratio", "seed", "noise_seed",
-             "noise_file", "noise_draws", "noise_per_repeat")  # fmt: skip
-
-
-class Run(NamedTuple):
-    """What a finished run's folder says of it."""
-
-    folder: Path
-    flags: dict[str, Any]  # those that can change a result
-    true_rate: float  # in [0, 1]
-    accuracy: dict[str, np.ndarray]  # percent, (repeats,), for each name in SELECTIONS
-
-    @property
-    def repeats(self) -> int:
-        return len(self.accuracy["last"])
-
-
-class Difference(NamedTuple):
-    """Mean of paired differences and its confidence interval, in percentage points."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def read(folder: Path) -> Run:
-    """Raises InputError if there is no finished run, or one of an earlier version's."""
-    if not folder.is_dir():
-        raise InputError(f"RUN_DIR={folder}: there is no such folder")
-    missing = [name for name in ("config.json", "scores.json") if not (folder / name).is_file()]
-    if missing:
-        raise InputError(
-            f"RUN_DIR={folder}: not the folder of a finished run: it has no {missing[0]}"
-        )
-    try:
-        flags = json.loads((folder / "config.json").read_text(encoding="utf-8"))["flags"]
-        scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-        accuracy = {
-            name: np.array(scores["selection"][name]["accuracy"], float) for name in SELECTIONS
-        }
-        true_rate = float(scores["noise"]["true_rate"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"RUN_DIR={folder}: its config.json or scores.json is damaged or an earlier version's; "
-            f"main.py --overwrite makes the run anew ({error!r})"
-        ) from error
-    # A run made before a flag was there had its default.
-    flags = {name: flags.get(name, default) for name, default in DEFAULTS.items()}
-    return Run(folder, flags, true_rate, accuracy)
-
-
-def unpaired_because(run: Run, first: Run) -> str | None:
-    """Why repeats of two runs are no pairs; None if they are."""
-    for name in PAIRED_BY:
-        if run.flags[name] != first.flags[name]:
-            return f"--{name} is {run.flags[name]}, there it is {first.flags[name]}"
-    if min(run.repeats, first.repeats) < 2:
-        return "a single pair has no spread"
-    return None
-
-
-def paired_difference(difference: np.ndarray) -> Difference:
-    """Mean d of paired differences and its 95 % interval d ± t(0.975, n − 1) · s/√n.
-
-    Student's t for pairs, s being the sample's standard deviation.
-
-    Args:
-      difference: float (n,), n ≥ 2.
-    """
-    n, mean = len(difference), difference.mean()
-    quantile = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
-    half = quantile * difference.std(ddof=1) / np.sqrt(n)
-    return Difference(*map(float, (mean, mean - half, mean + half)))
 
 
 class Comparison:
@@ -122,16 +41,18 @@ class Comparison:
         for i, run in enumerate(self._runs):
             settings = ["–" if run.flags[name] is None else f"{run.flags[name]}"
                         for name in self._differing]  # fmt: skip
-            accuracies = [f"{x.mean():.2f} ± {x.std():.2f}" for x in run.accuracy.values()]
+            accuracies = [f"{mean:.2f} ± {std:.2f}" for mean, std in run.mean_and_std().values()]
+            accuracies = accuracies or ["–"] * len(SELECTIONS)
+            n = f"{run.n}" if run.survived.all() else f"{run.n} of {len(run.survived)}"
             rate = f"{100 * run.true_rate:.2f}"
-            rows.append([str(i + 1), *settings, rate, *accuracies, run.repeats])
+            rows.append([str(i + 1), *settings, rate, *accuracies, n])
             if i > 0 and self._unpaired[i - 1] is None:
-                differences = [
+                first, blank = self._runs[0], [""] * (len(settings) + 1)
+                intervals = [
                     f"{d.mean:+.2f} [{d.low:+.2f}, {d.high:+.2f}]"
-                    for d in self._differences(run).values()
+                    for d in differences(run, first).values()
                 ]
-                blank = [""] * (len(settings) + 1)
-                rows.append([f"{i + 1} less 1", *blank, *differences, self._pairs(run)])
+                rows.append([f"{i + 1} less 1", *blank, *intervals, pairs(run, first).sum()])
         return tabulate(rows, header, tablefmt=tablefmt, disable_numparse=True)
 
     def notes(self) -> list[str]:
@@ -153,20 +74,25 @@ class Comparison:
             "speak for what varies between the repeats of a run."
         )
         paired = [paired] if None in self._unpaired else []
-        return [f"All runs: {common}", *folders, about, *paired, *unpaired]
+        diverged = (
+            "Repeats that diverged are left out, with their pairs; the others alone may flatter a "
+            "run, so n says of how many they are."
+        )
+        diverged = [] if all(run.survived.all() for run in self._runs) else [diverged]
+        return [f"All runs: {common}", *folders, about, *paired, *diverged, *unpaired]
 
     def csv(self) -> str:
         """The same unrounded, a row for each run."""
         rows = []
         for i, run in enumerate(self._runs):
             row = {"run": i + 1, "folder": run.folder, **run.flags, "true_rate": run.true_rate,
-                   "n": run.repeats}  # fmt: skip
-            for name, values in run.accuracy.items():
-                row |= {f"{name}_mean": values.mean(), f"{name}_std": values.std()}
+                   "n": run.n}  # fmt: skip
+            for name, (mean, std) in run.mean_and_std().items():
+                row |= {f"{name}_mean": mean, f"{name}_std": std}
             paired = i > 0 and self._unpaired[i - 1] is None
-            for name, difference in (self._differences(run) if paired else {}).items():
+            for name, difference in (differences(run, self._runs[0]) if paired else {}).items():
                 row |= {f"{name}_less_run_1_{k}": v for k, v in difference._asdict().items()}
-            row |= {"pairs": self._pairs(run)} if paired else {}
+            row |= {"pairs": pairs(run, self._runs[0]).sum()} if paired else {}
             rows.append(row)
         columns = list(dict.fromkeys(name for row in rows for name in row))
         text = io.StringIO()
@@ -174,16 +100,6 @@ class Comparison:
         table.writeheader()
         table.writerows(rows)
         return text.getvalue()
-
-    def _pairs(self, run: Run) -> int:
-        return min(run.repeats, self._runs[0].repeats)
-
-    def _differences(self, run: Run) -> dict[str, Difference]:
-        n, first = self._pairs(run), self._runs[0]
-        return {
-            name: paired_difference(run.accuracy[name][:n] - first.accuracy[name][:n])
-            for name in SELECTIONS
-        }
 
 
 def compare(folders: list[Path], out: Path | None = None) -> str:

@@ -114,6 +114,12 @@ class Config(RegularizerConfig, MethodConfig, TaskConfig):
     overwrite: bool = _flag(
         False, "Train a finished run again, and replace its results.", where_only=True
     )
+    fail_on_divergence: bool = _flag(
+        False,
+        "Exit with 3 if a repeat diverged, its loss or state being no longer finite; all results "
+        "are written all the same.",
+        where_only=True,
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from jaxnoise import noise
+from jaxnoise import divergence, noise
 from jaxnoise.config import Config
 from jaxnoise.task import SPLITS, Task
 
@@ -99,8 +99,22 @@ def _warn_of_exact_jacobian(config: Config, num_classes: int) -> None:
         )
 
 
+def warn_of_divergence(diverged: np.ndarray, epoch: int) -> None:
+    """Tells of the repeats that diverged at an epoch, counted from 1.
+
+    Args:
+      diverged: int (repeats,), the epoch in which each did, 0 if none.
+    """
+    now = np.where(diverged == epoch, diverged, 0)
+    if now.any():
+        log.warning(
+            "Warning: %s: loss or state no longer finite; frozen as before that epoch",
+            divergence.in_words(now),
+        )
+
+
 class EpochReport:
-    """Progress, epoch by epoch, as means over repeats."""
+    """Progress, epoch by epoch, as means over the repeats that have not diverged."""
 
     def __init__(self, epochs: int, done: int = 0):
         """Of so many epochs, some of which may have been done before."""
@@ -115,7 +129,7 @@ class EpochReport:
 
     def update(self, metrics: dict[str, np.ndarray]) -> None:
         """Reports one more epoch; every metric is float (repeats,)."""
-        mean = {name: float(values.mean()) for name, values in metrics.items()}
+        going_on = ~np.isnan(metrics["test_accuracy"])
         now = time.time()
         self._done += 1
         if (
@@ -125,17 +139,26 @@ class EpochReport:
         else:
             per_epoch = (now - self._first_epoch_ended) / (self._done - self._before - 1)
             left = f", {per_epoch * (self._epochs - self._done):.0f} s left"
-        self._bar.set_postfix_str(
-            f"test {mean['test_accuracy']:.1f} %, valid {mean['valid_accuracy']:.1f} %, "
-            f"train/noisy {mean['train_noisy_accuracy']:.1f} %, loss {mean['step_loss']:.3f}"
-        )
+        short, told = "all diverged", "all repeats have diverged"
+        if going_on.any():
+            mean = {name: float(values[going_on].mean()) for name, values in metrics.items()}
+            short = (
+                f"test {mean['test_accuracy']:.1f} %, valid {mean['valid_accuracy']:.1f} %, "
+                f"train/noisy {mean['train_noisy_accuracy']:.1f} %, loss {mean['step_loss']:.3f}"
+            )
+            told = (
+                f"training loss {mean['step_loss']:.4f}  accuracy (%): "
+                f"train/noisy {mean['train_noisy_accuracy']:.2f}, "
+                f"train {mean['train_accuracy']:.2f}, "
+                f"valid {mean['valid_accuracy']:.2f}, test {mean['test_accuracy']:.2f}"
+            )
+            if not going_on.all():
+                told += f"  ({going_on.sum()} of {len(going_on)} repeats)"
+        self._bar.set_postfix_str(short)
         self._bar.update()
         line = (
             f"epoch {self._done:{len(str(self._epochs))}d}/{self._epochs}"
-            f"  training loss {mean['step_loss']:.4f}  accuracy (%): "
-            f"train/noisy {mean['train_noisy_accuracy']:.2f}, train {mean['train_accuracy']:.2f}, "
-            f"valid {mean['valid_accuracy']:.2f}, test {mean['test_accuracy']:.2f}"
-            f"  [{now - self._start:.0f} s{left}]"
+            f"  {told}  [{now - self._start:.0f} s{left}]"
         )
         log.info(line, extra={"on_bar": not self._bar.disable})
 

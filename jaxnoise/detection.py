@@ -34,12 +34,13 @@ def write_suspects(
     given: np.ndarray,
     predicted: np.ndarray,
     score: np.ndarray,
+    votes: np.ndarray,
 ) -> None:
     """suspects.csv: all training samples, the most suspicious label first.
 
     Repeats that were given the same labels vote: mean score, most frequent prediction (the smallest
-    of equals); one that has diverged has no vote. Where repeats were given different labels each
-    has a list of its own, suspects_repeat_1.csv and so on.
+    of equals). Where repeats were given different labels each has a list of its own,
+    suspects_repeat_1.csv and so on.
 
     Args:
       index: int (samples,), where in the original train set they are.
@@ -48,12 +49,12 @@ def write_suspects(
       score: float (repeats, samples): the loss on the given label, mean over epochs, nats. That
         wrong labels have a high one is the finding of Huang et al., "O2U-Net" (ICCV 2019,
         https://openreview.net/forum?id=DXSUpYgPNX).
+      votes: bool (repeats,), False for those that diverged; if all did, all have one.
     """
     import scipy.stats  # nearly as slow
 
     if (given == given[0]).all():
-        finite = np.isfinite(score).all(axis=1)
-        votes = finite if finite.any() else ~finite
+        votes = votes if votes.any() else ~votes
         majority = scipy.stats.mode(predicted[votes]).mode
         _write(folder / "suspects.csv", index, given[0], majority, score[votes].mean(axis=0))
         return

@@ -16,6 +16,7 @@ from jaxnoise import (
     console,
     detection,
     devices,
+    divergence,
     figures,
     forward_matrix,
     interruption,
@@ -150,6 +151,7 @@ def _train(
                 resume.save(folder / "checkpoints", point, identity)
             writer.write(point.epochs, metrics)
             report.update(metrics)
+            console.warn_of_divergence(progress.diverged_epoch + 1, point.epochs)
             watch.saved(f"epoch {point.epochs} of {config.epochs_num} is saved in {folder}")
             watch.check(point.epochs)
     return point
@@ -168,9 +170,7 @@ def _measure_and_write(
     """What is left of a trained run."""
     started = time.time()
     progress, history, seconds = point
-    diverged = np.flatnonzero(~np.isfinite(history["step_loss"]).all(axis=0)) + 1
-    if len(diverged):
-        log.warning("The loss of these repeats did not stay finite: %s", diverged.tolist())
+    diverged = divergence.epochs(history)
     log.info("Measuring the Jacobian norms, calibration and detection …")
     states = [group.best_state for group in trainer.spread(progress, members, pictures)]
     scores = (
@@ -188,6 +188,7 @@ def _measure_and_write(
         given=np.stack([labels.noisy for labels in what.noisy_labels]),
         predicted=progress.samples.predicted,
         score=progress.samples.loss,
+        votes=diverged == 0,
     )
     figures.draw(
         folder / "figures", history, scores["best_epoch"], title=console.title(config, ", ")
@@ -197,10 +198,17 @@ def _measure_and_write(
     report = scoring.Report(
         scores,
         selection.select(history),
+        diverged,
         noise.summary(config, what.noisy_labels[: config.draws]),
         config.validation_labels,
     )
     results.write_scores(folder, report)
     resume.clear(folder / "checkpoints")
     console.scores(folder)
+    if diverged.any():
+        log.warning(
+            "Warning: %s; mean and std are of %s",
+            divergence.in_words(diverged),
+            divergence.covered(diverged),
+        )
     log.info("Took %.0f s. Results: %s", seconds, folder)

@@ -1,6 +1,7 @@
 """Figures of a run: loss, accuracy and memorization per epoch, as mean and band over repeats.
 
-Loss and accuracy are drawn repeat by repeat too.
+Loss and accuracy are drawn repeat by repeat too. Means are over the repeats that did not diverge;
+if all did, over all of them, up to the epoch in which the first did.
 """
 
 import math
@@ -10,6 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from jaxnoise import divergence
 
 # Okabe and Ito's colours, told apart with any colour vision; line styles tell them apart in grey.
 CURVES = {
@@ -37,17 +40,23 @@ def draw(
       folder: where; made if missing.
       history: `{train_noisy,train,valid,test}_{loss,accuracy}` and what MEMORIZATION names, each
         float (epochs, repeats).
-      best_epoch: int (repeats,), counted from 1.
+      best_epoch: int (repeats,), counted from 1; 0 if there is none.
       title: of every figure.
     """
     folder.mkdir(exist_ok=True)
+    diverged = divergence.epochs(history)
     for quantity in _UNITS:
         curves = {name: history[f"{name}_{quantity}"] for name in CURVES}
-        _save(_mean_figure(curves, CURVES, _UNITS[quantity], title), folder / quantity)
-        _save(_repeats_figure(curves, quantity, best_epoch, title), folder / f"{quantity}_repeats")
+        _save(_mean_figure(curves, CURVES, diverged, _UNITS[quantity], title), folder / quantity)
+        figure = _repeats_figure(curves, quantity, best_epoch, diverged, title)
+        _save(figure, folder / f"{quantity}_repeats")
+    shares = {name: history[name] for name in MEMORIZATION}
     # Without noise, changed labels have no curves.
-    shares = {name: history[name] for name in MEMORIZATION if not np.isnan(history[name]).all()}
-    figure = _mean_figure(shares, MEMORIZATION, "share of these training samples (%)", title)
+    shares = {name: values for name, values in shares.items() if not np.isnan(values).all()}
+    shares = shares or {name: history[name] for name in MEMORIZATION}
+    figure = _mean_figure(
+        shares, MEMORIZATION, diverged, "share of these training samples (%)", title
+    )
     figure.axes[0].set_ylim(-3, 103)
     _save(figure, folder / "memorization")
 
@@ -55,6 +64,7 @@ def draw(
 def _mean_figure(
     curves: dict[str, np.ndarray],
     drawn_as: dict[str, tuple[str, str, str]],
+    diverged: np.ndarray,
     y_label: str,
     title: str,
 ) -> Figure:
@@ -62,23 +72,40 @@ def _mean_figure(
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     epochs, repeats = next(iter(curves.values())).shape
+    covered = diverged == 0 if (diverged == 0).any() else diverged > 0
     for name, values in curves.items():
         label, colour, style = drawn_as[name]
-        values = np.where(np.isfinite(values), values, np.nan)  # a diverged repeat leaves a gap
+        # In float64, because a loss that is still finite may have a square that is not.
+        values = np.float64(values[:, covered])
         x, mean, std = np.arange(1, epochs + 1), values.mean(axis=1), values.std(axis=1)
         axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.1, linewidth=0)
         axes.plot(x, mean, style, color=colour, label=label, linewidth=1.8, **_marker(epochs))
     _decorate(axes)
     axes.set_xlabel("epoch")
     axes.set_ylabel(y_label)
-    repeats_said = f"mean ± std over {repeats} repeats" if repeats > 1 else "one repeat"
-    axes.set_title(f"{title}\n{repeats_said}", fontsize=10)
+    axes.set_title(f"{title}\n{_covered_in_words(diverged)}", fontsize=10)
     _legend_below(figure, axes)
     return figure
 
 
+def _covered_in_words(diverged: np.ndarray) -> str:
+    """What a mean and its band are of."""
+    repeats = len(diverged)
+    if not diverged.any():
+        return f"mean ± std over {repeats} repeats" if repeats > 1 else "one repeat"
+    if (diverged == 0).any():
+        return f"mean ± std over {divergence.covered(diverged)}; the others diverged"
+    if repeats == 1:
+        return divergence.in_words(diverged)
+    return f"mean ± std over {repeats} repeats until the first diverged: in the end all did"
+
+
 def _repeats_figure(
-    curves: dict[str, np.ndarray], quantity: str, best_epoch: np.ndarray, title: str
+    curves: dict[str, np.ndarray],
+    quantity: str,
+    best_epoch: np.ndarray,
+    diverged: np.ndarray,
+    title: str,
 ) -> Figure:
     epochs, repeats = curves["test"].shape
     columns = min(repeats, 5)
@@ -90,14 +117,21 @@ def _repeats_figure(
         if i >= repeats:
             axes.set_axis_off()
             continue
+        x, last = np.arange(1, epochs + 1), diverged[i] - 2  # index of the last epoch before
         for name, values in curves.items():
             label, colour, style = CURVES[name]
-            x = np.arange(1, epochs + 1)
             axes.plot(x, values[:, i], style, color=colour, label=label, **_marker(epochs))
-        chosen = int(best_epoch[i])
-        axes.axvline(chosen, color="0.6", linewidth=0.8, zorder=0, label="best validation epoch")
+            if last >= 0:
+                axes.plot(x[last], values[last, i], "X", color=colour, markeredgecolor="white")
+        if chosen := int(best_epoch[i]):
+            axes.axvline(
+                chosen, color="0.6", linewidth=0.8, zorder=0, label="best validation epoch"
+            )
         _decorate(axes)
-        axes.set_title(f"repeat {i + 1}", fontsize=9)
+        name = f"repeat {i + 1}"
+        axes.set_title(
+            f"{name}: diverged at epoch {diverged[i]}" if diverged[i] else name, fontsize=9
+        )
         if i + columns >= repeats:
             axes.set_xlabel("epoch")
             axes.tick_params(labelbottom=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnoise import detection, measurement, noise, results, task
+from jaxnoise import detection, divergence, measurement, noise, results, task
 from jaxnoise.artefacts import Run, of_survivors
 from jaxnoise.config import InputError
 from jaxnoise.scoring import number
@@ -102,10 +102,11 @@ def history(run: Run, history: dict[str, np.ndarray]) -> Iterator[Check]:
             for name, values in measurement.of_history(history, best).items()
         ),
     )._replace(recorded="", recomputed="")
+    yield compare("diverged_at_epoch", run.report.diverged, divergence.epochs(history))
     for name, (accuracy, epoch) in run.report.selected.items():
         both = (
-            compare("its accuracy", accuracy, survivors(selected[name].accuracy)),
-            compare("its epoch", epoch, np.nan_to_num(survivors(selected[name].epoch))),
+            compare("its accuracy", accuracy, selected[name].accuracy),
+            compare("its epoch", epoch, selected[name].epoch),
         )
         yield worst(f"{name}, history.npz", both)
     yield _metrics_lines(run, history)
@@ -149,6 +150,7 @@ def suspects(run: Run, what: task.Task, samples: dict[str, np.ndarray]) -> Check
             given=np.stack([labels.noisy for labels in what.noisy_labels]),
             predicted=samples["predicted"],
             score=samples["loss"],
+            votes=run.report.diverged == 0,
         )
         recorded, expected = (
             {path.name: path.read_bytes() for path in of.glob("suspects*.csv")}

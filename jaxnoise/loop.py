@@ -5,7 +5,7 @@ members. All members share the pictures, which stay on the device as uint8.
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.struct
 import jax
@@ -31,13 +31,17 @@ class Member(NamedTuple):
 
 
 class Progress(flax.struct.PyTreeNode):
-    """A member's state while it trains, and the best of its past."""
+    """A member's state while it trains, and the best of its past.
+
+    Once the member has diverged, all stays as it was before that epoch, so that all is finite.
+    """
 
     state: ts.TrainState
     best_state: ts.TrainState
     best_valid_accuracy: jax.Array  # float32 (), percent; −1 before the first epoch
     best_epoch: jax.Array  # int32 (), index from 0; −1 before the first epoch
-    samples: Samples  # loss: mean over the epochs so far; predicted: after the last
+    diverged_epoch: jax.Array  # int32 (), index from 0; −1 while it has not
+    samples: Samples  # loss: mean over the epochs so far; predicted: after the last, −1 before any
 
 
 def member_key(seed: int, repeat: int) -> jax.Array:
@@ -52,8 +56,8 @@ def start(member: Member, pictures: Pictures, *, program: ts.Program) -> Progres
     state = ts.create_state(program, key, pictures.images.shape[1:], samples)
     # A copy, because the buffers of a donated argument must be distinct.
     best_state = jax.tree.map(jnp.copy, state)
-    each = Samples(jnp.zeros(samples, jnp.float32), jnp.zeros_like(member.noisy_labels))
-    return Progress(state, best_state, jnp.float32(-1), jnp.int32(-1), each)
+    each = Samples(jnp.zeros(samples, jnp.float32), jnp.full_like(member.noisy_labels, -1))
+    return Progress(state, best_state, jnp.float32(-1), jnp.int32(-1), jnp.int32(-1), each)
 
 
 def train_epoch(
@@ -118,8 +122,12 @@ def advance(
 ) -> tuple[Progress, dict[str, jax.Array]]:
     """One epoch: train, evaluate, keep the state if its validation accuracy is the best yet.
 
-    A member that `methods.EarlyStopping` has stopped is put back to its best state, and has no
-    `step_*`.
+    A member that `methods.EarlyStopping` has stopped is put back to its best state, and its
+    `step_*` are NaN.
+
+    A member diverges in the epoch in which its mean loss, while training or as evaluated, or
+    anything in its state is no longer finite; one such step makes the epoch's mean so. It is frozen
+    from then on: its progress stays that of the last epoch before, its scalars are NaN.
 
     Returns:
       the new progress and the epoch's scalars: those of `evaluate`, and `step_*`, the parts of the
@@ -141,27 +149,54 @@ def advance(
         batch_size=batch_size,
         with_jacobian=with_jacobian,
     )
+    stopped = jnp.bool_(False)
     if isinstance(program.method, methods.EarlyStopping):
         # Evaluated again the best state is not better, so a member that has stopped has for good.
         stopped = epoch - 1 - progress.best_epoch >= program.method.patience
-        state = jax.tree.map(functools.partial(jnp.where, stopped), progress.best_state, state)
-        parts = jax.tree.map(lambda part: jnp.where(stopped, jnp.nan, part), parts)
+        state = _choose(stopped, progress.best_state, state)
     metrics, samples = evaluate(
         state, pictures, member.noisy_labels, member.noisy_valid_labels, program=program
     )
+    # Not the shares of memorization, which are NaN where there are no such samples.
+    losses = [value for name, value in metrics.items() if name.endswith("_loss")]
+    trained = stopped | _all_finite(parts)
+    goes_on = (progress.diverged_epoch < 0) & trained & _all_finite((state, losses))
+
     past = progress.samples.loss
     mean_loss = past + (samples.loss - past) / (epoch + 1).astype(jnp.float32)
     valid_accuracy = metrics[selection.headline(program.validation_labels).chosen_by]
     better = valid_accuracy > progress.best_valid_accuracy
-    best_state, best_valid_accuracy, best_epoch = jax.tree.map(
-        functools.partial(jnp.where, better),
+    best_state, best_valid_accuracy, best_epoch = _choose(
+        better,
         (state, valid_accuracy, epoch),
         (progress.best_state, progress.best_valid_accuracy, progress.best_epoch),
     )
-    metrics |= {f"step_{name}": part for name, part in parts._asdict().items()}
-    return Progress(
-        state, best_state, best_valid_accuracy, best_epoch, samples._replace(loss=mean_loss)
-    ), metrics
+    advanced = Progress(
+        state,
+        best_state,
+        best_valid_accuracy,
+        best_epoch,
+        progress.diverged_epoch,
+        samples._replace(loss=mean_loss),
+    )
+    frozen = progress.replace(
+        diverged_epoch=jnp.where(progress.diverged_epoch < 0, epoch, progress.diverged_epoch)
+    )
+    metrics |= {
+        f"step_{name}": jnp.where(stopped, jnp.nan, part) for name, part in parts._asdict().items()
+    }
+    metrics = {name: jnp.where(goes_on, value, jnp.nan) for name, value in metrics.items()}
+    return _choose(goes_on, advanced, frozen), metrics
+
+
+def _choose(condition: jax.Array, chosen: Any, other: Any) -> Any:
+    """One of two trees by a bool (), traced."""
+    return jax.tree.map(functools.partial(jnp.where, condition), chosen, other)
+
+
+def _all_finite(tree: Any) -> jax.Array:
+    """Whether every element of every leaf is, bool ()."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
 
 
 def stack_members(members: list[Member]) -> Member:

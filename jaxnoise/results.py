@@ -167,7 +167,8 @@ def write_forward_matrix(folder: Path, matrices: np.ndarray) -> None:
 def write_scores(folder: Path, report: scoring.Report) -> None:
     """scores.csv, scores.txt and, last because it marks the run as finished, scores.json."""
     text = io.StringIO()
-    table = csv.DictWriter(text, ["repeat", *scoring.SCORES], lineterminator="\n")
+    columns = ["repeat", *scoring.SCORES, "diverged_at_epoch"]
+    table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()
     table.writerows(report.rows())
     _write(folder / "scores.csv", text.getvalue())

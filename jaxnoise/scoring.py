@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tabulate import tabulate
 
+from jaxnoise import divergence
 from jaxnoise.calibration import BINS
 from jaxnoise.noise import in_words
 from jaxnoise.selection import ORACLE_WORDS, SELECTIONS, Selected, headline
@@ -32,8 +33,8 @@ _ABOUT_MAIN = (
     "Scores of the epoch with the {chosen} accuracy (the earliest of equals; "
     "--validation_labels={labels}); last_test_accuracy is the last epoch's. Accuracies in percent, "
     "jacob = mean squared Frobenius norm of the logits' Jacobian, entropy = mean entropy of the "
-    "predictions on the training part, in nats; best_epoch counted from 1; std over repeats is the "
-    "population's."
+    "predictions on the training part, in nats; best_epoch counted from 1; mean and std (the "
+    "population's) are of {covered}."
 )
 _ABOUT_SELECTION = (
     "(Epoch) and test accuracy in percent, by what chooses the epoch; the scores above are those "
@@ -53,6 +54,7 @@ class Report(NamedTuple):
 
     scores: dict[str, np.ndarray]  # float (repeats,) for each name in SCORES
     selected: dict[str, Selected]  # for each name in SELECTIONS
+    diverged: np.ndarray  # int (repeats,), of divergence.epochs(): these have no scores
     noise: dict[str, Any]  # of noise.summary()
     validation_labels: str
 
@@ -62,38 +64,50 @@ class Report(NamedTuple):
         return f"best_{self.validation_labels}_valid"
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row of SCORES for each repeat, named by its number, then the mean's and the std's."""
-        repeats = len(self.scores["test_accuracy"])
+        """A row of SCORES for each repeat, named by its number, then mean, std and their n."""
         rows = [
-            {"repeat": i + 1} | {name: number(self.scores[name][i]) for name in SCORES}
-            for i in range(repeats)
+            {"repeat": i + 1}
+            | {name: None if epoch else number(self.scores[name][i]) for name in SCORES}
+            | {"diverged_at_epoch": int(epoch) or None}
+            for i, epoch in enumerate(self.diverged)
         ]
-        statistics = {name: _mean_and_std(self.scores[name]) for name in SCORES}
+        statistics = {name: _mean_and_std(self._survivors(self.scores[name])) for name in SCORES}
         for i, label in enumerate(("mean", "std")):
             rows.append({"repeat": label} | {name: both[i] for name, both in statistics.items()})
+        rows.append({"repeat": "n"} | dict.fromkeys(SCORES, self._n))
         return rows
+
+    @property
+    def _n(self) -> int:
+        """How many repeats mean and std cover."""
+        return int(np.sum(self.diverged == 0))
+
+    def _survivors(self, values: np.ndarray) -> np.ndarray:
+        """Of values (repeats,), those of repeats that have not diverged."""
+        return values[self.diverged == 0]
 
     def document(self) -> dict[str, Any]:
         """The content of scores.json."""
-        rows = {row.pop("repeat"): row for row in self.rows()}
-        mean, std = rows.pop("mean"), rows.pop("std")
+        *repeats, mean, std, _ = ({name: row[name] for name in SCORES} for row in self.rows())
         return {
             "about": "\n".join(self._about()),
             "noise": self.noise,
+            "n": self._n,
             "mean": mean,
             "std": std,
-            "repeats": list(rows.values()),
+            "repeats": repeats,
+            "diverged_at_epoch": [int(epoch) or None for epoch in self.diverged],
             "headline": self.headline,
-            "selection": {name: _selection(*chosen) for name, chosen in self.selected.items()},
+            "selection": {name: self._selection(*chosen) for name, chosen in self.selected.items()},
             "variance": self._variance(),
         }
 
     def text(self) -> str:
         """The content of scores.txt: three tables, each a row per repeat, then mean and std."""
-        rows = self.rows()
+        *rows, _ = self.rows()
         main, calibration_and_detection = (
-            _table([name.replace("_", "\n") for name in names],
-                   [[row["repeat"], *(_cell(row[name]) for name in names)] for row in rows])
+            self._table([name.replace("_", "\n") for name in names],
+                        [[row["repeat"], *(_cell(row[name]) for name in names)] for row in rows])
             for names in (_MAIN, _CALIBRATION_AND_DETECTION)
         )  # fmt: skip
         tables = (main, self._selection_table(), calibration_and_detection)
@@ -110,26 +124,33 @@ class Report(NamedTuple):
         """What each of the three tables tells."""
         chosen = headline(self.validation_labels).words
         return [
-            _ABOUT_MAIN.format(chosen=chosen, labels=self.validation_labels),
+            _ABOUT_MAIN.format(
+                chosen=chosen,
+                labels=self.validation_labels,
+                covered=divergence.covered(self.diverged),
+            ),
             _ABOUT_SELECTION.format(chosen=chosen, oracle=ORACLE_WORDS),
             _ABOUT_CALIBRATION_AND_DETECTION,
         ]
 
     def _variance(self) -> dict[str, Any] | None:
         """Standard deviation by its source, where repeats share several draws of the noise."""
-        draws = len(self.noise["draws"])
-        runs = len(self.scores["test_accuracy"]) // draws
+        draws, repeats = len(self.noise["draws"]), len(self.diverged)
         if draws == 1:
             return None
         std = None
-        if runs > 1:
-            with np.errstate(invalid="ignore"):  # infinity less infinity
-                parts = {name: components(self.scores[name], draws)._asdict() for name in SCORES}
-            std = {
-                name: {source: number(x) for source, x in part.items()}
-                for name, part in parts.items()
-            }
-        return {"noise_draws": draws, "runs_per_draw": runs, "std": std}
+        if repeats > draws:
+            draw, std = self._survivors(np.arange(repeats) % draws), {}
+            for name in SCORES:
+                with np.errstate(invalid="ignore"):  # infinity less infinity
+                    parts = components(self._survivors(self.scores[name]), draw)
+                std[name] = {source: number(x) for source, x in parts._asdict().items()}
+        return {"noise_draws": draws, "runs_per_draw": repeats // draws, "std": std}
+
+    def _selection(self, accuracy: np.ndarray, epoch: np.ndarray) -> dict[str, Any]:
+        mean, std = _mean_and_std(self._survivors(accuracy))
+        return {"accuracy": [number(x) for x in accuracy], "epoch": [int(x) or None for x in epoch],
+                "mean": mean, "std": std, "n": self._n}  # fmt: skip
 
     def _selection_table(self) -> str:
         header = [selection.words.replace(" ", "\n") for selection in SELECTIONS.values()]
@@ -139,10 +160,24 @@ class Report(NamedTuple):
             [i, *(f"({epoch}) {accuracy:.2f}" for accuracy, epoch in repeat)]
             for i, repeat in enumerate(repeats, start=1)
         ]
-        statistics = zip(*(_mean_and_std(accuracy) for accuracy, _ in chosen), strict=True)
+        statistics = zip(*(_mean_and_std(self._survivors(x.accuracy)) for x in chosen), strict=True)
         for label, values in zip(("mean", "std"), statistics, strict=True):
-            rows.append([label, *(f"{value:.2f}" for value in values)])
-        return _table(header, rows)
+            rows.append([label, *("–" if value is None else f"{value:.2f}" for value in values)])
+        return self._table(header, rows)
+
+    def _table(self, header: list[str], rows: list[list[Any]]) -> str:
+        """A row per repeat, a line, mean and std; who diverged has no numbers."""
+        for row, epoch in zip(rows, self.diverged, strict=False):
+            if epoch:
+                row[1:] = ["diverged", f"at epoch {epoch}", *["–"] * (len(header) - 2)]
+        rows = [*rows[:-2], ["─" * 6] + ["─" * 7] * len(header), *rows[-2:]]
+        return tabulate(
+            rows,
+            ["repeat", *header],
+            tablefmt="simple",
+            disable_numparse=True,
+            stralign="right",
+        )
 
 
 def number(x: np.generic | float) -> int | float | None:
@@ -151,14 +186,10 @@ def number(x: np.generic | float) -> int | float | None:
 
 
 def _mean_and_std(values: np.ndarray) -> tuple[float | None, float | None]:
+    if not len(values):
+        return None, None
     with np.errstate(invalid="ignore"):  # infinity less infinity
         return tuple(number(statistic(np.float64(values))) for statistic in (np.mean, np.std))
-
-
-def _selection(accuracy: np.ndarray, epoch: np.ndarray) -> dict[str, Any]:
-    mean, std = _mean_and_std(accuracy)
-    return {"accuracy": accuracy.tolist(), "epoch": epoch.tolist(),
-            "mean": mean, "std": std, "n": len(accuracy)}  # fmt: skip
 
 
 def _variance_in_words(parts: dict[str, Any]) -> str:
@@ -173,18 +204,6 @@ def _variance_in_words(parts: dict[str, Any]) -> str:
         f"noise draws, {_cell(test['training'])} between the {parts['runs_per_draw']} runs on the "
         "same draw, that is initialization and batch order (random-effects analysis of variance; "
         "the other scores' stand in scores.json)."
-    )
-
-
-def _table(header: list[str], rows: list[list[Any]]) -> str:
-    """A row per repeat, a line, mean and std."""
-    rows = [*rows[:-2], ["─" * 6] + ["─" * 7] * len(header), *rows[-2:]]
-    return tabulate(
-        rows,
-        ["repeat", *header],
-        tablefmt="simple",
-        disable_numparse=True,
-        stralign="right",
     )
 
 

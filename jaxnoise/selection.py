@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxnoise import divergence
+
 
 class Selection(NamedTuple):
     """A way to choose an epoch."""
@@ -24,8 +26,8 @@ ORACLE_WORDS = "ORACLE is chosen on the test set: an upper bound, not a result"
 class Selected(NamedTuple):
     """The test accuracy of every repeat at the epoch chosen for it."""
 
-    accuracy: np.ndarray  # float32 (repeats,), percent
-    epoch: np.ndarray  # int (repeats,), counted from 1
+    accuracy: np.ndarray  # float32 (repeats,), percent; NaN if the repeat diverged
+    epoch: np.ndarray  # int (repeats,), counted from 1; 0 if the repeat diverged
 
 
 def headline(validation_labels: str) -> Selection:
@@ -37,12 +39,13 @@ def select(history: dict[str, np.ndarray]) -> dict[str, Selected]:
     """All four, by their names in SELECTIONS; of equal epochs the earliest.
 
     Args:
-      history: the metrics of `evaluation.evaluate`, each float (epochs, repeats).
+      history: the metrics of `loop.advance`, each float (epochs, repeats).
     """
-    test = history["test_accuracy"]
+    test, survived = history["test_accuracy"], divergence.epochs(history) == 0
     epochs, repeats = test.shape
     selected = {}
     for name, (_, chosen_by) in SELECTIONS.items():
         best = np.full(repeats, epochs - 1) if chosen_by is None else history[chosen_by].argmax(0)
-        selected[name] = Selected(test[best, np.arange(repeats)], best + 1)
+        accuracy = np.where(survived, test[best, np.arange(repeats)], np.float32(np.nan))
+        selected[name] = Selected(accuracy, np.where(survived, best + 1, 0))
     return selected

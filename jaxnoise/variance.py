@@ -12,23 +12,32 @@ class Components(NamedTuple):
     training: float  # between runs on the same draw: initialization and batch order
 
 
-def components(scores: np.ndarray, draws: int) -> Components:
-    """Variance components of a balanced one-way random-effects model, by its mean squares.
+def components(scores: np.ndarray, draw: np.ndarray) -> Components:
+    """Variance components of a one-way random-effects model, by its mean squares.
 
-    The model is y_ij = μ + a_i + e_ij for draw i of D and run j of n on it, with independent a_i ~
-    (0, σ_a²) and e_ij ~ (0, σ_e²): runs are nested in draws, no two share an initialization. From
-    MS_between = n Σ_i (ȳ_i − ȳ)² / (D − 1) and MS_within = Σ_ij (y_ij − ȳ_i)² / (D (n − 1)) follow
-    σ_e² = MS_within and σ_a² = max(0, (MS_between − MS_within) / n).
+    The model is y_ij = μ + a_i + e_ij for draw i of D and run j of n_i on it, N = Σ_i n_i in all,
+    with independent a_i ~ (0, σ_a²) and e_ij ~ (0, σ_e²): runs are nested in draws, no two share an
+    initialization. From MS_between = Σ_i n_i (ȳ_i − ȳ)² / (D − 1) and MS_within = Σ_ij (y_ij −
+    ȳ_i)² / (N − D) follow σ_e² = MS_within and σ_a² = max(0, (MS_between − MS_within) / n₀), where
+    n₀ = (N − Σ_i n_i² / N) / (D − 1), which is n if all n_i are.
     Source: Searle, Casella and McCulloch, "Variance Components" (1992), chapter 3.
 
     Args:
-      scores: float (D · n,), run r on draw r modulo D.
-      draws: D >= 2, with n >= 2.
+      scores: float (N,).
+      draw: int (N,), which draw each run is on.
+
+    Returns:
+      both, NaN where there are not two draws, or no draw with two runs.
     """
-    by_draw = np.float64(scores).reshape(-1, draws)
-    runs = len(by_draw)
-    between = runs * by_draw.mean(axis=0).var(ddof=1)
-    within = by_draw.var(axis=0, ddof=1).mean()
+    y = np.float64(scores)
+    _, i, runs = np.unique(draw, return_inverse=True, return_counts=True)
+    total, draws = len(y), len(runs)
+    if draws < 2 or total == draws:
+        return Components(float("nan"), float("nan"))
+    means = np.bincount(i, y) / runs
+    between = runs @ (means - y.mean()) ** 2 / (draws - 1)
+    within = ((y - means[i]) ** 2).sum() / (total - draws)
+    mean_runs = (total - (runs**2).sum() / total) / (draws - 1)
     # np.maximum, unlike max, lets NaN through.
-    noise = np.sqrt(np.maximum(0.0, (between - within) / runs))
+    noise = np.sqrt(np.maximum(0.0, (between - within) / mean_runs))
     return Components(float(noise), float(np.sqrt(within)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxnoise import compare, results, scoring, selection
+from jaxnoise import compare, paired, results, scoring, selection
 from jaxnoise.config import Config, InputError
 
 DRAW = {"seed": 0, "picked": 40, "changed": 36, "true_rate": 0.36, "sha256": "0123456789abcdef"}
@@ -31,7 +31,8 @@ def make_run(tmp_path):
             for i, name in enumerate(selection.SELECTIONS)
         }
         scores = {name: np.zeros(len(accuracy)) for name in scoring.SCORES}
-        report = scoring.Report(scores, selected, NOISE, config.validation_labels)
+        diverged = np.isnan(accuracy).astype(int)
+        report = scoring.Report(scores, selected, diverged, NOISE, config.validation_labels)
         results.write_scores(folder, report)
         return folder
 
@@ -57,26 +58,26 @@ def csv_rows(folder):
 def test_interval_is_the_paired_t_tests():
     a, b = np.random.default_rng(0).normal(size=(2, 7))
     expected = scipy.stats.ttest_rel(a, b).confidence_interval(0.95)
-    found = compare.paired_difference(a - b)
+    found = paired.paired_difference(a - b)
     assert found == pytest.approx(((a - b).mean(), expected.low, expected.high), rel=1e-12)
 
 
 def test_interval_by_hand():
     # Differences 1 and 3: mean 2, s = √2, s/√2 = 1, t(0.975, 1) = 12.706.
-    assert compare.paired_difference(np.array([1.0, 3.0])) == pytest.approx(
+    assert paired.paired_difference(np.array([1.0, 3.0])) == pytest.approx(
         (2, 2 - 12.7062, 2 + 12.7062), abs=1e-4
     )
 
 
 def test_interval_of_equal_differences_is_a_point():
-    assert compare.paired_difference(np.full(3, 1.5)) == (1.5, 1.5, 1.5)
+    assert paired.paired_difference(np.full(3, 1.5)) == (1.5, 1.5, 1.5)
 
 
 def test_interval_holds_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(0)
     held = [
         low <= 1 <= high
-        for _, low, high in map(compare.paired_difference, rng.normal(1, 2, (2000, 5)))
+        for _, low, high in map(paired.paired_difference, rng.normal(1, 2, (2000, 5)))
     ]
     assert np.mean(held) == pytest.approx(0.95, abs=4 * np.sqrt(0.95 * 0.05 / 2000))
 
@@ -111,7 +112,7 @@ def test_csv_has_the_unrounded_numbers(two):
         assert float(row["oracle_test_mean"]) == np.mean(ACCURACIES[name]) - 3
         assert row["n"] == "3" and float(row["true_rate"]) == 0.36
     assert second["do_sn"] == "True" and second["noise_type"] == "uniform_noise"
-    difference = compare.paired_difference(np.array([5.0, 4.0, 6.0]))
+    difference = paired.paired_difference(np.array([5.0, 4.0, 6.0]))
     for name in selection.SELECTIONS:
         for key, value in difference._asdict().items():
             assert float(second[f"{name}_less_run_1_{key}"]) == value
@@ -161,6 +162,44 @@ def test_runs_that_cannot_be_paired_are_told_why(settings, said, make_run):
 def test_a_single_pair_has_no_interval(make_run):
     told = compare.compare([make_run("first", [80]), make_run("second", [85, 86])])
     assert "Run 2 cannot be paired with run 1: a single pair has no spread." in told
+
+
+NAN = float("nan")
+
+
+def test_repeats_that_diverged_are_left_out_with_their_pairs(make_run):
+    folders = [make_run("first", [80, NAN, 84, 90]), make_run("second", [85, 86, 91, NAN])]
+    told = compare.compare(folders)
+    lines = [re.split(r"\s{2,}", line.strip()) for line in told.splitlines()]
+    assert lines[2][2:4] == ["84.67 ± 4.11", "83.67 ± 4.11"] and lines[2][-1] == "3 of 4"
+    assert lines[3][2] == "87.33 ± 2.62" and lines[3][-1] == "3 of 4"
+    # Left are 85 - 80 and 91 - 84.
+    expected = paired.paired_difference(np.array([5.0, 7.0]))
+    assert lines[4] == [
+        "2 less 1",
+        *[f"{expected.mean:+.2f} [{expected.low:+.2f}, {expected.high:+.2f}]"] * 4,
+        "2",
+    ]
+    assert "Repeats that diverged are left out" in told
+    first, second = csv_rows(folders[0].parent)
+    assert (first["n"], second["n"], second["pairs"]) == ("3", "3", "2")
+    assert float(first["last_mean"]) == pytest.approx(np.mean([80, 84, 90]))
+    assert float(second["last_less_run_1_mean"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ([85, NAN, 90], "a single pair has no spread"),
+        ([NAN, 86, NAN], "in each pair a repeat diverged"),
+        ([NAN, NAN, NAN], "in each pair a repeat diverged"),
+    ],
+)
+def test_too_few_pairs_that_did_not_diverge_are_told(second, said, make_run):
+    told = compare.compare([make_run("first", [80, NAN, NAN]), make_run("second", second)])
+    assert f"Run 2 cannot be paired with run 1: {said}." in told
+    dashes = [line for line in told.splitlines() if line.count("–") == 4]
+    assert len(dashes) == all(map(np.isnan, second))
 
 
 def test_one_run_is_a_table_too(make_run):

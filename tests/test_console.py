@@ -62,6 +62,30 @@ def test_piped_run_prints_a_line_per_epoch_with_means_over_repeats(stdout, clock
     assert capsys.readouterr().err == ""  # no bar
 
 
+def test_means_are_over_the_repeats_that_go_on(stdout):
+    one, none = metrics(), metrics()
+    for name in one:
+        one[name][1] = none[name][:] = np.nan
+    with console.EpochReport(2) as epochs:
+        epochs.update(one)
+        epochs.update(none)
+    first, second = stdout.getvalue().splitlines()
+    assert "training loss 1.5000  accuracy (%): train/noisy 10.00" in first
+    assert "test 70.00  (1 of 2 repeats)  [" in first
+    assert second.startswith("epoch 2/2  all repeats have diverged  [")
+
+
+def test_divergence_is_told_in_its_epoch(stdout):
+    diverged = np.array([0, 3, 2, 3])
+    for epoch in (1, 2, 3, 4):
+        console.warn_of_divergence(diverged, epoch)
+    said = "loss or state no longer finite; frozen as before that epoch"
+    assert stdout.getvalue().splitlines() == [
+        f"Warning: repeat 3 diverged at epoch 2: {said}",
+        f"Warning: repeats 2, 4 diverged at epoch 3: {said}",
+    ]
+
+
 def test_time_left_leaves_the_compilation_out(stdout, clock):
     with console.EpochReport(5) as epochs:
         for seconds in (30, 2, 2, 2, 2):

@@ -53,6 +53,7 @@ def test_repeats_with_the_same_labels_make_one_list(tmp_path):
         given=np.stack([GIVEN] * 3),
         predicted=np.array([[1, 5, 8], [1, 5, 9], [0, 2, 9]], np.int32),
         score=np.array([[1, 5, 2], [2, 5, 3], [3, 5, 1]], np.float32),
+        votes=np.full(3, True),
     )
     assert [path.name for path in tmp_path.iterdir()] == ["suspects.csv"]
     # Sorted by the mean score; of 40 and 19, which are equal, the first in the data comes first.
@@ -63,7 +64,14 @@ def test_repeats_with_labels_of_their_own_have_lists_of_their_own(tmp_path):
     given = np.stack([GIVEN, [1, 2, 4]])
     predicted = np.array([[1, 5, 8], [0, 6, 9]], np.int32)
     score = np.array([[1, 5, 2], [2, 1, 3]], np.float32)
-    detection.write_suspects(tmp_path, index=INDEX, given=given, predicted=predicted, score=score)
+    detection.write_suspects(
+        tmp_path,
+        index=INDEX,
+        given=given,
+        predicted=predicted,
+        score=score,
+        votes=np.array([True, False]),
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "suspects_repeat_1.csv", "suspects_repeat_2.csv",
     ]  # fmt: skip
@@ -73,18 +81,18 @@ def test_repeats_with_labels_of_their_own_have_lists_of_their_own(tmp_path):
                                                             (7, 2, 6, 1)]  # fmt: skip
 
 
-@pytest.mark.parametrize("diverged", [[1], [0, 1]])
-def test_a_diverged_repeat_has_no_vote_unless_all_have(diverged, tmp_path):
-    score = np.array([[1, 5, 2], [3, 3, 3]], np.float32)
-    score[diverged, 1] = np.nan
+@pytest.mark.parametrize("votes", [[True, False], [False, False]])
+def test_a_diverged_repeat_has_no_vote_unless_all_have(votes, tmp_path):
     detection.write_suspects(
         tmp_path,
         index=INDEX,
         given=np.stack([GIVEN] * 2),
         predicted=np.array([[9, 9, 9], [0, 0, 0]], np.int32),
-        score=score,
+        score=np.array([[1, 5, 2], [9, 3, 4]], np.float32),
+        votes=np.array(votes),
     )
-    rows = suspects(tmp_path / "suspects.csv")
-    assert sorted(row[0] for row in rows) == sorted(INDEX)
-    if diverged == [1]:
-        assert rows == [(7, 2, 9, 5), (19, 3, 9, 2), (40, 1, 9, 1)]
+    expected = {
+        True: [(7, 2, 9, 5), (19, 3, 9, 2), (40, 1, 9, 1)],
+        False: [(40, 1, 0, 5), (7, 2, 0, 4), (19, 3, 0, 3)],
+    }
+    assert suspects(tmp_path / "suspects.csv") == expected[votes[0]]

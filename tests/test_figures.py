@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxnoise import figures
+from jaxnoise import divergence, figures
 
 STEMS = {"loss", "loss_repeats", "accuracy", "accuracy_repeats", "memorization"}
 
@@ -26,7 +26,22 @@ def curves_of(history, quantity):
 
 
 def mean_figure(history, quantity):
-    return figures._mean_figure(curves_of(history, quantity), figures.CURVES, quantity, "a run")
+    diverged = divergence.epochs(history)
+    return figures._mean_figure(
+        curves_of(history, quantity), figures.CURVES, diverged, quantity, "a run"
+    )
+
+
+def repeats_figure(history, best_epoch):
+    diverged = divergence.epochs(history)
+    curves = curves_of(history, "accuracy")
+    return figures._repeats_figure(curves, "accuracy", best_epoch, diverged, "a run")
+
+
+def diverge(history, repeat, epoch):
+    """As `loop.advance` leaves it, the epoch counted from 1."""
+    for values in history.values():
+        values[epoch - 1 :, repeat] = np.nan
 
 
 def lines_of(axes):
@@ -54,15 +69,54 @@ def test_every_size_of_run_is_drawn(tmp_path, epochs, repeats):
     assert_valid_files(tmp_path / "figures")
 
 
-# NumPy says so where it subtracts infinities.
-@pytest.mark.filterwarnings("ignore:invalid value encountered in subtract:RuntimeWarning")
-@pytest.mark.parametrize("values", [np.nan, np.inf])
-def test_a_run_that_diverged_is_drawn(tmp_path, values):
-    history = random_history(4, 2)
-    history["train_noisy_loss"][2:, 0] = values
-    history["test_loss"][:] = values
-    figures.draw(tmp_path / "figures", history, np.array([1, 4]), title="diverged")
+@pytest.mark.parametrize("epochs", [[0, 3, 2], [2, 3, 3], [1, 1, 1]])
+def test_runs_that_diverged_are_drawn(tmp_path, epochs):
+    history = random_history(4, 3)
+    for repeat, epoch in enumerate(epochs):
+        if epoch:
+            diverge(history, repeat, epoch)
+    figures.draw(tmp_path / "figures", history, np.array([4, 1, 0]), title="diverged")
     assert_valid_files(tmp_path / "figures")
+
+
+def test_means_are_of_the_repeats_that_did_not_diverge():
+    history = random_history(6, 4)
+    expected = {name: values[:, [0, 2]].mean(axis=1) for name, values in history.items()}
+    diverge(history, 1, 4)
+    diverge(history, 3, 1)
+    (axes,) = mean_figure(history, "accuracy").get_axes()
+    for name, (label, *_) in figures.CURVES.items():
+        np.testing.assert_allclose(lines_of(axes)[label], expected[f"{name}_accuracy"], rtol=1e-6)
+    assert axes.get_title() == "a run\nmean ± std over 2 of 4 repeats; the others diverged"
+
+
+def test_where_all_diverged_means_end_with_the_first():
+    history = random_history(6, 2)
+    expected = history["test_loss"][:2].mean(axis=1)
+    diverge(history, 0, 5)
+    diverge(history, 1, 3)
+    (axes,) = mean_figure(history, "loss").get_axes()
+    np.testing.assert_allclose(lines_of(axes)["test"][:2], expected, rtol=1e-6)
+    assert np.isnan(lines_of(axes)["test"][2:]).all()
+    assert "over 2 repeats until the first diverged" in axes.get_title()
+
+
+def test_curves_of_a_repeat_that_diverged_end_with_a_mark():
+    history = random_history(6, 3)
+    diverge(history, 1, 4)
+    diverge(history, 2, 1)
+    panels = repeats_figure(history, np.array([5, 2, 0])).get_axes()
+    assert [axes.get_title() for axes in panels] == [
+        "repeat 1", "repeat 2: diverged at epoch 4", "repeat 3: diverged at epoch 1",
+    ]  # fmt: skip
+    marks = [
+        [line.get_xydata().tolist() for line in axes.get_lines() if line.get_marker() == "X"]
+        for axes in panels
+    ]
+    ends = [[[3, history[f"{name}_accuracy"][2, 1]]] for name in figures.CURVES]
+    assert marks == [[], ends, []]
+    best = ["best validation epoch" in lines_of(axes) for axes in panels]
+    assert best == [True, True, False]
 
 
 @pytest.mark.parametrize("quantity", ["loss", "accuracy"])
@@ -89,9 +143,7 @@ def test_mean_figure_shows_mean_and_deviation(quantity):
 
 def test_every_repeat_has_a_panel_with_its_own_lines():
     history, best_epoch = random_history(6, 7), np.array([1, 2, 3, 4, 5, 6, 1])
-    figure = figures._repeats_figure(
-        curves_of(history, "accuracy"), "accuracy", best_epoch, "a run"
-    )
+    figure = repeats_figure(history, best_epoch)
     panels = [axes for axes in figure.get_axes() if axes.axison]
     assert [axes.get_title() for axes in panels] == [f"repeat {i + 1}" for i in range(7)]
     for i, axes in enumerate(panels):
@@ -141,7 +193,7 @@ def test_legends_stay_inside_their_figures():
     shares = {name: history[name] for name in figures.MEMORIZATION}
     for figure in (
         mean_figure(history, "loss"),
-        figures._mean_figure(shares, figures.MEMORIZATION, "share (%)", "a run"),
+        figures._mean_figure(shares, figures.MEMORIZATION, np.zeros(2, int), "share (%)", "a run"),
     ):
         figure.draw_without_rendering()
         box = figure.legends[0].get_window_extent()

@@ -253,7 +253,8 @@ def test_best_follows_the_validation_labels(validation_labels, best, accuracy, m
         ),
     )  # fmt: skip
     chosen = dataclasses.replace(program(), validation_labels=validation_labels)
-    progress = loop.Progress(jnp.int32(0), jnp.int32(0), jnp.float32(-1), jnp.int32(-1), samples)
+    none = jnp.int32(-1)
+    progress = loop.Progress(jnp.int32(0), jnp.int32(0), jnp.float32(-1), none, none, samples)
     for epoch in range(3):
         progress, _ = loop.advance(
             progress, one, pictures(), jnp.int32(epoch),
@@ -261,6 +262,79 @@ def test_best_follows_the_validation_labels(validation_labels, best, accuracy, m
         )  # fmt: skip
     assert (progress.best_epoch, progress.best_valid_accuracy) == (best, accuracy)
     assert progress.best_state == best + 1  # the state counts the epochs
+
+
+def test_a_member_that_diverges_is_frozen_and_the_others_go_on_bit_for_bit():
+    """By a coefficient that is not used before the third epoch."""
+    run = train([member(0), member(1, wd=0.01, jacob=np.nan), member(2)])
+    before = select(three_members()[1][0], 1)
+    for epoch, ((found, metrics), (expected, other)) in enumerate(
+        zip(run, three_members(), strict=True)
+    ):
+        for i in (0, 1, 2) if epoch < 2 else (0, 2):
+            jax.tree.map(np.testing.assert_array_equal, select(found, i), select(expected, i))
+            jax.tree.map(np.testing.assert_array_equal, select(metrics, i), select(other, i))
+        if epoch >= 2:
+            frozen = select(found, 1)
+            assert frozen.diverged_epoch == 2
+            frozen = frozen.replace(diverged_epoch=np.int32(-1))
+            jax.tree.map(np.testing.assert_array_equal, frozen, before)
+            assert np.isnan(list(select(metrics, 1).values())).all()
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("one step's loss", np.nan),
+        ("one step's loss", np.inf),
+        ("params", np.inf),
+        ("variables", np.nan),
+        ("opt_state", np.nan),
+        ("test_loss", np.inf),
+    ],
+)
+def test_whatever_is_not_finite_is_divergence(where, value, monkeypatch):
+    def step(state, batch, coefficients, key, *, program, with_jacobian):
+        now = epochs_begun == 2 and state.step % 3 == 1
+        bad = jnp.where(now, jnp.float32(value), jnp.float32(1))
+        if where in ("params", "variables", "opt_state"):
+            state = state.replace(**{where: {"x": getattr(state, where)["x"] * bad}})
+        parts = ts.LossParts(*[bad if where == "one step's loss" else jnp.float32(1)] * 6)
+        return state.replace(step=state.step + 1), parts
+
+    def evaluate(state, *_, **__):
+        bad = where == "test_loss" and epochs_begun == 2
+        metrics = {
+            "valid_accuracy": jnp.float32(50 + epochs_begun),
+            "test_loss": jnp.float32(value if bad else 1),
+            "changed_as_true": jnp.float32(np.nan),  # of no samples
+        }
+        return metrics, samples
+
+    monkeypatch.setattr(ts, "train_step", step)
+    monkeypatch.setattr(loop, "evaluate", evaluate)
+    samples = evaluation.Samples(jnp.ones(TRAIN, jnp.float32), jnp.ones(TRAIN, jnp.int32))
+    ones = {"x": jnp.ones(3, jnp.float32)}
+    state = ts.TrainState(jnp.int32(0), ones, ones, ones)
+    none = jnp.int32(-1)
+    progress = loop.Progress(state, state, jnp.float32(-1), none, none, samples)
+    one = select(loop.stack_members([member(0)]), 0)
+    for epoch in range(4):
+        epochs_begun = epoch + 1
+        before = progress
+        progress, metrics = loop.advance(
+            progress, one, pictures(), jnp.int32(epoch),
+            program=program(), batch_size=BATCH, with_jacobian=False,
+        )  # fmt: skip
+        assert np.isnan(metrics["step_loss"]) == np.isnan(metrics["test_loss"]) == (epoch >= 1)
+        assert progress.diverged_epoch == (-1 if epoch == 0 else 1)
+        if epoch >= 1:
+            jax.tree.map(
+                np.testing.assert_array_equal,
+                progress,
+                before.replace(diverged_epoch=progress.diverged_epoch),
+            )
+    assert (progress.state.step, progress.best_epoch, progress.best_valid_accuracy) == (3, 0, 51)
 
 
 def test_best_is_the_earliest_best_clean_validation_epoch():

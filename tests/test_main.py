@@ -89,6 +89,24 @@ def test_flags_become_the_config(monkeypatch):
     ]  # fmt: skip
 
 
+# Divergence
+
+
+@pytest.mark.parametrize(
+    ("flag", "diverged", "code"),
+    [
+        ("", [None, 2], 0),
+        ("--fail_on_divergence", [None, None], 0),
+        ("--fail_on_divergence", [None, 2], 3),
+    ],
+)
+def test_divergence_is_a_failure_only_if_asked(flag, diverged, code, monkeypatch, capfd):
+    monkeypatch.setattr(experiment, "run", lambda *_: {"diverged_at_epoch": diverged})
+    assert call(*flag.split()) == code
+    error = capfd.readouterr().err
+    assert error == "" if code == 0 else "--fail_on_divergence: a repeat diverged" in error
+
+
 # Bad input. Every case runs here; a few also as a command of its own, further down.
 
 BAD_FLAGS = [

@@ -186,12 +186,16 @@ def test_early_stopping_goes_back_to_the_best_epoch_and_stays(monkeypatch):
         loop, "evaluate",
         lambda state, *_, **__: ({"valid_accuracy": accuracy[state - 1]}, samples),
     )  # fmt: skip
-    progress = loop.Progress(jnp.int32(0), jnp.int32(0), jnp.float32(-1), jnp.int32(-1), samples)
+    monkeypatch.setattr(ts, "after_evaluation", lambda state, *_, **__: state)
+    monkeypatch.setattr(loop, "forward_passes", lambda _: 1)
+    never = jnp.int32(-1)
+    progress = loop.Progress(jnp.int32(0), jnp.int32(0), jnp.float32(-1), never, never, samples)
     member = loop.Member(jax.random.key(0), samples.predicted, samples.predicted, NONE)
+    pictures = loop.Pictures(*[jnp.zeros((1, 28, 28, 1), jnp.uint8)] * 5)
     states, told = [], []
     for epoch in range(6):
         progress, metrics = loop.advance(
-            progress, member, None, jnp.int32(epoch),
+            progress, member, pictures, jnp.int32(epoch),
             program=program(methods.EarlyStopping(patience=2)), batch_size=1, with_jacobian=False,
         )  # fmt: skip
         states.append(int(progress.state))

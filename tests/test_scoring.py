@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 
 import numpy as np
 import pytest
@@ -17,19 +18,21 @@ NOISE = {
 }
 
 
-def report(repeats=3, validation_labels="clean", draws=1, **changed):
+def report(repeats=3, validation_labels="clean", draws=1, diverged=None, **changed):
     """Random scores, float32 as they come from the device."""
+    diverged = np.zeros(repeats, int) if diverged is None else np.array(diverged)
     rng = np.random.default_rng(0)
     scores = {name: rng.uniform(0, 100, repeats).astype(np.float32) for name in scoring.SCORES}
     scores["best_epoch"] = np.array([3, 12, 7, 5, 20, 9])[:repeats]
     selected = {
         name: selection.Selected(
-            rng.uniform(0, 100, repeats).astype(np.float32), rng.integers(1, 30, repeats)
+            np.where(diverged, np.nan, rng.uniform(0, 100, repeats)).astype(np.float32),
+            np.where(diverged, 0, rng.integers(1, 30, repeats)),
         )
         for name in selection.SELECTIONS
     }
     noise = NOISE | {"draws": [DRAW] * draws}
-    return scoring.Report(scores | changed, selected, noise, validation_labels)
+    return scoring.Report(scores | changed, selected, diverged, noise, validation_labels)
 
 
 def table_rows(text, heading):
@@ -72,7 +75,10 @@ def test_json_csv_and_txt_agree_with_numpy(tmp_path, repeats):
     with open(tmp_path / "scores.csv", newline="") as file:
         table = list(csv.DictReader(file))
     numbered = [str(i + 1) for i in range(repeats)]
-    assert [row.pop("repeat") for row in table] == [*numbered, "mean", "std"]
+    assert [row.pop("repeat") for row in table] == [*numbered, "mean", "std", "n"]
+    assert [row.pop("diverged_at_epoch") for row in table] == [""] * (repeats + 3)
+    assert document["diverged_at_epoch"] == [None] * repeats and document["n"] == repeats
+    assert set(table.pop().values()) == {str(repeats)}
     rows = [*document["repeats"], document["mean"], document["std"]]
     assert [{name: float(text) for name, text in row.items()} for row in table] == rows
 
@@ -133,12 +139,62 @@ def test_what_is_not_a_number_is_null_and_a_dash():
     assert last_table.count("–") == 5 + 3
 
 
+def test_a_repeat_that_diverged_is_marked_and_in_no_mean(tmp_path):
+    said = report(diverged=[0, 4, 0])
+    results.write_scores(tmp_path, said)
+    document, text = results.read_scores(tmp_path), (tmp_path / "scores.txt").read_text()
+    assert document["diverged_at_epoch"] == [None, 4, None] and document["n"] == 2
+    assert document["repeats"][1] == dict.fromkeys(scoring.SCORES)
+    for name in scoring.SCORES:
+        survivors = said.scores[name][[0, 2]].astype(np.float64)
+        assert document["mean"][name] == survivors.mean()
+        assert document["std"][name] == survivors.std()
+    for name, (accuracy, epoch) in said.selected.items():
+        survivors = accuracy[[0, 2]].astype(np.float64)
+        assert document["selection"][name] == {
+            "accuracy": [float(accuracy[0]), None, float(accuracy[2])],
+            "epoch": [epoch[0], None, epoch[2]],
+            "mean": survivors.mean(), "std": survivors.std(), "n": 2,
+        }  # fmt: skip
+    # In each of the three tables.
+    assert len(re.findall(r"^ +2 +diverged +at epoch 4( +–)+$", text, re.M)) == 3
+    assert "mean and std (the population's) are of 2 of 3 repeats." in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 110
+    with open(tmp_path / "scores.csv", newline="") as file:
+        table = {row["repeat"]: row for row in csv.DictReader(file)}
+    assert set(table["2"].values()) == {"2", "4", ""} and set(table["n"].values()) == {"n", "2", ""}
+    assert table["2"]["diverged_at_epoch"] == "4" and table["1"]["diverged_at_epoch"] == ""
+
+
+@pytest.mark.parametrize("draws", [1, 3])
+def test_where_all_diverged_there_are_no_numbers(draws):
+    said = report(draws=draws, diverged=[1, 2, 1])
+    document = said.document()
+    assert document["n"] == 0 and document["diverged_at_epoch"] == [1, 2, 1]
+    nothing = dict.fromkeys(scoring.SCORES)
+    assert [*document["repeats"], document["mean"], document["std"]] == [nothing] * 5
+    assert {told["mean"] for told in document["selection"].values()} == {None}
+    assert "of 0 of 3 repeats" in " ".join(said.text().split())
+
+
+def test_variance_is_that_of_the_repeats_that_did_not_diverge():
+    said = report(6, draws=3, diverged=[0, 2, 0, 0, 0, 1])
+    survivors = [0, 2, 3, 4]
+    components = variance.components(said.scores["entropy"][survivors], np.array([0, 2, 0, 1]))
+    assert said.document()["variance"]["std"]["entropy"] == components._asdict()
+    for diverged in ([1] * 6, [0, 0, 1, 1, 1, 1]):
+        std = report(6, draws=3, diverged=diverged).document()["variance"]["std"]
+        assert std["entropy"] == {"noise": None, "training": None}
+        assert report(6, draws=3, diverged=diverged).text()
+
+
 def test_variance_is_split_where_draws_have_several_runs():
     said = report(6, draws=3)
     parts = said.document()["variance"]
     assert (parts["noise_draws"], parts["runs_per_draw"]) == (3, 2)
     for name in scoring.SCORES:
-        assert parts["std"][name] == variance.components(said.scores[name], 3)._asdict()
+        components = variance.components(said.scores[name], np.arange(6) % 3)
+        assert parts["std"][name] == components._asdict()
     text, std = " ".join(said.text().split()), parts["std"]["test_accuracy"]
     assert (
         f"std {std['noise']:.4g} between 3 noise draws, {std['training']:.4g} between the 2 runs"

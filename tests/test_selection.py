@@ -25,6 +25,16 @@ def test_each_is_taken_at_its_own_epoch():
     }
 
 
+def test_a_repeat_that_diverged_has_none():
+    history = {name: values.copy() for name, values in HISTORY.items()}
+    for values in history.values():
+        values[2:, 1] = np.nan
+    for name, (accuracy, epoch) in selection.select(history).items():
+        assert np.isnan(accuracy[1]) and epoch[1] == 0
+        expected = selection.select(HISTORY)[name]
+        assert accuracy[0] == expected.accuracy[0] and epoch[0] == expected.epoch[0]
+
+
 def test_no_selection_beats_the_oracle():
     rng = np.random.default_rng(0)
     history = {name: rng.uniform(0, 100, (30, 50)).astype(np.float32) for name in HISTORY}

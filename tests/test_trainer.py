@@ -125,6 +125,36 @@ def test_groups_of_any_size_give_the_same_numbers(members_at_once, groups):
     assert_same(rows, one_program())
 
 
+@pytest.mark.parametrize("members_at_once", [1, 3])
+def test_a_member_that_diverges_changes_no_other_in_groups_of_any_size(members_at_once):
+    trainer = Trainer(program(), BATCH, members_at_once=members_at_once)
+
+    def run(entropy):
+        crowd = members(5)
+        crowd[3] = crowd[3]._replace(coefficients=ts.Coefficients(0.0, 0.1, np.float32(entropy)))
+        how = {"epochs": EPOCHS, "jacob_start_epoch": EPOCHS}
+        for groups, metrics in trainer.epochs(crowd, pictures(), **how):  # noqa: B007
+            pass
+        return trainer.gather(groups, 5), metrics
+
+    (well, expected), (progress, metrics) = run(0.1), run(np.nan)
+    assert progress.diverged_epoch.tolist() == [-1, -1, -1, 0, -1]
+    others = [0, 1, 2, 4]
+    jax.tree.map(
+        lambda a, b: np.testing.assert_array_equal(np.asarray(a)[others], np.asarray(b)[others]),
+        (progress, metrics),
+        (well, expected),
+    )
+    # It has not trained: no best epoch, and the net it began with.
+    assert progress.best_epoch[3] == -1 and progress.state.step.tolist() == [9, 9, 9, 0, 9]
+    start = loop.start(members(5)[3], pictures(), program=program())
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a[3], b, rtol=1e-6),  # compiled otherwise
+        progress.state.params,
+        start.state.params,
+    )
+
+
 def test_members_that_do_not_fit_run_in_chunks():
     trainer = Trainer(program(), BATCH, members_at_once=5, memory_bytes=10**12)
     real, needs = trainer._advance[False].memory, []

@@ -1,0 +1,120 @@
+"""Finished runs as they are compared: their test accuracies, and their repeats as pairs."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.stats
+
+from jaxnoise.config import Config, InputError
+from jaxnoise.selection import SELECTIONS
+
+CONFIDENCE = 0.95
+DEFAULTS = Config().result_settings
+# What two runs must share for their repeats of equal number to be pairs: pictures, the seeds of
+# initialization and batch order, and the draw of the noise that each repeat has.
+PAIRED_BY = ("dataset", "train_size", "test_size", "validation_ratio", "seed", "noise_seed",
+             "noise_file", "noise_draws", "noise_per_repeat")  # fmt: skip
+
+
+class Run(NamedTuple):
+    """What a finished run's folder says of it."""
+
+    folder: Path
+    flags: dict[str, Any]  # those that can change a result
+    true_rate: float  # in [0, 1]
+    # Percent, (repeats,), for each name in SELECTIONS; NaN for those that diverged.
+    accuracy: dict[str, np.ndarray]
+
+    @property
+    def survived(self) -> np.ndarray:
+        """Which repeats did not diverge, bool (repeats,)."""
+        return np.isfinite(self.accuracy["last"])
+
+    @property
+    def n(self) -> int:
+        """How many repeats mean and std are of."""
+        return int(self.survived.sum())
+
+    def mean_and_std(self) -> dict[str, tuple[float, float]]:
+        """Of each accuracy, over the repeats that did not diverge; empty if all did."""
+        if not self.n:
+            return {}
+        values = {name: accuracy[self.survived] for name, accuracy in self.accuracy.items()}
+        return {name: (x.mean(), x.std()) for name, x in values.items()}
+
+
+class Difference(NamedTuple):
+    """Mean of paired differences and its confidence interval, in percentage points."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def read(folder: Path) -> Run:
+    """Raises InputError if there is no finished run, or one of an earlier version's."""
+    if not folder.is_dir():
+        raise InputError(f"RUN_DIR={folder}: there is no such folder")
+    missing = [name for name in ("config.json", "scores.json") if not (folder / name).is_file()]
+    if missing:
+        raise InputError(
+            f"RUN_DIR={folder}: not the folder of a finished run: it has no {missing[0]}"
+        )
+    try:
+        flags = json.loads((folder / "config.json").read_text(encoding="utf-8"))["flags"]
+        scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        accuracy = {
+            name: np.array(scores["selection"][name]["accuracy"], float) for name in SELECTIONS
+        }
+        true_rate = float(scores["noise"]["true_rate"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"RUN_DIR={folder}: its config.json or scores.json is damaged or an earlier version's; "
+            f"main.py --overwrite makes the run anew ({error!r})"
+        ) from error
+    # A run made before a flag was there had its default.
+    flags = {name: flags.get(name, default) for name, default in DEFAULTS.items()}
+    return Run(folder, flags, true_rate, accuracy)
+
+
+def unpaired_because(run: Run, first: Run) -> str | None:
+    """Why repeats of two runs are no pairs; None if they are."""
+    for name in PAIRED_BY:
+        if run.flags[name] != first.flags[name]:
+            return f"--{name} is {run.flags[name]}, there it is {first.flags[name]}"
+    n = pairs(run, first).sum()
+    if n < 2:
+        return "a single pair has no spread" if n else "in each pair a repeat diverged"
+    return None
+
+
+def pairs(run: Run, first: Run) -> np.ndarray:
+    """Which pairs of repeats there are of which neither diverged, bool (repeats of both,)."""
+    both = min(len(run.survived), len(first.survived))
+    return run.survived[:both] & first.survived[:both]
+
+
+def paired_difference(difference: np.ndarray) -> Difference:
+    """Mean d of paired differences and its 95 % interval d ± t(0.975, n − 1) · s/√n.
+
+    Student's t for pairs, s being the sample's standard deviation.
+
+    Args:
+      difference: float (n,), n ≥ 2.
+    """
+    n, mean = len(difference), difference.mean()
+    quantile = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    half = quantile * difference.std(ddof=1) / np.sqrt(n)
+    return Difference(*map(float, (mean, mean - half, mean + half)))
+
+
+def differences(run: Run, first: Run) -> dict[str, Difference]:
+    """Of each accuracy, a run's less the first one's, over their `pairs`."""
+    those = pairs(run, first)
+    n = len(those)
+    return {
+        name: paired_difference((run.accuracy[name][:n] - first.accuracy[name][:n])[those])
+        for name in SELECTIONS
+    }
