@@ -11,6 +11,7 @@ import pytest
 import run_folders
 
 from jaxnoise import (
+    assembly,
     checkpoint,
     compare,
     console,
@@ -63,7 +64,7 @@ def shared():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data, "load", functools.cache(data.load))
         config = Config(**SETTINGS)
-        program, *_ = experiment.build(config, task.load(config))
+        program, *_ = assembly.assemble(config, task.load(config))
         trainer = Trainer(program, config.batch_size)
         for module in (experiment, verification):
             patch.setattr(module, "Trainer", lambda *_, **__: trainer)
@@ -73,17 +74,17 @@ def shared():
 def run(where, *, diverging=None, watch=None, **settings):
     """A run in which the weight decay of one repeat can be huge; returns its folder."""
     config = Config(**SETTINGS | settings, results_dir=str(where))
-    build = experiment.build
+    assemble = assembly.assemble
 
-    def build_with_one(config, what):
-        program, members, pictures = build(config, what)
+    def with_one(*settings):
+        program, members, pictures = assemble(*settings)
         if diverging is not None:
             coefficients = members[diverging].coefficients._replace(wd=HUGE)
             members[diverging] = members[diverging]._replace(coefficients=coefficients)
         return program, members, pictures
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment, "build", build_with_one)
+        patch.setattr(assembly, "assemble", with_one)
         experiment.run(config, watch)
     return results.run_folder(config)
 
