@@ -33,6 +33,7 @@ class Run(NamedTuple):
     flags: dict[str, Any]  # those that can change a result
     true_rate: float  # in [0, 1]
     accuracy: dict[str, np.ndarray]  # percent, (repeats,), for each name in SELECTIONS
+    data_sha256: str | None  # of the data set; None: of before it was recorded
 
     @property
     def repeats(self) -> int:
@@ -57,7 +58,8 @@ def read(folder: Path) -> Run:
             f"RUN_DIR={folder}: not the folder of a finished run: it has no {missing[0]}"
         )
     try:
-        flags = json.loads((folder / "config.json").read_text(encoding="utf-8"))["flags"]
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        flags, data_sha256 = config["flags"], config.get("data_sha256")
         scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
         accuracy = {
             name: np.array(scores["selection"][name]["accuracy"], float) for name in SELECTIONS
@@ -70,7 +72,7 @@ def read(folder: Path) -> Run:
         ) from error
     # A run made before a flag was there had its default.
     flags = {name: flags.get(name, default) for name, default in DEFAULTS.items()}
-    return Run(folder, flags, true_rate, accuracy)
+    return Run(folder, flags, true_rate, accuracy, data_sha256)
 
 
 def unpaired_because(run: Run, first: Run) -> str | None:
@@ -78,6 +80,8 @@ def unpaired_because(run: Run, first: Run) -> str | None:
     for name in PAIRED_BY:
         if run.flags[name] != first.flags[name]:
             return f"--{name} is {run.flags[name]}, there it is {first.flags[name]}"
+    if None not in (both := {run.data_sha256, first.data_sha256}) and len(both) > 1:
+        return "the pictures or labels of its data set are others than there (data_sha256)"
     if min(run.repeats, first.repeats) < 2:
         return "a single pair has no spread"
     return None

@@ -60,7 +60,8 @@ def run(config: Config, watch: interruption.Watch | None = None) -> dict[str, An
     with devices.own_results(config) as own:
         folder = results.run_folder(own)
         results.check_usable(folder)
-        what, facts = task.load(own), provenance.facts()
+        what = task.load(own)
+        facts = provenance.facts() | {"data_sha256": what.data_sha256}
         results.claim(folder, own, facts)
         with results.writing(folder), run_lock.hold(folder), console.log_file(folder / "log.txt"):
             if devices.of_the_first(_done(folder, config)):  # by another process, meanwhile

@@ -39,6 +39,15 @@ def settings(run: Run) -> Check:
     return same(what, fingerprint == named[1], note)
 
 
+def data_set(run: Run, what: task.Task) -> Check:
+    """Whether pictures and true labels are those that the run had."""
+    recorded = run.facts.get("data_sha256")
+    if recorded is None:
+        return Check("data set", UNCHECKED, note="the run is from before its SHA-256 was recorded")
+    note = f"its SHA-256 is {what.data_sha256[:16]}…, config.json says {recorded}"
+    return same("data set", recorded == what.data_sha256, note)
+
+
 def noise_files(run: Run, arrays: dict[str, np.ndarray], what: task.Task) -> Iterator[Check]:
     """Whether the labels in noise.npz are those told of elsewhere, and those the settings give."""
     changed = all(

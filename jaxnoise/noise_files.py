@@ -231,7 +231,11 @@ def _read_human(config: Config) -> GivenLabels:
     features = "label", config.human_labels
     try:
         labels = data.load_labels(
-            name, features, data_dir=config.data_dir, manual_dir=config.manual_dir
+            name,
+            features,
+            data_dir=config.data_dir,
+            manual_dir=config.manual_dir,
+            cache_dir=config.cache_dir,
         )
     except InputError as error:
         raise InputError(f"{source} needs the TFDS set {name}: {error}") from error
