@@ -9,12 +9,12 @@ named by data set, noise and regularization; README.md says what it holds.
 """
 
 import dataclasses
-import sys
 
 import absl.logging
 from absl import app, flags
 
 from jaxnoise.config import Config, InputError, flag_type
+from jaxnoise.flags import complain
 
 
 def define_flags() -> None:
@@ -33,9 +33,9 @@ def parse_flags(argv: list[str]) -> list[str]:
     """Parses as absl does, but reports a bad flag as one line."""
     try:
         return flags.FLAGS(argv)
-    except flags.Error as error:
-        reason = str(error).splitlines()[0]
-        raise SystemExit(_complain(f"{reason} (--helpshort lists all flags)")) from None
+    except (flags.Error, ValueError) as error:  # ValueError: --nodo_sn=1, a --flagfile of bytes
+        reason = str(error).strip().partition("\n")[0]
+        raise SystemExit(complain(f"{reason} (--helpshort lists all flags)")) from None
 
 
 def config_of_flags() -> Config:
@@ -64,15 +64,10 @@ def main(argv: list[str]) -> int:
         except interruption.Interrupted as interrupted:
             return interrupted.exit_code
     except InputError as error:
-        return _complain(str(error))
+        return complain(error)
     except KeyboardInterrupt:  # before there was anything to lose
         return 130  # what a shell expects of a program ended by SIGINT
     return 0
-
-
-def _complain(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ python -m jaxnoise.compare RUN_DIR... prints a table and writes comparison.md, .
 import argparse
 import csv
 import io
-import json
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +14,13 @@ import numpy as np
 import scipy.stats
 from tabulate import tabulate
 
+from jaxnoise import documents
 from jaxnoise.config import Config, InputError
+from jaxnoise.flags import complain
 from jaxnoise.selection import ORACLE_WORDS, SELECTIONS
 
 CONFIDENCE = 0.95
+_DOCUMENTS = ("config.json", "scores.json")
 DEFAULTS = Config().result_settings
 # What two runs must share for their repeats of equal number to be pairs: pictures, the seeds of
 # initialization and batch order, and the draw of the noise that each repeat has.
@@ -52,26 +54,31 @@ def read(folder: Path) -> Run:
     """Raises InputError if there is no finished run, or one of an earlier version's."""
     if not folder.is_dir():
         raise InputError(f"RUN_DIR={folder}: there is no such folder")
-    missing = [name for name in ("config.json", "scores.json") if not (folder / name).is_file()]
+    missing = [name for name in _DOCUMENTS if not (folder / name).is_file()]
     if missing:
         raise InputError(
             f"RUN_DIR={folder}: not the folder of a finished run: it has no {missing[0]}"
         )
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        flags, data_sha256 = config["flags"], config.get("data_sha256")
-        scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        config, scores = (documents.read(folder / name) for name in _DOCUMENTS)
+        # A run made before a flag was there had its default.
+        flags = {name: config["flags"].get(name, default) for name, default in DEFAULTS.items()}
+        data_sha256 = config.get("data_sha256")
+        for name, value in [*flags.items(), ("data_sha256", data_sha256)]:
+            if isinstance(value, list | dict):
+                raise ValueError(f"{name} is no single value")
         accuracy = {
             name: np.array(scores["selection"][name]["accuracy"], float) for name in SELECTIONS
         }
         true_rate = float(scores["noise"]["true_rate"])
-    except (ValueError, KeyError, TypeError) as error:
+        lengths = {values.shape for values in accuracy.values()}
+        if len(lengths) > 1 or lengths.pop() in ((), (0,)) or not np.isfinite(true_rate):
+            raise ValueError("its accuracies are not one for each repeat, or it has no true rate")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise InputError(
             f"RUN_DIR={folder}: its config.json or scores.json is damaged or an earlier version's; "
             f"main.py --overwrite makes the run anew ({error!r})"
         ) from error
-    # A run made before a flag was there had its default.
-    flags = {name: flags.get(name, default) for name, default in DEFAULTS.items()}
     return Run(folder, flags, true_rate, accuracy, data_sha256)
 
 
@@ -245,8 +252,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         print(compare(arguments.runs, arguments.out))
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return complain(error)
     return 0
 
 

@@ -50,7 +50,7 @@ class Preprocessing(NamedTuple):
 def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
     """Where what can be made again is kept: the folder given, or the user's own."""
     user_cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "jaxnoise")
-    return _folder(cache_dir or user_cache)
+    return _folder("cache_dir", cache_dir or user_cache)
 
 
 def load(
@@ -202,10 +202,18 @@ def _open_copy(
 
     return tfds_copy.open_copy(
         name,
-        data_dir=_folder(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"),
-        manual_dir=_folder(manual_dir) if manual_dir else None,
+        data_dir=_folder(
+            "data_dir", data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+        ),
+        manual_dir=_folder("manual_dir", manual_dir) if manual_dir else None,
     )
 
 
-def _folder(path: str | os.PathLike) -> pathlib.Path:
-    return pathlib.Path(path).expanduser().absolute()
+def _folder(flag: str, path: str | os.PathLike) -> pathlib.Path:
+    # os.path: pathlib raises where there is no such user.
+    folder = pathlib.Path(os.path.expanduser(path)).absolute()
+    try:
+        folder.exists()
+    except OSError as error:  # not that it is not there, but that it cannot be
+        raise InputError(f"--{flag}={path}: cannot be a folder: {error.strerror}") from error
+    return folder

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnoise import detection, measurement, noise, results, task
+from jaxnoise import detection, documents, measurement, noise, results, task
 from jaxnoise.artefacts import Run, of_survivors
 from jaxnoise.config import InputError
 from jaxnoise.scoring import number
@@ -65,7 +65,7 @@ def noise_files(run: Run, arrays: dict[str, np.ndarray], what: task.Task) -> Ite
         draw | {"valid": part.summary()} for draw, part in zip(summary["draws"], valid, strict=True)
     ]
     try:
-        document = json.loads((run.folder / "noise.json").read_text(encoding="utf-8"))
+        document = documents.read(run.folder / "noise.json")
     except (OSError, ValueError) as error:
         yield _refused("noise.json", error)
     else:
@@ -127,7 +127,7 @@ def _metrics_lines(run: Run, history: dict[str, np.ndarray]) -> Check:
         lines = (run.folder / name).read_text(encoding="utf-8").splitlines()
         documents = [json.loads(line) for line in lines]
         epochs = [document["epoch"] for document in documents]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         return _refused(name, error)
     if epochs != list(range(1, run.config.epochs_num + 1)):
         return Check(name, DIFFERENT, note=_what_is_wrong(epochs, run.config.epochs_num))
