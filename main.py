@@ -33,7 +33,9 @@ def parse_flags(argv: list[str]) -> list[str]:
     """Parses as absl does, but reports a bad flag as one line."""
     try:
         return flags.FLAGS(argv)
-    except (flags.Error, ValueError) as error:  # ValueError: --nodo_sn=1, a --flagfile of bytes
+    except UnicodeDecodeError as error:
+        raise SystemExit(complain(f"--flagfile: allowed are files of text ({error})")) from None
+    except (flags.Error, ValueError) as error:  # ValueError: --nodo_sn=1
         reason = str(error).strip().partition("\n")[0]
         raise SystemExit(complain(f"{reason} (--helpshort lists all flags)")) from None
 

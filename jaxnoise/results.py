@@ -33,7 +33,7 @@ def run_folder(config: Config) -> Path:
 
 def finished(folder: Path) -> bool:
     """Whether a run was completed there: its scores are the last file written."""
-    return (folder / "scores.json").is_file()
+    return os.path.isfile(folder / "scores.json")  # pathlib raises where a name is too long
 
 
 def check_usable(folder: Path) -> None:

@@ -32,8 +32,8 @@ def pytest_addoption(parser):
     parser.addoption(
         "--fuzz",
         type=int,
-        default=110,
-        help="how many cases each test in test_fuzz*.py tries (default: 110, the same ones always)",
+        default=90,
+        help="how many cases each test in test_fuzz*.py tries (default: 90, the same ones always)",
     )
 
 
