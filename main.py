@@ -9,12 +9,12 @@ named by data set, noise and regularization; README.md says what it holds.
 """
 
 import dataclasses
-import sys
 
 import absl.logging
 from absl import app, flags
 
 from jaxnoise.config import Config, InputError, flag_type
+from jaxnoise.flags import complain
 
 
 def define_flags() -> None:
@@ -33,9 +33,11 @@ def parse_flags(argv: list[str]) -> list[str]:
     """Parses as absl does, but reports a bad flag as one line."""
     try:
         return flags.FLAGS(argv)
-    except flags.Error as error:
-        reason = str(error).splitlines()[0]
-        raise SystemExit(_complain(f"{reason} (--helpshort lists all flags)")) from None
+    except UnicodeDecodeError as error:
+        raise SystemExit(complain(f"--flagfile: allowed are files of text ({error})")) from None
+    except (flags.Error, ValueError) as error:  # ValueError: --nodo_sn=1
+        reason = str(error).strip().partition("\n")[0]
+        raise SystemExit(complain(f"{reason} (--helpshort lists all flags)")) from None
 
 
 def config_of_flags() -> Config:
@@ -64,17 +66,13 @@ def main(argv: list[str]) -> int:
         except interruption.Interrupted as interrupted:
             return interrupted.exit_code
     except InputError as error:
-        return _complain(str(error))
+        return complain(error)
     except KeyboardInterrupt:  # before there was anything to lose
         return 130  # what a shell expects of a program ended by SIGINT
     if config.fail_on_divergence and any(scores.get("diverged_at_epoch", [])):
-        return _complain("--fail_on_divergence: a repeat diverged; scores.txt says which", 3)
+        complain("--fail_on_divergence: a repeat diverged; scores.txt says which")
+        return 3
     return 0
-
-
-def _complain(message: str, code: int = 2) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """Reading what a finished run left in its folder, where nothing is trusted to be whole."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxnoise import checkpoint, divergence, noise_files, task
+from jaxnoise import checkpoint, divergence, documents, noise_files, task
 from jaxnoise.config import Config, InputError
 from jaxnoise.scoring import SCORES, Report
 from jaxnoise.selection import SELECTIONS, Selected
@@ -40,18 +39,19 @@ def read_run(folder: Path, **where: str) -> Run:
     """
     if not folder.is_dir():
         raise InputError(f"RUN_DIR={folder}: there is no such folder")
-    documents = []
+    found = []
     for name in ("config.json", "scores.json"):
         try:
-            documents.append(json.loads((folder / name).read_text(encoding="utf-8")))
+            found.append(documents.read(folder / name))
         except FileNotFoundError:
             raise InputError(
                 f"RUN_DIR={folder}: not the folder of a finished run: it has no {name}"
             ) from None
         except (OSError, ValueError) as error:
             raise InputError(f"RUN_DIR={folder}: {name} cannot be read: {error}") from error
-    facts, document = documents
+    facts, document = found
     try:
+        documents.check_facts(facts)
         config = _config(facts["flags"], where)
         report = _report(document, config)
         report.text()

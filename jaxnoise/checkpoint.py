@@ -1,6 +1,5 @@
 """Checkpoints, written whole and read back only if unchanged: the only module that knows Orbax."""
 
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from jaxnoise import digests
 from jaxnoise.config import InputError
 
 # Beyond the arrays themselves: Orbax's own files.
@@ -36,8 +36,8 @@ def save(folder: Path, arrays: dict[str, Any]) -> None:
     try:
         with _checkpointer() as checkpointer:
             checkpointer.save(folder.absolute(), arrays)
-        digests = (f"{_digest(path)}  {path.relative_to(folder.parent)}" for path in _files(folder))
-        _digests_file(folder).write_text("\n".join(digests) + "\n")
+        found = {name: digests.of_file(path) for name, path in _files(folder).items()}
+        digests.write(_digests_file(folder), found)
     except Exception as error:  # Orbax and TensorStore raise another type for each failure
         remove(folder)
         raise InputError(f"{folder}: cannot be saved: {_reason(error)}") from error
@@ -52,17 +52,17 @@ def load(folder: Path) -> dict[str, Any]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such checkpoint")
-    digests = _digests_file(folder)
+    listing = _digests_file(folder)
     try:
-        expected = dict(line.split("  ", 1)[::-1] for line in digests.read_text().splitlines())
+        expected = digests.read(listing)
     except (OSError, ValueError) as error:
-        raise InputError(f"{digests}: not readable, so {folder} may be damaged") from error
-    found = {str(path.relative_to(folder.parent)): path for path in _files(folder)}
+        raise InputError(f"{listing}: not readable, so {folder} may be damaged") from error
+    found = _files(folder)
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:
-            raise InputError(f"{folder.parent / name}: missing, though {digests.name} lists it")
-        if _digest(found[name]) != expected.get(name):
-            raise InputError(f"{found[name]}: damaged, says {digests.name}")
+            raise InputError(f"{folder.parent / name}: missing, though {listing.name} lists it")
+        if digests.of_file(found[name]) != expected.get(name):
+            raise InputError(f"{found[name]}: damaged, says {listing.name}")
     try:
         with _checkpointer() as checkpointer:
             return checkpointer.restore(folder.absolute())
@@ -95,10 +95,7 @@ def _digests_file(folder: Path) -> Path:
     return folder.with_name(folder.name + ".sha256")
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _files(folder: Path) -> dict[str, Path]:
+    """All files, by the names that they have in the list of digests beside the folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder.parent)): path for path in paths}

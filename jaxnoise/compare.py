@@ -12,6 +12,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from jaxnoise.config import InputError
+from jaxnoise.flags import complain
 from jaxnoise.paired import DEFAULTS, Run, differences, pairs, read, unpaired_because
 from jaxnoise.selection import ORACLE_WORDS, SELECTIONS
 
@@ -157,8 +158,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         print(compare(arguments.runs, arguments.out))
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return complain(error)
     return 0
 
 

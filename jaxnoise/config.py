@@ -8,6 +8,7 @@ differ. The fields of the task stand in `task_config`, those of the method in `m
 import dataclasses
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,10 @@ class Config(RegularizerConfig, MethodConfig, TaskConfig):
     # How long, how often.
     epochs_num: int = _flag(30, "Number of epochs in each train run.", low=1)
     total_repeats: int = _flag(
-        5, "Number of train runs; they differ in initialization and batch order.", low=1
+        5,
+        "Number of train runs; they differ in initialization and batch order.",
+        low=1,
+        high=10_000,
     )
     batch_size: int = _flag(32, "Training samples per step.", low=1)
     learning_rate: float | None = _flag(
@@ -203,6 +207,6 @@ class Config(RegularizerConfig, MethodConfig, TaskConfig):
 
 def _sha256(flag: str, path: str) -> str:
     try:
-        return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()
+        return hashlib.sha256(Path(os.path.expanduser(path)).read_bytes()).hexdigest()
     except OSError as error:
         raise InputError(f"--{flag}={path}: cannot be read: {error.strerror}") from error

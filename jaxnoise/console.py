@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxnoise import divergence, noise
-from jaxnoise.config import Config
+from jaxnoise.config import Config, InputError
 from jaxnoise.task import SPLITS, Task
 
 log = logging.getLogger("jaxnoise")
@@ -171,4 +171,8 @@ class EpochReport:
 
 def scores(folder: Path) -> None:
     """Prints the table of a finished run."""
-    log.info("\n%s", (folder / "scores.txt").read_text(encoding="utf-8"))
+    path = folder / "scores.txt"
+    try:
+        log.info("\n%s", path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged ({error}); --overwrite trains the run again") from error

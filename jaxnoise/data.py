@@ -4,20 +4,18 @@ import dataclasses
 import logging
 import os
 import pathlib
-import tempfile
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from jaxnoise import decoded_cache, digests
 from jaxnoise.config import InputError
 
 _log = logging.getLogger(__name__)
-_SPLITS = ("train", "test")
 _SPLIT_SEED = 0
-
-_Arrays = dict[str, np.ndarray]  # train_images, train_labels, test_images, test_labels
+_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare by
@@ -35,6 +33,7 @@ class Dataset:
     test_images: np.ndarray
     test_labels: np.ndarray
     class_names: tuple[str, ...]
+    sha256: str  # over pictures and labels: `digests.of_arrays` of the four arrays
 
     @property
     def num_classes(self) -> int:
@@ -51,7 +50,7 @@ class Preprocessing(NamedTuple):
 def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
     """Where what can be made again is kept: the folder given, or the user's own."""
     user_cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "jaxnoise")
-    return _folder(cache_dir or user_cache)
+    return _folder("cache_dir", cache_dir or user_cache)
 
 
 def load(
@@ -63,8 +62,9 @@ def load(
 ) -> Dataset:
     """Loads a data set; prepares it first where that is needed and possible, see `prepare.py`.
 
-    Decoded pictures are kept in `cache_dir` under the SHA-256 of the record files they came from:
-    a second start is fast, and a changed copy is never served from the cache.
+    Decoded pictures are kept in `cache_dir` under the SHA-256 of the files they came from, so that
+    a second start is fast. Copy and cache are compared with their digests at every start: a damaged
+    cache is made anew, a changed copy is an error (`copy_digests.check`).
 
     Args:
       name: `digits` (scikit-learn's, needs no files), `mnist`, `fashion_mnist`, `cifar10`,
@@ -81,27 +81,22 @@ def load(
     if name == "digits":
         return _digits()
     # Imported here: TFDS takes half a second, which `digits` need not spend.
-    from jaxnoise import tfds_copy
+    from jaxnoise import copy_digests, tfds_copy
 
     copy = _open_copy(name, data_dir, manual_dir)
-    version = str(copy.version)
-    cache = cache_folder(cache_dir) / (
-        f"{name.replace('/', '-')}-{version}-{tfds_copy.fingerprint(copy, _SPLITS)}.npz"
-    )
-    shapes = {}
-    for split in _SPLITS:
-        count = copy.info.splits[split].num_examples
-        shapes[f"{split}_images"] = (count, *copy.info.features["image"].shape)
-        shapes[f"{split}_labels"] = (count,)
-    arrays = _read_cache(cache, shapes)
-    if arrays is None:
-        _log.info("decoding the pictures of %s, once: they are kept in %s", name, cache.parent)
+    version, folder = str(copy.version), cache_folder(cache_dir)
+    fingerprint = copy_digests.check(copy, folder)
+    cache = folder / f"{name.replace('/', '-')}-{version}-{fingerprint}.npz"
+    decoded = decoded_cache.read(cache, _ARRAYS)
+    if decoded is None:
+        _log.info("decoding the pictures of %s, once: they are kept in %s", name, folder)
         arrays = {}
-        for split in _SPLITS:
+        for split in copy_digests.SPLITS:
             arrays[f"{split}_images"], arrays[f"{split}_labels"] = tfds_copy.decode(copy, split)
-        _write_cache(cache, arrays)
+        decoded = decoded_cache.Decoded(arrays, digests.of_arrays(arrays))
+        decoded_cache.write(cache, decoded)
     class_names = tuple(copy.info.features["label"].names)
-    return Dataset(name, version, **arrays, class_names=class_names)
+    return Dataset(name, version, **decoded.arrays, class_names=class_names, sha256=decoded.sha256)
 
 
 def load_labels(
@@ -110,15 +105,18 @@ def load_labels(
     *,
     data_dir: str | os.PathLike | None = None,
     manual_dir: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike | None = None,
 ) -> dict[str, np.ndarray]:
     """Reads label features of a TFDS set's train split: int32 (N,) each, in the copy's order.
 
     Raises:
       InputError: as `load`.
     """
-    from jaxnoise import tfds_copy
+    from jaxnoise import copy_digests, tfds_copy
 
-    return tfds_copy.read_labels(_open_copy(name, data_dir, manual_dir), "train", features)
+    copy = _open_copy(name, data_dir, manual_dir)
+    copy_digests.check(copy, cache_folder(cache_dir))
+    return tfds_copy.read_labels(copy, "train", features)
 
 
 def validation_split(
@@ -191,10 +189,10 @@ def _digits() -> Dataset:
         enlarged = Image.fromarray(small).resize((24, 24), Image.Resampling.BILINEAR)
         image[2:26, 2:26, 0] = np.asarray(enlarged)
     train, test = validation_split(labels, ratio=0.2, num_classes=10)
+    parts = images[train], labels[train], images[test], labels[test]
     class_names = tuple(str(name) for name in bunch.target_names)
-    return Dataset(
-        "digits", "1.0.0", images[train], labels[train], images[test], labels[test], class_names
-    )
+    sha256 = digests.of_arrays(dict(zip(_ARRAYS, parts, strict=True)))
+    return Dataset("digits", "1.0.0", *parts, class_names, sha256)
 
 
 def _open_copy(
@@ -204,41 +202,18 @@ def _open_copy(
 
     return tfds_copy.open_copy(
         name,
-        data_dir=_folder(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"),
-        manual_dir=_folder(manual_dir) if manual_dir else None,
+        data_dir=_folder(
+            "data_dir", data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+        ),
+        manual_dir=_folder("manual_dir", manual_dir) if manual_dir else None,
     )
 
 
-def _folder(path: str | os.PathLike) -> pathlib.Path:
-    return pathlib.Path(path).expanduser().absolute()
-
-
-def _read_cache(cache: pathlib.Path, shapes: dict[str, tuple[int, ...]]) -> _Arrays | None:
+def _folder(flag: str, path: str | os.PathLike) -> pathlib.Path:
+    # os.path: pathlib raises where there is no such user.
+    folder = pathlib.Path(os.path.expanduser(path)).absolute()
     try:
-        # Opened here, because np.load leaves the file open when it is damaged.
-        with open(cache, "rb") as file, np.load(file) as archive:
-            arrays = {name: archive[name] for name in shapes}
-        # Reading a member to its end compares its CRC-32; a damaged shape could end it early.
-        if any(arrays[name].shape != shape for name, shape in shapes.items()):
-            raise ValueError("arrays of other shapes than the copy's")
-        return arrays
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except Exception as error:  # each kind of damage to a zip or NumPy header raises another type
-        _log.warning("cache file %s is damaged (%s) and made anew", cache, error)
-        return None
-
-
-def _write_cache(cache: pathlib.Path, arrays: _Arrays) -> None:
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache.parent, prefix="writing-") as folder:
-            whole = pathlib.Path(folder, cache.name)
-            np.savez(whole, **arrays)
-            os.replace(whole, cache)
-    except OSError as error:
-        _log.warning(
-            "--cache_dir=%s cannot be written (%s): pictures will be decoded at every start",
-            cache.parent,
-            error,
-        )
+        folder.exists()
+    except OSError as error:  # not that it is not there, but that it cannot be
+        raise InputError(f"--{flag}={path}: cannot be a folder: {error.strerror}") from error
+    return folder

@@ -68,6 +68,11 @@ def join_hosts(coordinator_address: str, num_processes: int, process_id: int) ->
     """
     named = {}
     if coordinator_address != "auto":
+        host, _, port = coordinator_address.rpartition(":")
+        if not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
+            raise InputError(
+                f"--coordinator_address={coordinator_address}: allowed are host:port and auto"
+            )
         named = {
             "coordinator_address": coordinator_address,
             "num_processes": num_processes,

@@ -62,7 +62,8 @@ def run(config: Config, watch: interruption.Watch | None = None) -> dict[str, An
         if first_stage := forward_matrix.first_stage(own):
             log.info("First the run that the transition matrices are estimated from:")
             run(first_stage, watch)
-        what, facts = task.load(own), provenance.facts()
+        what = task.load(own)
+        facts = provenance.facts() | {"data_sha256": what.data_sha256}
         results.claim(folder, own, facts)
         with results.writing(folder), run_lock.hold(folder), console.log_file(folder / "log.txt"):
             if devices.of_the_first(_done(folder, config)):  # by another process, meanwhile

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnoise import detection, divergence, measurement, noise, results, task
+from jaxnoise import detection, divergence, documents, measurement, noise, results, task
 from jaxnoise.artefacts import Run, of_survivors
 from jaxnoise.config import InputError
 from jaxnoise.scoring import number
@@ -39,6 +39,15 @@ def settings(run: Run) -> Check:
     return same(what, fingerprint == named[1], note)
 
 
+def data_set(run: Run, what: task.Task) -> Check:
+    """Whether pictures and true labels are those that the run had."""
+    recorded = run.facts.get("data_sha256")
+    if recorded is None:
+        return Check("data set", UNCHECKED, note="the run is from before its SHA-256 was recorded")
+    note = f"its SHA-256 is {what.data_sha256[:16]}…, config.json says {recorded}"
+    return same("data set", recorded == what.data_sha256, note)
+
+
 def noise_files(run: Run, arrays: dict[str, np.ndarray], what: task.Task) -> Iterator[Check]:
     """Whether the labels in noise.npz are those told of elsewhere, and those the settings give."""
     changed = all(
@@ -56,7 +65,7 @@ def noise_files(run: Run, arrays: dict[str, np.ndarray], what: task.Task) -> Ite
         draw | {"valid": part.summary()} for draw, part in zip(summary["draws"], valid, strict=True)
     ]
     try:
-        document = json.loads((run.folder / "noise.json").read_text(encoding="utf-8"))
+        document = documents.read(run.folder / "noise.json")
     except (OSError, ValueError) as error:
         yield _refused("noise.json", error)
     else:
@@ -119,7 +128,7 @@ def _metrics_lines(run: Run, history: dict[str, np.ndarray]) -> Check:
         lines = (run.folder / name).read_text(encoding="utf-8").splitlines()
         documents = [json.loads(line) for line in lines]
         epochs = [document["epoch"] for document in documents]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         return _refused(name, error)
     if epochs != list(range(1, run.config.epochs_num + 1)):
         return Check(name, DIFFERENT, note=_what_is_wrong(epochs, run.config.epochs_num))

@@ -1,7 +1,7 @@
 """Declaring one flag, and checking a value against its declaration."""
 
 import dataclasses
-import math
+import sys
 import types
 import typing
 from typing import Any
@@ -40,6 +40,7 @@ def flag(
 
 
 _MAX_INT = 2**31 - 1
+_MAX_FLOAT = 3.4e38  # beyond, float32 is infinite
 
 
 def flag_type(field: dataclasses.Field) -> type:
@@ -59,14 +60,25 @@ def check(field: dataclasses.Field, value: Any) -> None:
         raise InputError(f"{flag}: allowed is a value of type {kind.__name__}")
     if value == "":
         raise InputError(f"{flag}: allowed is any text that is not empty")
+    if kind is str and "\0" in value:
+        raise InputError(f"{flag}: allowed is any text without the character NUL")
     if meta["choices"] and value not in meta["choices"]:
         raise InputError(f"{flag}: allowed are {', '.join(meta['choices'])}")
     if meta["low"] is None:
         return
-    low, is_open = meta["low"], meta["open_range"]
-    high = _MAX_INT if kind is int else meta["high"]
-    top = math.inf if high is None else high
-    inside = low < value < top if is_open else low <= value <= top
-    if not inside or not math.isfinite(value):
-        left, right = ("(" if is_open else "["), (")" if is_open or high is None else "]")
-        raise InputError(f"{flag}: allowed is {left}{low:g}, {top:.10g}{right}")
+    low, high, is_open = meta["low"], meta["high"], meta["open_range"]
+    if high is None:
+        high = _MAX_INT if kind is int else _MAX_FLOAT
+    if not (low < value < high if is_open else low <= value <= high):  # false for NaN
+        left, right = "()" if is_open else "[]"
+        raise InputError(f"{flag}: allowed is {left}{low:g}, {high:.10g}{right}")
+
+
+def complain(error: object) -> int:
+    """Prints what is wrong as one line, whatever the user's values hold; returns exit code 2."""
+    line = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in str(error)
+    )
+    print(f"error: {line}", file=sys.stderr)
+    return 2

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -113,7 +114,7 @@ def read_labels(config: Config) -> GivenLabels:
     if config.noise_file is None:
         return _read_human(config)
     source = f"--noise_file={config.noise_file}"
-    given = read_file(Path(config.noise_file).expanduser(), source)
+    given = read_file(Path(os.path.expanduser(config.noise_file)), source)
     if len(given.noisy) != config.draws:
         raise InputError(
             f"--noise_draws={config.draws}: allowed is {len(given.noisy)}, the draws in {source}"
@@ -231,7 +232,11 @@ def _read_human(config: Config) -> GivenLabels:
     features = "label", config.human_labels
     try:
         labels = data.load_labels(
-            name, features, data_dir=config.data_dir, manual_dir=config.manual_dir
+            name,
+            features,
+            data_dir=config.data_dir,
+            manual_dir=config.manual_dir,
+            cache_dir=config.cache_dir,
         )
     except InputError as error:
         raise InputError(f"{source} needs the TFDS set {name}: {error}") from error

@@ -5,6 +5,7 @@ a label from row i of a row-stochastic matrix M: the transition matrix, T[i, j] 
 clean = i), is (1 − r)·I + r·M.
 """
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,7 +97,7 @@ def read_matrix(path: str, *, flag: str) -> np.ndarray:
         sum to 1 (by more than 1e-6, since text rounds).
     """
     flag = f"--{flag}={path}"
-    file = Path(path).expanduser()
+    file = Path(os.path.expanduser(path))
     if file.suffix not in (".npy", ".csv"):
         raise InputError(f"{flag}: allowed are files .npy and .csv")
     try:
@@ -105,8 +106,10 @@ def read_matrix(path: str, *, flag: str) -> np.ndarray:
                 rows = np.load(opened)
             else:
                 rows = [line.split(",") for line in opened.read().decode().split("\n") if line]
+        if isinstance(rows, np.ndarray) and rows.dtype.kind not in "biuf":
+            raise ValueError(f"it holds {rows.dtype}, needed are numbers")
         matrix = np.array(rows, np.float64)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # each kind of damage raises another type
         raise InputError(f"{flag}: cannot be read: {' '.join(str(error).split())}") from error
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise InputError(f"{flag}: shape {matrix.shape}; allowed is KxK for K classes")

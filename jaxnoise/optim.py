@@ -19,9 +19,10 @@ def learning_rate_schedule(
       a function from the step index (from 0) to the rate.
     """
     default_rate, default_epochs = {"lenet": (0.01, 15), "allcnn": (0.001, 10)}[network]
+    steps = (decay_epochs or default_epochs) * steps_per_epoch
     return optax.exponential_decay(
         learning_rate or default_rate,
-        transition_steps=(decay_epochs or default_epochs) * steps_per_epoch,
+        transition_steps=min(steps, 2**31 - 1),  # steps are counted in int32
         decay_rate=0.1,
         staircase=True,
     )

@@ -1,16 +1,17 @@
 """Finished runs as they are compared: their test accuracies, and their repeats as pairs."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.stats
 
+from jaxnoise import documents
 from jaxnoise.config import Config, InputError
 from jaxnoise.selection import SELECTIONS
 
 CONFIDENCE = 0.95
+_DOCUMENTS = ("config.json", "scores.json")
 DEFAULTS = Config().result_settings
 # What two runs must share for their repeats of equal number to be pairs: pictures, the seeds of
 # initialization and batch order, and the draw of the noise that each repeat has.
@@ -26,6 +27,7 @@ class Run(NamedTuple):
     true_rate: float  # in [0, 1]
     # Percent, (repeats,), for each name in SELECTIONS; NaN for those that diverged.
     accuracy: dict[str, np.ndarray]
+    data_sha256: str | None  # of the data set; None: of before it was recorded
 
     @property
     def survived(self) -> np.ndarray:
@@ -57,26 +59,32 @@ def read(folder: Path) -> Run:
     """Raises InputError if there is no finished run, or one of an earlier version's."""
     if not folder.is_dir():
         raise InputError(f"RUN_DIR={folder}: there is no such folder")
-    missing = [name for name in ("config.json", "scores.json") if not (folder / name).is_file()]
+    missing = [name for name in _DOCUMENTS if not (folder / name).is_file()]
     if missing:
         raise InputError(
             f"RUN_DIR={folder}: not the folder of a finished run: it has no {missing[0]}"
         )
     try:
-        flags = json.loads((folder / "config.json").read_text(encoding="utf-8"))["flags"]
-        scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        config, scores = (documents.read(folder / name) for name in _DOCUMENTS)
+        # A run made before a flag was there had its default.
+        flags = {name: config["flags"].get(name, default) for name, default in DEFAULTS.items()}
+        data_sha256 = config.get("data_sha256")
+        for name, value in [*flags.items(), ("data_sha256", data_sha256)]:
+            if isinstance(value, list | dict):
+                raise ValueError(f"{name} is no single value")
         accuracy = {
             name: np.array(scores["selection"][name]["accuracy"], float) for name in SELECTIONS
         }
         true_rate = float(scores["noise"]["true_rate"])
-    except (ValueError, KeyError, TypeError) as error:
+        lengths = {values.shape for values in accuracy.values()}
+        if len(lengths) > 1 or lengths.pop() in ((), (0,)) or not np.isfinite(true_rate):
+            raise ValueError("its accuracies are not one for each repeat, or it has no true rate")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise InputError(
             f"RUN_DIR={folder}: its config.json or scores.json is damaged or an earlier version's; "
             f"main.py --overwrite makes the run anew ({error!r})"
         ) from error
-    # A run made before a flag was there had its default.
-    flags = {name: flags.get(name, default) for name, default in DEFAULTS.items()}
-    return Run(folder, flags, true_rate, accuracy)
+    return Run(folder, flags, true_rate, accuracy, data_sha256)
 
 
 def unpaired_because(run: Run, first: Run) -> str | None:
@@ -84,6 +92,8 @@ def unpaired_because(run: Run, first: Run) -> str | None:
     for name in PAIRED_BY:
         if run.flags[name] != first.flags[name]:
             return f"--{name} is {run.flags[name]}, there it is {first.flags[name]}"
+    if None not in (both := {run.data_sha256, first.data_sha256}) and len(both) > 1:
+        return "the pictures or labels of its data set are others than there (data_sha256)"
     n = pairs(run, first).sum()
     if n < 2:
         return "a single pair has no spread" if n else "in each pair a repeat diverged"

@@ -22,7 +22,7 @@ from tensorflow_datasets.core.download import checksums, resource
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 from tensorflow_datasets.core.download.util import DownloadError
 
-from jaxnoise import archives
+from jaxnoise import archives, copy_digests
 from jaxnoise.config import InputError
 
 _log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ def prepare(name: str, *, data_dir: pathlib.Path, manual_dir: pathlib.Path | Non
     """Writes the array_record copy of a data set that `tfds.builder(name, data_dir=...)` reads.
 
     The copy appears whole or not at all: TFDS writes under another name and renames at the end.
+    Then it gets the list of its files' digests.
 
     Args:
       name: one of `PREPARABLE`.
@@ -86,11 +87,15 @@ def prepare(name: str, *, data_dir: pathlib.Path, manual_dir: pathlib.Path | Non
         tfds.disable_progress_bar()
     try:
         with quiet_tfds():
-            Preparation(data_dir=data_dir, file_format="array_record").download_and_prepare(
+            preparation = Preparation(data_dir=data_dir, file_format="array_record")
+            made_here = not preparation.is_prepared()
+            preparation.download_and_prepare(
                 download_config=tfds.download.DownloadConfig(
                     force_checksums_validation=True, try_download_gcs=False
                 )
             )
+        if made_here:
+            copy_digests.record(pathlib.Path(preparation.data_path))
     except (NonMatchingChecksumError, DownloadError, requests.RequestException) as error:
         reason = " ".join(str(error).split())
         raise _no_archives(name, data_dir, registered, reason) from error

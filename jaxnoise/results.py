@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from tensorboardX import SummaryWriter
 
-from jaxnoise import scoring
+from jaxnoise import documents, scoring
 from jaxnoise.config import Config, InputError
 from jaxnoise.evaluation import Samples
 from jaxnoise.scoring import number
@@ -24,7 +24,7 @@ from jaxnoise.scoring import number
 def run_folder(config: Config) -> Path:
     """results_dir/dataset/noise/regularization-fingerprint: no two settings share one."""
     return (
-        Path(config.results_dir).expanduser()
+        Path(os.path.expanduser(config.results_dir))
         / config.dataset.replace("/", "_")
         / config.noise.replace(" ", "_")
         / f"{config.regularization}-{config.fingerprint}"
@@ -33,12 +33,15 @@ def run_folder(config: Config) -> Path:
 
 def finished(folder: Path) -> bool:
     """Whether a run was completed there: its scores are the last file written."""
-    return (folder / "scores.json").is_file()
+    return os.path.isfile(folder / "scores.json")  # pathlib raises where a name is too long
 
 
 def check_usable(folder: Path) -> None:
     """Raises InputError if the folder could not be made and written, or holds something else."""
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except OSError as error:
+        raise InputError(f"--results_dir: {folder} cannot be made: {error.strerror}") from error
     if not nearest.is_dir():
         raise InputError(f"--results_dir: {nearest} is in the way of {folder}; it is not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
@@ -100,12 +103,14 @@ def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
 def sessions(folder: Path) -> list[dict[str, Any]]:
     """The facts of the sessions so far, the oldest first: of an interrupted run's config.json."""
     try:
-        facts = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        earlier = facts.pop("earlier_sessions")
+        facts = documents.read(folder / "config.json")
+        found = [*facts.pop("earlier_sessions"), facts]
         del facts["flags"]
-    except (OSError, ValueError, KeyError, AttributeError):  # none yet, or damaged
+        for session in found:
+            documents.check_facts(session)
+    except (OSError, ValueError, KeyError, TypeError):  # none yet, or damaged
         return []
-    return [*earlier, facts]
+    return found
 
 
 class EpochWriter:
@@ -177,8 +182,12 @@ def write_scores(folder: Path, report: scoring.Report) -> None:
 
 
 def read_scores(folder: Path) -> dict[str, Any]:
-    """The content of scores.json."""
-    return json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    """The content of scores.json; raises InputError if it is damaged."""
+    path = folder / "scores.json"
+    try:
+        return documents.read(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged ({error}); --overwrite trains the run again") from error
 
 
 def _write(path: Path, text: str) -> None:

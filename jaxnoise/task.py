@@ -22,6 +22,7 @@ class Task(NamedTuple):
     train_index: np.ndarray  # where the training part stands in the original train set
     valid_index: np.ndarray
     class_names: tuple[str, ...]
+    data_sha256: str  # of the whole data set, pictures and labels
 
     @property
     def num_classes(self) -> int:
@@ -89,6 +90,7 @@ def load(config: Config, given: noise_files.GivenLabels | None = None) -> Task:
         train_index=train_index,
         valid_index=valid_index,
         class_names=dataset.class_names,
+        data_sha256=dataset.sha256,
     )
 
 

@@ -58,6 +58,7 @@ def checks(run: Run) -> Iterator[Check]:
     found = yield from _reading("noise.npz", artefacts.read_noise, folder, config)
     if found is not None:
         arrays, read.what = found
+        yield file_checks.data_set(run, read.what)
         yield from file_checks.noise_files(run, arrays, read.what)
         read.samples = yield from _reading(
             "samples.npz", artefacts.read_samples, folder, config, read.what

@@ -16,6 +16,7 @@ import absl.logging
 
 from jaxnoise import artefacts, data, devices, provenance, verdict, verification
 from jaxnoise.config import Config, InputError
+from jaxnoise.flags import complain
 from jaxnoise.scoring import SCORES
 
 _WHERE = ("data_dir", "manual_dir", "cache_dir")
@@ -81,21 +82,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         devices.start(Config(GPU_num=arguments["GPU_num"], **where), gpu_asked=False)
     except InputError as error:
-        return _complain(error)
+        return complain(error)
     for folder in arguments["runs"]:
         try:
             matches, told = verify(folder, **where)
         except InputError as error:
-            code = _complain(error)
+            code = complain(error)
         else:
             print(told, end="\n\n")
             code = max(code, int(not matches))
     return code
-
-
-def _complain(error: InputError) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 # Tests compile much and compute little. (`Trainer` sets the level of its programs itself.)
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 
+import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
@@ -28,3 +29,22 @@ def pytest_addoption(parser):
     parser.addoption(
         "--kills", type=int, default=2, help="how often test_resume.py kills a run (default: 2)"
     )
+    parser.addoption(
+        "--fuzz",
+        type=int,
+        default=90,
+        help="how many cases each test in test_fuzz*.py tries (default: 90, the same ones always)",
+    )
+
+
+def pytest_configure(config):
+    # The same cases in every session, and no time limit for one: a test must not fail by chance.
+    hypothesis.settings.register_profile(
+        "fuzz",
+        max_examples=config.getoption("--fuzz"),
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    hypothesis.settings.load_profile("fuzz")

@@ -20,11 +20,11 @@ ACCURACIES = {"first": [80.0, 82.0, 84.0], "second": [85.0, 86.0, 90.0]}
 def make_run(tmp_path):
     """Writes a finished run as an experiment does and returns its folder."""
 
-    def make(name, accuracy, **settings):
+    def make(name, accuracy, data_sha256=None, **settings):
         folder = tmp_path / name
         folder.mkdir()
         config = Config(**{"dataset": "digits", "total_repeats": len(accuracy)} | settings)
-        results.write_config(folder, config, {})
+        results.write_config(folder, config, {"data_sha256": data_sha256})
         accuracy = np.float32(accuracy)
         selected = {  # each selection's accuracies differ from the others'
             name: selection.Selected(accuracy - i, np.ones(len(accuracy), int))
@@ -252,6 +252,18 @@ def test_a_run_from_before_a_flag_had_its_default(two):
     del document["flags"]["jacob_mode"]
     (two[1] / "config.json").write_text(json.dumps(document))
     assert "jacob_mode" not in compare.compare(two)
+
+
+def test_runs_on_other_pictures_are_no_pairs(make_run):
+    first, same, unknown, other = (
+        make_run(name, ACCURACIES["first"], sha256)
+        for name, sha256 in (("a", "0f"), ("b", "0f"), ("c", None), ("d", "1f"))
+    )
+    reasons = [
+        compare.unpaired_because(compare.read(folder), compare.read(first))
+        for folder in (same, unknown, other)
+    ]
+    assert reasons[:2] == [None, None] and "pictures or labels" in reasons[2]
 
 
 def test_a_run_given_twice_is_refused(two):

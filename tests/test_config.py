@@ -70,21 +70,23 @@ def test_config_is_frozen():
 
 NO_NUMBERS = [(math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf")]
 RATES = [(value, text, r"\[0, 1\]") for value, text in [(-0.1, "-0.1"), (1.1, "1.1"), *NO_NUMBERS]]
-COEFFICIENTS = [(value, text, r"\[0, inf\)") for value, text in [(-1e-9, "-1e-09"), *NO_NUMBERS]]
+COEFFICIENTS = [
+    (value, text, r"\[0, 3.4e\+38\]")
+    for value, text in [(-1e-9, "-1e-09"), (1e300, "1e+300"), *NO_NUMBERS]
+]
 REFUSED = [
     *[("noise_rate", *case) for case in RATES],
     *[("validation_ratio", *case[:2], r"\(0, 1\)") for case in RATES],
     ("validation_ratio", 0.0, "0.0", r"\(0, 1\)"),
     ("validation_ratio", 1.0, "1.0", r"\(0, 1\)"),
     *[(f"{name}_coef", *case) for name in ("wd", "jacob", "entropy") for case in COEFFICIENTS],
-    ("learning_rate", 0.0, "0.0", r"\(0, inf\)"),
-    ("learning_rate", math.nan, "nan", r"\(0, inf\)"),
-    ("learning_rate", math.inf, "inf", r"\(0, inf\)"),
+    ("learning_rate", 0.0, "0.0", r"\(0, 3.4e\+38\)"),
+    ("learning_rate", math.nan, "nan", r"\(0, 3.4e\+38\)"),
+    ("learning_rate", math.inf, "inf", r"\(0, 3.4e\+38\)"),
     *[
         (name, value, str(value), r"\[1, 2147483647\]")
         for name in (
             "epochs_num",
-            "total_repeats",
             "batch_size",
             "lr_decay_epochs",
             "noise_draws",
@@ -92,6 +94,9 @@ REFUSED = [
         )
         for value in (0, -1, 2**31)
     ],
+    *[("total_repeats", value, str(value), r"\[1, 10000\]") for value in (0, -1, 10_001)],
+    ("learning_rate", 1e39, "1e+39", r"\(0, 3.4e\+38\)"),
+    ("results_dir", "a\0b", "a\0b", "without the character NUL"),
     *[
         (name, -1, "-1", r"\[0, 2147483647\]")
         for name in ("train_size", "test_size", "jacob_start_epoch", "jacob_samples")

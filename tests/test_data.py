@@ -97,7 +97,9 @@ def test_second_load_decodes_nothing_and_is_equal(tmp_path, copy_dir, decoded, c
     assert_equal(first, second)
     assert first.num_classes == 5 and first.version == "1.0.0"
     assert first.train_images.shape == (30, 28, 28, 1) and first.train_labels.dtype == np.int32
-    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npz"]
+    kept = sorted(path.suffix for path in (tmp_path / "cache").iterdir())
+    assert kept == [".npz", ".sha256"]
+    assert first.sha256 == second.sha256
     assert capfd.readouterr() == ("", "")
 
 
@@ -108,31 +110,81 @@ def test_the_same_copy_elsewhere_is_a_cache_hit(tmp_path, copy_dir, decoded):
     assert decoded == ["train", "test"]
 
 
-def test_a_changed_copy_is_noticed(tmp_path, copy_dir, decoded):
+def test_a_changed_copy_is_not_trained_on_until_its_first_reading_is_forgotten(
+    tmp_path, copy_dir, decoded
+):
     first = data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
     shutil.rmtree(copy_dir)
     images = synthetic.pictures(30, (28, 28, 1), seed=1)
     synthetic.write_copy(copy_dir, images, LABELS, num_classes=5)
+    with pytest.raises(InputError, match="changed data file .*array_record"):
+        data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
+    (listing,) = (tmp_path / "cache").glob("*.sha256")
+    listing.unlink()
     second = data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
     assert decoded == ["train", "test"] * 2
     assert (first.train_images != second.train_images).any()
+    assert first.sha256 != second.sha256
 
 
 def test_a_copy_damaged_later_is_not_hidden_by_the_cache(tmp_path, copy_dir):
     data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
     (path,) = copy_dir.rglob("*test.array_record*")
     os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(InputError, match=f"damaged data file {path}"):
-        data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
+    for _ in range(2):
+        with pytest.raises(InputError, match=f"changed data file {path}"):
+            data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
 
 
-@pytest.mark.parametrize("how", ["empty", "truncated", "flipped", "short", "foreign", "incomplete"])
+def test_labels_of_a_changed_copy_are_not_read(tmp_path, copy_dir):
+    folders = {"data_dir": copy_dir, "cache_dir": tmp_path / "cache"}
+    labels = data.load_labels("toy", ["label"], **folders)["label"]
+    np.testing.assert_array_equal(labels, data.load("toy", **folders).train_labels)
+    (path,) = copy_dir.rglob("*train.array_record*")
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(InputError, match=f"changed data file {path}"):
+        data.load_labels("toy", ["label"], **folders)
+
+
+def edit(arrays):
+    arrays["train_images"][0, 0, 0, 0] ^= 1
+
+
+def swap(arrays):
+    """Two arrays of the same shape and dtype."""
+    arrays["train_images"], arrays["test_images"] = arrays["test_images"], arrays["train_images"]
+
+
+def widen(arrays):
+    arrays["train_labels"] = arrays["train_labels"].astype(np.int64)
+
+
+def leave_out(arrays):
+    del arrays["test_labels"]
+
+
+EDITS = {"edited": edit, "swapped": swap, "of another dtype": widen, "incomplete": leave_out}
+HARMS = ["empty", "truncated", "flipped", "short", "foreign", "of another copy", *EDITS]
+
+
+@pytest.mark.parametrize("how", HARMS)
 def test_a_damaged_cache_is_made_anew(tmp_path, copy_dir, decoded, caplog, how):
     first = data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
-    (path,) = (tmp_path / "cache").iterdir()
+    (path,) = (tmp_path / "cache").glob("*.npz")
     content = bytearray(path.read_bytes())
-    if how == "incomplete":
-        np.savez(path, train_images=first.train_images)
+    if how in EDITS:  # a whole archive, with its checksums
+        with np.load(path) as archive:
+            arrays = dict(archive)
+        EDITS[how](arrays)
+        np.savez(path, **arrays)
+    elif how == "of another copy":
+        images = synthetic.pictures(30, (28, 28, 1), seed=1)
+        synthetic.write_copy(tmp_path / "other", images, LABELS, num_classes=5)
+        data.load("toy", data_dir=tmp_path / "other", cache_dir=tmp_path / "elsewhere")
+        (other,) = (tmp_path / "elsewhere").glob("*.npz")
+        other.replace(path)
+        decoded.clear()
+        decoded += ["train", "test"]
     else:
         short = content.replace(b"(30, 28, 28, 1)", b"(20, 28, 28, 1)", 1)
         assert short != content
@@ -147,7 +199,8 @@ def test_a_damaged_cache_is_made_anew(tmp_path, copy_dir, decoded, caplog, how):
         path.write_bytes(damaged[how])
     with caplog.at_level(logging.WARNING, "jaxnoise"):
         second = data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
-    assert f"cache file {path} is damaged" in caplog.text
+    (warning,) = (record for record in caplog.records if record.levelname == "WARNING")
+    assert f"cache file {path} is damaged" in warning.getMessage()
     assert decoded == ["train", "test"] * 2
     assert_equal(first, second)
     data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
@@ -170,7 +223,7 @@ def test_an_interrupted_write_leaves_no_cache(tmp_path, copy_dir, monkeypatch):
     monkeypatch.setattr(np, "savez", interrupt)
     with pytest.raises(KeyboardInterrupt):
         data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
-    assert not list((tmp_path / "cache").iterdir())
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".sha256"]
 
 
 def test_default_folders_follow_the_environment(tmp_path, copy_dir, monkeypatch):

@@ -153,6 +153,7 @@ def test_config_json_says_with_what_it_was_made(folder, config):
     assert document["flags"]["precision"] == "float32"
     assert 1 < document["wall_seconds"] < 300
     assert "git_revision" in document and "started" in document
+    assert document["data_sha256"] == task.load(config).data_sha256
 
 
 def test_log_txt_has_what_was_printed(folder, command):

@@ -175,6 +175,9 @@ COMMANDS = [
     ("--epochs_num=many", "--epochs_num=many"),
     ("--dataset=imagined", "--dataset=imagined is unknown; allowed are digits, mnist"),
     ("digits", "'digits' is not a flag"),
+    ("--nodo_sn=1", "--nodo_sn=1 does not take an argument"),
+    ("--dataset=digits --coordinator_address=nonsense", "--coordinator_address=nonsense: allowed"),
+    (f"--dataset=digits --results_dir={'n' * 300}", "--results_dir: nnn"),
 ]
 
 

@@ -240,6 +240,13 @@ def test_noise_of_another_data_set_is_refused_and_what_rests_on_it_not_checked(e
     assert checks["best_epoch"].verdict == checks["metrics.jsonl"].verdict == EQUAL
 
 
+def test_another_data_set_than_recorded_is_found(copy):
+    edit_json(copy / "config.json", lambda document: document.update(data_sha256="0f"))
+    assert failed(copy) == {"data set": DIFFERENT}
+    edit_json(copy / "config.json", lambda document: document.pop("data_sha256"))
+    assert verified(copy)["data set"].verdict == UNCHECKED
+
+
 def test_noise_that_cannot_be_made_again_is_no_failure(copy, monkeypatch):
     def load(config, given=None, *, load=task.load):
         if given is None:
