@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a chec
 
 from jaxnoise import loop, nets, optim  # noqa: E402
 from jaxnoise.evaluation import Samples  # noqa: E402
+from jaxnoise.methods import Method  # noqa: E402
+from jaxnoise.robust_losses import Loss  # noqa: E402
 from jaxnoise.spectral_norm import SpectralNorm  # noqa: E402
 from jaxnoise.train_step import Coefficients, Program  # noqa: E402
 from jaxnoise.trainer import Trainer  # noqa: E402
@@ -39,6 +41,9 @@ class Workload:
         jacob_mode: str | None = None,
         precision: str = "float32",
         spectral: SpectralNorm | None = None,
+        loss: Loss = Loss("ce"),  # noqa: B008 frozen
+        transition_matrix: np.ndarray | None = None,
+        method: Method | None = None,
         members_at_once: int = 0,
     ):
         """`steps` optimizer steps make an epoch; `jacob_mode` None leaves the penalty out."""
@@ -62,10 +67,12 @@ class Workload:
             schedule,
             jacob_mode or "projection",
             precision,
+            loss=loss,
+            method=method,
         )
         coefficients = Coefficients(*map(np.float32, (1e-4, 1e-3, 0.0)))
         self._members = [
-            loop.Member(loop.member_key(0, i), labels, labels[:0], coefficients)
+            loop.Member(loop.member_key(0, i), labels, labels[:0], coefficients, transition_matrix)
             for i in range(members)
         ]
         self._trainer = Trainer(program, BATCH, members_at_once=members_at_once)

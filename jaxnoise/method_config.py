@@ -65,7 +65,7 @@ class MethodConfig:
     sce_alpha: float | None = _flag(None, "Weight of ce in --loss=sce.", low=0.0)
     sce_beta: float | None = _flag(None, "Weight of the reverse ce in --loss=sce.", low=0.0)
     sce_log_zero: float | None = _flag(
-        None, "What log 0 is in --loss=sce.", low=-math.inf, high=0.0, open_range=True
+        None, "What log 0 is in --loss=sce.", low=-1e6, high=0.0, open_range=True
     )
     bi_tempered_t1: float | None = _flag(
         None, "Temperature of the logarithm in --loss=bi_tempered; 1 as ce.", low=0.0, high=1.0
@@ -84,7 +84,7 @@ class MethodConfig:
     )
     nce_rce_beta: float | None = _flag(None, "Weight of the reverse ce in --loss=nce_rce.", low=0.0)
     nce_rce_log_zero: float | None = _flag(
-        None, "What log 0 is in --loss=nce_rce.", low=-math.inf, high=0.0, open_range=True
+        None, "What log 0 is in --loss=nce_rce.", low=-1e6, high=0.0, open_range=True
     )
     forward_matrix: str = _flag(
         "true",

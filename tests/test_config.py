@@ -8,6 +8,7 @@ import pytest
 
 from jaxnoise.config import Config, InputError, flag_type
 from jaxnoise.flags import flag
+from jaxnoise.method_config import LOSSES, METHODS
 from jaxnoise.results import run_folder
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
@@ -50,7 +51,7 @@ def test_where_only_flags_are_these():
     assert set(FIELDS) - set(RESULT_FIELDS) == {
         "results_dir", "data_dir", "manual_dir", "cache_dir", "members_at_once", "GPU_num",
         "coordinator_address", "num_processes", "process_id", "resume",
-        "overwrite",
+        "overwrite", "fail_on_divergence",
     }  # fmt: skip
 
 
@@ -115,7 +116,7 @@ REFUSED = [
     ("sn_mode", "both", "both", "reshaped, exact"),
     ("wd_mode", "both", "both", "coupled, decoupled"),
     ("preset", "both", "both", "default, paper"),
-    *[("sn_cap", value, text, r"\(0, inf\)") for value, text in [(0.0, "0.0"), *NO_NUMBERS]],
+    *[("sn_cap", value, text, r"\(0, 3.4e\+38\)") for value, text in [(0.0, "0.0"), *NO_NUMBERS]],
     # Of another type: bool is an int to Python, but not to a user.
     ("epochs_num", True, "True", "type int"),
     ("epochs_num", 2.0, "2.0", "type int"),
@@ -236,6 +237,23 @@ def test_flags_of_the_noise_that_do_not_go_together_are_refused(settings, said):
     [
         ({"sn_mode": "exact"}, "--sn_mode=exact: needed is --do_sn too"),
         ({"sn_cap": 2.0}, "--sn_cap=2.0: needed is --do_sn too"),
+        (
+            {"gce_q": 0.5, "loss": "mae"},
+            "--gce_q=0.5 with --loss=mae: allowed is --loss=gce, which alone uses it",
+        ),
+        (
+            {"elr_beta": 0.5},
+            "--elr_beta=0.5 with --method=None: allowed is --method=elr, which alone uses it",
+        ),
+        (
+            {"forward_matrix": "estimated"},
+            "--forward_matrix=estimated with --loss=ce: allowed is --loss=forward, which alone "
+            "uses it",
+        ),
+        (
+            {"loss": "forward", "forward_matrix": "estimated", "forward_file": "t.npy"},
+            "--forward_file=t.npy with --forward_matrix=estimated: allowed is one of them",
+        ),
         ({"sn_iterations": 2}, "--sn_iterations=2: needed is --do_sn too"),
         ({"wd_mode": "decoupled"}, "--wd_mode=decoupled: needed is --wd_coef too"),
         (
@@ -284,6 +302,8 @@ def test_net_is_the_data_sets_unless_given(dataset):
         ({"wd_coef": 1e-4, "wd_mode": "decoupled"}, "wd_decoupled_0.0001"),
         ({"do_sn": True, "sn_mode": "exact"}, "sn_exact"),
         ({"do_sn": True, "sn_cap": 2.0}, "sn_cap_2"),
+        ({"loss": "gce", "method": "elr", "elr_beta": 0.5, "do_sn": True}, "gce_elr_beta_0.5_sn"),
+        ({"loss": "forward", "forward_matrix": "estimated"}, "forward_estimated"),
         (
             {"do_sn": True, "sn_mode": "exact", "sn_cap": 0.5, "sn_iterations": 3},
             "sn_exact_cap_0.5_iterations_3",
@@ -305,6 +325,10 @@ COMPANIONS = {
     "wd_mode": {"wd_coef": 1e-4},
     "noise_matrix": {"noise_type": "matrix_noise", "noise_rate": 0.4},
     "human_labels": {"noise_type": "human_noise"},
+    "forward_matrix": {"loss": "forward"},
+    "forward_file": {"loss": "forward"},
+    **{f"{name}_{hyper}": {"loss": name} for name, hypers in LOSSES.items() for hyper in hypers},
+    **{f"{name}_{hyper}": {"method": name} for name, hypers in METHODS.items() for hyper in hypers},
 }
 
 
@@ -315,6 +339,10 @@ def other_value(name):
         return "lenet"  # the default data set's is allcnn
     if name == "noise_draws":
         return 5  # divides the default number of repeats
+    if name.endswith("_log_zero"):
+        return -2.0
+    if name == "bi_tempered_t2":
+        return 1.5
     if field.metadata["choices"]:
         return next(c for c in field.metadata["choices"] if c != field.default)
     if flag_type(field) is int:

@@ -44,7 +44,8 @@ MEMORIZATION = {
     "changed_as_noisy", "changed_as_true", "changed_as_neither", "unchanged_right",
 }  # fmt: skip
 STEP_METRICS = {
-    "step_loss", "step_cross_entropy", "step_entropy", "step_jacobian", "step_weight_decay",
+    "step_loss", "step_label_loss", "step_cross_entropy", "step_entropy", "step_jacobian",
+    "step_weight_decay",
 }  # fmt: skip
 
 
@@ -447,7 +448,7 @@ def test_run_that_died_at_once_can_be_started_again(copied, monkeypatch):
         raise RuntimeError("no device")
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="no device"):
-        patch.setattr(experiment, "build", die)
+        patch.setattr(assembly, "assemble", die)
         experiment.run(dataclasses.replace(copied, overwrite=True))
     assert results.finished(results.run_folder(copied))  # nothing was lost for it
     monkeypatch.setattr(experiment, "_run", lambda *_: {})

@@ -1,9 +1,14 @@
 """What README promises: its flag table, its published examples, its checkpoint snippet."""
 
 import dataclasses
+import json
+import os
 import pathlib
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -75,3 +80,30 @@ def test_checkpoint_snippet_reproduces_the_score(tmp_path, capsys):
     exec(snippet.replace("RUN_FOLDER", str(results.run_folder(config))), {})
     printed = float(capsys.readouterr().out.split("test accuracy")[-1])
     assert printed == pytest.approx(scores["repeats"][0]["test_accuracy"], abs=1e-3)
+
+
+def test_loss_of_ones_own_takes_a_function_and_a_line(tmp_path):
+    root = pathlib.Path(__file__).parents[1]
+    shutil.copytree(root / "jaxnoise", tmp_path / "jaxnoise")
+    shutil.copy(root / "main.py", tmp_path)
+    (function,) = re.findall(r"^```python\n(def .*?)```$", README, re.M | re.S)
+    (line,) = re.findall(r"^```python\n( +\".*?)```$", README, re.M | re.S)
+    with open(tmp_path / "jaxnoise" / "robust_losses.py", "a") as file:
+        file.write(function)
+    table = tmp_path / "jaxnoise" / "method_config.py"
+    start = "LOSSES: dict[str, Defaults] = {\n"
+    before, after = table.read_text().split(start)
+    table.write_text(before + start + line + after)
+    name = re.match(r"def (\w+)", function)[1]
+    settings = (
+        "--dataset=digits --train_size=300 --epochs_num=1 --total_repeats=1 --jacob_samples=1"
+    )
+    subprocess.run(
+        [sys.executable, "main.py", *settings.split(), f"--loss={name}", "--results_dir=results"],
+        cwd=tmp_path,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        check=True,
+    )
+    (folder,) = (tmp_path / "results").glob(f"digits/*/{name}-*")
+    (epoch,) = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    assert 0 < epoch["step_label_loss"][0] < epoch["step_cross_entropy"][0]

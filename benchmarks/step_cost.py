@@ -1,0 +1,68 @@
+"""What a training step costs with each loss, method or spectral norm, in multiples of a plain one.
+
+    python benchmarks/step_cost.py --of=loss
+
+measures cross-entropy without any of them, and in turn each of the kind asked for, with the default
+hyper-parameters. What the Jacobian penalty costs, jacobian.py tells.
+"""
+
+import argparse
+
+import jax
+import numpy as np
+from tabulate import tabulate
+from workload import SHAPES, Workload, in_turn, spread
+
+from jaxnoise.config import Config
+from jaxnoise.method_config import LOSSES, METHODS
+from jaxnoise.methods import METHODS as METHODS_BY_NAME
+from jaxnoise.robust_losses import Loss
+from jaxnoise.spectral_norm import SpectralNorm
+
+
+def of_loss(name: str) -> dict:
+    settings = Config(dataset="fashion_mnist", loss=name).loss_settings
+    matrix = np.eye(10, dtype=np.float32) if name == "forward" else None
+    return {"loss": Loss(name, tuple(settings.items())), "transition_matrix": matrix}
+
+
+def of_method(name: str) -> dict:
+    settings = Config(dataset="fashion_mnist", method=name).method_settings
+    return {"method": METHODS_BY_NAME[name](**settings)}
+
+
+SIDES = {
+    "loss": {name: of_loss(name) for name in LOSSES if name != "ce"},
+    "method": {name: of_method(name) for name in METHODS},
+    "spectral_norm": {
+        "reshaped": {"spectral": SpectralNorm()},
+        "exact": {"spectral": SpectralNorm("exact")},
+        "paper": {"spectral": SpectralNorm(stop_gradient=False, in_evaluation=True)},
+    },
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--of", choices=tuple(SIDES), required=True)
+    parser.add_argument("--net", choices=tuple(SHAPES), default="lenet")
+    parser.add_argument("--members", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=100, help="per epoch, one of which is timed")
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    workloads = {
+        name: Workload(args.net, args.members, args.steps, **settings)
+        for name, settings in ({"plain": {}} | SIDES[args.of]).items()
+    }
+    times, factors = in_turn(workloads, args.rounds)
+    rows = [[name, *spread(times[name]), *spread(factors[name])] for name in workloads]
+    device = jax.devices()[0].device_kind
+    print(
+        f"{args.net}, {args.members} members, {args.rounds} rounds, {device}, jax {jax.__version__}"
+    )
+    header = [args.of, "ms/seed-step", "min", "max", "× plain", "min", "max"]
+    print(tabulate(rows, header, floatfmt=".3g"))
+
+
+if __name__ == "__main__":
+    main()
