@@ -43,13 +43,13 @@ def draw(
     folder.mkdir(exist_ok=True)
     for quantity in _UNITS:
         curves = {name: history[f"{name}_{quantity}"] for name in CURVES}
-        _save(_mean_figure(curves, CURVES, _UNITS[quantity], title), folder / quantity)
-        _save(_repeats_figure(curves, quantity, best_epoch, title), folder / f"{quantity}_repeats")
+        save(_mean_figure(curves, CURVES, _UNITS[quantity], title), folder / quantity)
+        save(_repeats_figure(curves, quantity, best_epoch, title), folder / f"{quantity}_repeats")
     # Without noise, changed labels have no curves.
     shares = {name: history[name] for name in MEMORIZATION if not np.isnan(history[name]).all()}
     figure = _mean_figure(shares, MEMORIZATION, "share of these training samples (%)", title)
     figure.axes[0].set_ylim(-3, 103)
-    _save(figure, folder / "memorization")
+    save(figure, folder / "memorization")
 
 
 def _mean_figure(
@@ -128,7 +128,7 @@ def _legend_below(figure: Figure, axes: Axes) -> None:
     )
 
 
-def _save(figure: Figure, stem: Path) -> None:
+def save(figure: Figure, stem: Path) -> None:
     figure.savefig(stem.with_suffix(".png"), dpi=150)
     # Without a date: the same run leaves the same bytes.
     figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None})

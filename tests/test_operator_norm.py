@@ -1,0 +1,157 @@
+"""Norms against dense matrices, the FFT form and by hand; bounds that hold."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxnoise import conv, nets, operator_norm
+from jaxnoise import train_step as ts
+from jaxnoise.jacobian_spectrum import gram, singular_values
+
+# Power iteration stops when σ² changes by less than 1e-6 of itself.
+CLOSE = 1e-4
+
+
+def random_kernel(*shape, seed=0):
+    return jax.random.normal(jax.random.key(seed), shape, jnp.float32)
+
+
+def dense_norm(kernel, padding, shape):
+    """By the SVD of the matrix whose columns are the images of all unit pictures."""
+    units = jnp.eye(int(np.prod(shape)), dtype=jnp.float32).reshape(*shape, -1)
+    image = conv.convolve(units, kernel, padding=padding)
+    return np.linalg.norm(np.float64(image).reshape(-1, units.shape[-1]), ord=2)
+
+
+@pytest.mark.parametrize("padding", ["VALID", "SAME"])
+@pytest.mark.parametrize(
+    ("kernel", "shape"),
+    [((3, 3, 1, 2), (1, 6, 5)), ((5, 5, 2, 3), (2, 7, 7))],
+)
+def test_convolution_norm_is_the_dense_matrixs(kernel, shape, padding):
+    kernel = random_kernel(*kernel)
+    found = jax.jit(
+        functools.partial(operator_norm.convolution_norm, padding=padding, input_shape=shape)
+    )(kernel)
+    assert float(found) == pytest.approx(dense_norm(kernel, padding, shape), rel=CLOSE)
+
+
+def circular(x, kernel):
+    margin = (kernel.shape[0] - 1) // 2
+    x = jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="wrap")
+    return conv.convolve(x, kernel, padding="VALID")[:, 0]
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 5)])
+def test_power_iteration_on_circular_padding_is_the_fft_form(shape):
+    kernel = random_kernel(3, 3, shape[0], 4)
+    expected = operator_norm.circular_convolution_norm(kernel, *shape[1:])
+    found = jax.jit(
+        lambda kernel: operator_norm.power_iteration(lambda x: circular(x, kernel), shape)
+    )(kernel)
+    assert float(found) == pytest.approx(float(expected), rel=CLOSE)
+
+
+def test_fft_form_by_hand():
+    # Averaging has gain 1 at frequency 0; [1, 0, −1] has gain 2 at a quarter of the sampling rate.
+    average = jnp.full((3, 3, 1, 1), 1 / 9, jnp.float32)
+    assert operator_norm.circular_convolution_norm(average, 8, 8) == pytest.approx(1)
+    difference = jnp.zeros((3, 3, 1, 1), jnp.float32).at[1, :, 0, 0].set(jnp.array([1.0, 0, -1]))
+    assert operator_norm.circular_convolution_norm(difference, 8, 8) == pytest.approx(2)
+
+
+@pytest.mark.parametrize("size", [(3, 20), (20, 3), (12, 12)])
+def test_power_iteration_on_matrices(size):
+    matrix = random_kernel(*size)
+    found = operator_norm.power_iteration(lambda x: matrix @ x, (size[1],))
+    assert float(found) == pytest.approx(float(np.linalg.norm(matrix, ord=2)), rel=CLOSE)
+
+
+def test_power_iteration_with_equal_singular_values():
+    found = operator_norm.power_iteration(lambda x: 3 * x, (30,))
+    assert float(found) == pytest.approx(3, rel=1e-6)
+
+
+def test_a_map_that_is_not_finite_has_no_norm_and_ends():
+    assert jnp.isnan(operator_norm.power_iteration(lambda x: x * jnp.nan, (5,)))
+
+
+def made(name, *, spectral, shape=(28, 28, 1)):
+    """A program and its first state, with statistics as if batch norm had run."""
+    program = ts.Program(
+        nets.NETS[name](10, spectral), name, optax.constant_schedule(0.1), "projection"
+    )
+
+    @jax.jit
+    def create(key):
+        state = ts.create_state(program, key, shape)
+        stats = jax.tree_util.tree_map_with_path(
+            lambda path, x: 0.5 * x + 0.1 * len(str(path)) / 50, state.variables["batch_stats"]
+        )
+        return state.replace(variables=state.variables | {"batch_stats": stats})
+
+    return program, create(jax.random.key(0))
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "sn"])
+def lenet(request):
+    program, state = made("lenet", spectral=request.param)
+    norms = jax.jit(
+        functools.partial(operator_norm.norms, program=program, image_shape=(28, 28, 1))
+    )(state)
+    return program, state, norms
+
+
+def test_kernels_are_those_the_layers_use(lenet):
+    program, state, norms = lenet
+    names = operator_norm.layer_names(program, (28, 28, 1))
+    assert names == ["conv1", "conv2", "dense1", "dense2", "dense3"]
+    for name, found in zip(names, norms.reshaped, strict=True):
+        kernel = state.params[name]["kernel"]
+        if program.net.spectral:
+            kernel, _, _ = nets.spectral_normalize(kernel, state.variables["spectral"][name]["u"])
+        matrix = np.asarray(kernel).reshape(-1, kernel.shape[-1])
+        assert float(found) == pytest.approx(np.linalg.norm(matrix, ord=2), rel=1e-5)
+
+
+def test_batch_norms_factor_by_hand(lenet):
+    program, state, norms = lenet
+    for i, name in enumerate(["conv1", "conv2", "dense1", "dense2"]):
+        variance = state.variables["batch_stats"][name]["bn"]["var"]
+        gamma = state.params[name]["bn"].get("scale", np.ones(len(variance)))
+        expected = np.abs(gamma / np.sqrt(variance + 1e-3)).max()
+        assert float(norms.batch_norm[i]) == pytest.approx(float(expected), rel=1e-5)
+    assert norms.batch_norm[4] == 1
+
+
+def test_dense_layers_are_matrices(lenet):
+    _, _, norms = lenet
+    np.testing.assert_allclose(norms.operator[2:], norms.reshaped[2:], rtol=1e-5)
+    assert (norms.layer <= norms.operator * norms.batch_norm * (1 + CLOSE)).all()
+    assert float(norms.upper_bound) == pytest.approx(float(norms.layer.prod()), rel=1e-5)
+
+
+def test_no_jacobian_is_above_the_bound(lenet):
+    program, state, norms = lenet
+    images = jax.random.uniform(jax.random.key(1), (8, 28, 28, 1), jnp.float32)
+    forward = functools.partial(ts.logits_step, state, program=program)
+    largest = singular_values(jax.jit(functools.partial(gram, forward))(images))[:, 0].max()
+    assert 0 < largest <= norms.upper_bound
+
+
+def test_a_mean_over_positions_divides_the_bound():
+    """AllCNN ends with one over 7×7 positions of 28×28 pictures."""
+    program, state = made("allcnn", spectral=False)
+    found = jax.eval_shape(
+        lambda: tuple(
+            layer.kernel
+            for layer in operator_norm.layers(
+                program.net, {"params": state.params, **state.variables}, (28, 28, 1)
+            )
+        )
+    )
+    assert [kernel.shape[-1] for kernel in found] == [96] * 3 + [192] * 5 + [10]
