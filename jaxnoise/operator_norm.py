@@ -1,4 +1,4 @@
-"""What each layer can amplify at most: exact norms of its linear maps, of one member.
+"""What each layer can amplify at most: exact norms of its linear maps.
 
 The norm of the mapping from picture to logits is at most the product of its layers' norms, since
 ReLU and max-pooling over disjoint windows are 1-Lipschitz in L2. (Szegedy et al., "Intriguing
@@ -7,6 +7,7 @@ evaluation mode batch norm multiplies each feature by γ/√(var + ε), so it is
 linear map.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,16 +15,15 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from scipy.sparse.linalg import LinearOperator, svds
 
 from jaxnoise import conv, nets
 from jaxnoise import train_step as ts
 from jaxnoise.normalization import EPSILON, BatchNormReLU
 
-# Vectors iterated together: the error falls by (σ_9/σ_1)² an iteration, not by (σ_2/σ_1)².
-BLOCK = 8
-MAX_ITERATIONS = 500
-# Of σ², from one iteration to the next; float32 would not settle to less.
+# Of σ²; products in float32 carry no more.
 TOLERANCE = 1e-6
 
 
@@ -69,107 +69,125 @@ def layers(
     return found
 
 
-def power_iteration(
-    linear: Callable[[jax.Array], jax.Array], input_shape: tuple[int, ...]
-) -> jax.Array:
-    """Largest singular value of a linear map A, by block power iteration on AᵀA.
+def operator_norm(
+    forward: Callable[[np.ndarray], np.ndarray],
+    transposed: Callable[[np.ndarray], np.ndarray],
+    input_size: int,
+    output_size: int,
+) -> float:
+    """Largest singular value of a linear map A, to about 1e-6 of itself.
 
-    Q ← orthonormal basis of AᵀA Q;  σ² = largest eigenvalue of Qᵀ AᵀA Q, from below.
-    A linear map is its own jvp, and the pullback of its vjp is Aᵀ. Source: Golub and Van Loan,
-    "Matrix Computations" (2013), section 8.2.4.
+    By Lanczos' method on AᵀA (ARPACK): a power iteration that keeps its past vectors, and so needs
+    tens of products where that needs hundreds. Source: Golub and Van Loan, "Matrix Computations"
+    (2013), section 10.1. It runs on the host: on a CPU, LAPACK's calls inside a compiled loop can
+    wait for the loop's threads for ever.
 
     Args:
-      linear: maps (*input_shape, n) to (..., n), column by column.
-
-    Returns:
-      float32 (); NaN if the map is not finite.
+      forward: x ↦ A x, of vectors float64 (input_size,); a linear map is its own jvp.
+      transposed: y ↦ Aᵀ y, the pullback of its vjp.
     """
-    size = math.prod(input_shape)
-    width = min(BLOCK, size)
-
-    def iterate(carry):
-        i, basis, square, _ = carry
-        image, pullback = jax.vjp(linear, basis.reshape(*input_shape, width))
-        (back,) = pullback(image)
-        image, back = image.reshape(-1, width), back.reshape(-1, width)
-        largest = jnp.linalg.eigvalsh(image.T @ image)[-1]
-        basis, _ = jnp.linalg.qr(back)
-        return i + 1, basis, largest, jnp.abs(largest - square)
-
-    def goes_on(carry):
-        i, _, square, change = carry
-        return (i < MAX_ITERATIONS) & (change > TOLERANCE * square)  # false for NaN
-
-    basis, _ = jnp.linalg.qr(jax.random.normal(jax.random.key(0), (size, width), jnp.float32))
-    start = iterate((0, basis, jnp.float32(0), jnp.float32(0)))
-    return jnp.sqrt(lax.while_loop(goes_on, iterate, start)[2])
+    # In float64, whatever the products are in: ARPACK's float32 gives up on equal singular values.
+    linear = LinearOperator((output_size, input_size), forward, transposed, dtype=np.float64)
+    start = np.random.default_rng(0).normal(size=min(linear.shape))
+    return float(svds(linear, k=1, v0=start, tol=TOLERANCE, return_singular_vectors=False)[0])
 
 
-def convolution_norm(kernel: jax.Array, padding: str, input_shape: tuple[int, ...]) -> jax.Array:
+@functools.partial(jax.jit, static_argnames="padding")
+def _convolve(x: jax.Array, kernel: jax.Array, *, padding: str) -> jax.Array:
+    """Of one picture (channels, height, width), in float32."""
+    with jax.default_matmul_precision("highest"):
+        return conv.convolve(x[..., None], kernel, padding=padding)[:, 0, ..., 0]
+
+
+@functools.partial(jax.jit, static_argnames=("padding", "shape"))
+def _pull_back(
+    y: jax.Array, kernel: jax.Array, *, padding: str, shape: tuple[int, ...]
+) -> jax.Array:
+    """The transposed map, to (channels, height, width)."""
+    zeros = jnp.zeros(shape, jnp.float32)
+    with jax.default_matmul_precision("highest"):
+        return jax.vjp(lambda x: _convolve(x, kernel, padding=padding), zeros)[1](y)[0]
+
+
+def convolution_norm(kernel: np.ndarray, padding: str, shape: tuple[int, ...]) -> float:
     """Operator norm of `conv.convolve` with its real padding on (channels, height, width)."""
-    return power_iteration(
-        lambda x: conv.convolve(x, kernel, padding=padding)[:, 0], tuple(input_shape)
+    output = jax.eval_shape(
+        functools.partial(_convolve, padding=padding), jnp.zeros(shape, jnp.float32), kernel
+    ).shape
+    return operator_norm(
+        lambda x: np.ravel(_convolve(np.float32(x.reshape(shape)), kernel, padding=padding)),
+        lambda y: np.ravel(
+            _pull_back(np.float32(y.reshape(output)), kernel, padding=padding, shape=shape)
+        ),
+        math.prod(shape),
+        math.prod(output),
     )
 
 
-def circular_convolution_norm(kernel: jax.Array, height: int, width: int) -> jax.Array:
-    """Exact operator norm of the convolution of the same kernel with circular padding.
+def circular_convolution_norm(kernel: np.ndarray, height: int, width: int) -> float:
+    """Exact operator norm of the convolution with the same kernel and circular padding.
 
     The largest σ of the channels × features matrices Σ_{a,b} kernel[a, b] e^{−2πi(pa/h + qb/w)}
     over all frequencies (p, q). Source: Sedghi, Gupta and Long, "The Singular Values of
     Convolutional Layers" (ICLR 2019, https://arxiv.org/abs/1805.10408).
     """
-    transformed = jnp.fft.fft2(kernel, (height, width), axes=(0, 1))
-    return jnp.linalg.norm(transformed, ord=2, axis=(2, 3)).max()
+    transformed = np.fft.fft2(kernel, (height, width), axes=(0, 1))
+    return float(np.linalg.norm(transformed, ord=2, axis=(2, 3)).max())
 
 
 class Norms(NamedTuple):
-    """Of every layer in the order of the net, float32 (layers,) each, and of the whole net."""
+    """Of every layer in the order of the net, float64 (members, layers) each, and of the net."""
 
-    reshaped: jax.Array  # σ of the kernel reshaped to (−1, features): what --do_sn divides by
-    operator: jax.Array  # of the linear map with its real padding
-    batch_norm: jax.Array  # largest |γ|/√(var + ε) of its features, 1 where there is none
-    layer: jax.Array  # of linear map and batch norm together; ≤ operator · batch_norm
-    upper_bound: jax.Array  # float32 (): product of `layer`, and of the final mean over positions
+    reshaped: np.ndarray  # σ of the kernel reshaped to (−1, features): what --do_sn divides by
+    operator: np.ndarray  # of the linear map with its real padding
+    batch_norm: np.ndarray  # largest |γ|/√(var + ε) of its features, 1 where there is none
+    layer: np.ndarray  # of linear map and batch norm together; ≤ operator · batch_norm
+    upper_bound: np.ndarray  # (members,): product of `layer`, and of the last mean over positions
 
 
-def norms(state: ts.TrainState, *, program: ts.Program, image_shape: tuple[int, ...]) -> Norms:
-    """Of all layers in evaluation mode and float32."""
-    measured = program.measuring()
-    with measured.matmul_precision():
-        found = layers(measured.net, {"params": state.params, **state.variables}, image_shape)
-        rows = [_norms_of(layer) for layer in found]
-    reshaped, operator, batch_norm, layer = map(jnp.stack, zip(*rows, strict=True))
+def norms(
+    states: ts.TrainState, *, program: ts.Program, image_shape: tuple[int, ...]
+) -> tuple[list[str], Norms]:
+    """The layers' names and norms in evaluation mode and float32.
+
+    Args:
+      states: of all members, with a leading axis (members,), on the host.
+    """
+    measured, structure = program.measuring(), []
+
+    def arrays(state):
+        variables = {"params": state.params, **state.variables}
+        with measured.matmul_precision():
+            found = layers(measured.net, variables, image_shape)
+        structure[:] = [layer._replace(kernel=None, factor=None) for layer in found]
+        return [(layer.kernel, layer.factor) for layer in found]
+
+    members = len(jax.tree.leaves(states)[0])
+    each = jax.device_get(jax.jit(jax.vmap(arrays))(states))
+    table = np.array(
+        [
+            [
+                _norms_of(layer, kernels[i], factors[i])
+                for layer, (kernels, factors) in zip(structure, each, strict=True)
+            ]
+            for i in range(members)
+        ]
+    )
+    reshaped, operator, batch_norm, whole = np.moveaxis(table, 2, 0)
     # A net that ends in a convolution averages over n positions, a map of norm 1/√n.
-    positions = math.prod(found[-1].output_shape[1:])
-    return Norms(reshaped, operator, batch_norm, layer, layer.prod() / math.sqrt(positions))
+    positions = math.prod(structure[-1].output_shape[1:])
+    bound = whole.prod(axis=1) / math.sqrt(positions)
+    return [layer.name for layer in structure], Norms(reshaped, operator, batch_norm, whole, bound)
 
 
-def layer_names(program: ts.Program, image_shape: tuple[int, ...]) -> list[str]:
-    """In the order of `norms`."""
-    names: list[str] = []
+def _norms_of(layer: Layer, kernel: np.ndarray, factor: np.ndarray) -> tuple[float, ...]:
+    if not (np.isfinite(kernel).all() and np.isfinite(factor).all()):
+        return (math.nan,) * 4  # of a member that diverged
 
-    def look():
-        state = ts.create_state(program, jax.random.key(0), image_shape)
-        found = layers(program.net, {"params": state.params, **state.variables}, image_shape)
-        names.extend(layer.name for layer in found)
+    def norm(kernel):
+        if layer.padding is None:
+            return np.linalg.norm(kernel, ord=2)
+        return convolution_norm(kernel, layer.padding, layer.input_shape)
 
-    jax.eval_shape(look)
-    return names
-
-
-def _norms_of(layer: Layer) -> tuple[jax.Array, ...]:
-    kernel = layer.kernel
-    both = jnp.stack([kernel, kernel * layer.factor.reshape(*[1] * (kernel.ndim - 1), -1)])
-    reshaped = _largest(kernel.reshape(-1, kernel.shape[-1]))
-    if layer.padding is None:
-        operator, whole = _largest(both)
-    else:
-        operator, whole = jax.vmap(
-            lambda kernel: convolution_norm(kernel, layer.padding, layer.input_shape)
-        )(both)
-    return reshaped, operator, jnp.abs(layer.factor).max(), whole
-
-
-def _largest(matrices: jax.Array) -> jax.Array:
-    return jnp.linalg.norm(matrices, ord=2, axis=(-2, -1))
+    reshaped = np.linalg.norm(kernel.reshape(-1, kernel.shape[-1]), ord=2)
+    return reshaped, norm(kernel), np.abs(factor).max(), norm(kernel * factor)

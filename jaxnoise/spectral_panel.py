@@ -83,7 +83,8 @@ class Panel(NamedTuple):
 
     power: dict[str, np.ndarray]  # of each set, float32 (members, pictures, DIRECTIONS, bins)
     singular_values: dict[str, np.ndarray]  # float64 (members, pictures, classes)
-    norms: Norms  # float32 (members, layers), upper_bound (members,)
+    layer_names: list[str]
+    norms: Norms
 
 
 class Instrument:
@@ -110,11 +111,9 @@ class Instrument:
             members=2,
             shared=1,
         )
-        # One program for all members: its LAPACK calls would wait for those of another.
-        norms = functools.partial(
+        self._layer_norms = functools.partial(
             operator_norm.norms, program=program, image_shape=pictures.images.shape[1:]
         )
-        self._norms = jax.jit(jax.vmap(norms))
 
     def line_spectra(self, states: list[Any]) -> dict[str, np.ndarray]:
         """`Panel.power` of the groups' states."""
@@ -127,7 +126,7 @@ class Instrument:
         return Panel(
             self.line_spectra(states),
             {name: jacobian_spectrum.singular_values(gram) for name, gram in grams.items()},
-            jax.device_get(self._norms(self._trainer.gather(states, self._count))),
+            *self._layer_norms(self._trainer.gather(states, self._count)),
         )
 
     def _of_sets(self, groups: list[Any]) -> dict[str, np.ndarray]:

@@ -7,7 +7,6 @@ import numpy as np
 from jaxnoise import fourier_lines
 from jaxnoise.compare import CONFIDENCE, Difference, paired_difference
 from jaxnoise.fourier_lines import DIRECTIONS
-from jaxnoise.operator_norm import Norms
 from jaxnoise.scoring import number
 from jaxnoise.spectral_panel import Panel
 
@@ -59,11 +58,9 @@ def interval(values: np.ndarray) -> Difference:
     return paired_difference(values)
 
 
-def document(
-    summary: Summary, norms: Norms, layer_names: list[str], test_accuracy: np.ndarray
-) -> dict[str, Any]:
+def document(summary: Summary, panel: Panel, test_accuracy: np.ndarray) -> dict[str, Any]:
     """For spectrum.json: every member's summaries, and mean and deviation over members."""
-    members = len(test_accuracy)
+    members, norms = len(test_accuracy), panel.norms
     lines = {
         name: {
             direction: {
@@ -93,7 +90,7 @@ def document(
             quantity: _numbers(getattr(norms, quantity)[:, i])
             for quantity in ("reshaped", "operator", "batch_norm", "layer")
         }
-        for i, layer in enumerate(layer_names)
+        for i, layer in enumerate(panel.layer_names)
     }
     return {
         "confidence": CONFIDENCE,

@@ -23,7 +23,6 @@ from jaxnoise import (
     devices,
     experiment,
     fourier_lines,
-    operator_norm,
     provenance,
     spectral_panel,
     spectral_summary,
@@ -69,7 +68,6 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
 
     length = fourier_lines.length(image_shape)
     summary = spectral_summary.summarize(panel, length=length, cutoff=cutoff)
-    names = operator_norm.layer_names(program, image_shape)
     score = {"last": "last_test_accuracy", "best": "test_accuracy"}[checkpoint]
     accuracy = run.report.scores[score]
     stem = "spectrum" if checkpoint == "last" else f"spectrum_{checkpoint}"
@@ -79,7 +77,7 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
         "line_length": length,
         "points": fourier_lines.POINTS,
         "cutoff": {"cycles_per_line": cutoff, "cycles_per_unit_distance": cutoff / length},
-        **spectral_summary.document(summary, panel.norms, names, accuracy),
+        **spectral_summary.document(summary, panel, accuracy),
         **provenance.facts(),
         "wall_seconds": round(time.time() - started, 1),
     }
@@ -95,7 +93,7 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
         text = json.dumps(document, indent=2) + "\n"
         (folder / f"{stem}.json").write_text(text, encoding="utf-8")
         spectrum_figures.draw(
-            folder / "figures", stem, panel, summary, names, length=length, cutoff=cutoff,
+            folder / "figures", stem, panel, summary, length=length, cutoff=cutoff,
             title=f"{console.title(config, ', ')}, {checkpoint} checkpoint",
         )  # fmt: skip
     except OSError as error:

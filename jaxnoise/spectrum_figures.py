@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from jaxnoise import fourier_lines
 from jaxnoise.figures import save
 from jaxnoise.fourier_lines import DIRECTIONS
-from jaxnoise.operator_norm import Norms
 from jaxnoise.spectral_panel import SETS, Panel
 from jaxnoise.spectral_summary import Summary, mean_over_pictures
 
@@ -33,7 +32,6 @@ def draw(
     stem: str,
     panel: Panel,
     summary: Summary,
-    layer_names: list[str],
     *,
     length: float,
     cutoff: int,
@@ -50,7 +48,7 @@ def draw(
     save(_lines(panel, length, cutoff, title), folder / f"{stem}_lines")
     save(_summary(summary, length, cutoff, title), folder / f"{stem}_summary")
     save(_jacobian(summary, title), folder / f"{stem}_jacobian")
-    save(_layers(panel.norms, summary, layer_names, title), folder / f"{stem}_layers")
+    save(_layers(panel, summary, title), folder / f"{stem}_layers")
 
 
 def over_members(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -164,7 +162,8 @@ _NORMS = {
 }
 
 
-def _layers(norms: Norms, summary: Summary, names: list[str], title: str) -> Figure:
+def _layers(panel: Panel, summary: Summary, title: str) -> Figure:
+    norms, names = panel.norms, panel.layer_names
     figure = Figure(figsize=(9.6, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3.2, 1))
     for i, (quantity, (label, colour, marker)) in enumerate(_NORMS.items()):

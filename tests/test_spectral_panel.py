@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxnoise import experiment, fourier_lines, jacobian_spectrum, operator_norm, spectral_summary
+from jaxnoise import experiment, fourier_lines, jacobian_spectrum, spectral_summary
 from jaxnoise import spectral_panel as panel_of
+from jaxnoise import train_step as ts
 from jaxnoise.config import Config
 from jaxnoise.task import SPLITS, load
 from jaxnoise.trainer import Trainer
@@ -61,13 +62,14 @@ def test_small_sets_are_taken_whole_and_missing_ones_left_out():
 
 
 @functools.cache
-def measured(members_at_once=0):
+def measured():
     what = task()
     config = Config(**SETTINGS, noise_rate=0.4)
     program, members, pictures = experiment.build(config, what)
-    trainer = Trainer(program, config.batch_size, members_at_once=members_at_once)
-    groups, _ = next(trainer.epochs(members, pictures, epochs=1, jacob_start_epoch=1))
-    states = [group.state for group in groups]
+    trainer = Trainer(program, config.batch_size)
+    start = jax.vmap(lambda key: ts.create_state(program, key, (28, 28, 1)))
+    keys = jax.random.split(jax.random.key(0), 2)
+    states = trainer.spread(jax.device_get(jax.jit(start)(keys)), members, pictures)
     chosen = panel_of.choose(what, 3)
     instrument = panel_of.Instrument(program, trainer, members, pictures, chosen)
     return program, pictures, chosen, trainer.gather(states, 2), instrument.panel(states)
@@ -114,8 +116,7 @@ def test_a_diverged_member_has_no_numbers_and_harms_no_other():
     assert np.isnan(found.singular_values["test"][0]).all()
     assert np.isnan(found.norms.upper_bound[0]) and np.isfinite(found.norms.upper_bound[1])
     summary = spectral_summary.summarize(found, length=7.0, cutoff=3)
-    names = operator_norm.layer_names(program, (28, 28, 1))
-    document = spectral_summary.document(summary, found.norms, names, np.array([np.nan, 50.0]))
+    document = spectral_summary.document(summary, found, np.array([np.nan, 50.0]))
     text = json.dumps(document, allow_nan=False)
     assert "null" in text
     assert document["lipschitz"]["upper_bound"][0] is None
@@ -136,7 +137,9 @@ def test_summary_of_a_panel_by_hand():
     power[..., 1], power[..., 4] = 3.0, 1.0
     singular = np.array([[[4.0, 3.0], [2.0, 0.0]]])
     summary = spectral_summary.summarize(
-        panel_of.Panel({"test": power}, {"test": singular}, panel.norms), length=2.0, cutoff=3
+        panel._replace(power={"test": power}, singular_values={"test": singular}),
+        length=2.0,
+        cutoff=3,
     )
     assert (summary.share["test"] == 0.25).all() and (summary.power["test"] == 4).all()
     np.testing.assert_allclose(summary.centroid["test"], (3 * 1 + 4) / 4 / 2)
