@@ -114,14 +114,15 @@ def convolution_norm(kernel: np.ndarray, padding: str, shape: tuple[int, ...]) -
     output = jax.eval_shape(
         functools.partial(_convolve, padding=padding), jnp.zeros(shape, jnp.float32), kernel
     ).shape
-    return operator_norm(
-        lambda x: np.ravel(_convolve(np.float32(x.reshape(shape)), kernel, padding=padding)),
-        lambda y: np.ravel(
-            _pull_back(np.float32(y.reshape(output)), kernel, padding=padding, shape=shape)
-        ),
-        math.prod(shape),
-        math.prod(output),
-    )
+
+    def forward(x):
+        return np.ravel(_convolve(np.float32(x.reshape(shape)), kernel, padding=padding))
+
+    def transposed(y):
+        y = np.float32(y.reshape(output))
+        return np.ravel(_pull_back(y, kernel, padding=padding, shape=shape))
+
+    return operator_norm(forward, transposed, math.prod(shape), math.prod(output))
 
 
 def circular_convolution_norm(kernel: np.ndarray, height: int, width: int) -> float:

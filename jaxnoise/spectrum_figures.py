@@ -84,7 +84,7 @@ def _lines(panel: Panel, length: float, cutoff: int, title: str) -> Figure:
         axes.set_yscale("log")
         axes.set_title(DIRECTION_WORDS[direction], fontsize=10)
         axes.set_xlabel(FREQUENCY)
-        _decorate(axes)
+        decorate(axes)
         _plain_decades(axes)
     panels[0].set_ylabel("share of the power along the line")
     _finish(figure, panels[0], title, "mean ± std over repeats of the mean over pictures")
@@ -110,7 +110,7 @@ def _summary(summary: Summary, length: float, cutoff: int, title: str) -> Figure
         axes.set_xlabel("direction of the line")
         axes.set_ylabel(label)
         axes.set_ylim(bottom=0)
-        _decorate(axes)
+        decorate(axes)
     _finish(figure, panels[0], title, "each repeat, and their mean")
     return figure
 
@@ -147,7 +147,7 @@ def _jacobian(summary: Summary, title: str) -> Figure:
                 )  # fmt: skip
         axes.set_xscale("log")
         axes.set_xlabel(label)
-        _decorate(axes)
+        decorate(axes)
         _plain_decades(axes)
     panels[0].set_ylabel("pictures with at most so much (%)")
     _finish(figure, panels[0], title, "distribution over pictures, a line for each repeat")
@@ -186,7 +186,7 @@ def _layers(panel: Panel, summary: Summary, title: str) -> Figure:
     right.set_ylabel("Lipschitz constant\n(logits per unit distance)")
     for axes in (left, right):
         axes.set_yscale("log")
-        _decorate(axes)
+        decorate(axes)
     left.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     left.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     _finish(figure, left, title, "a point for each repeat")
@@ -200,7 +200,7 @@ def _plain_decades(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
 
 
-def _decorate(axes: Axes) -> None:
+def decorate(axes: Axes) -> None:
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 
