@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from jaxnoise import console, fourier_lines, loop, task
 from jaxnoise.config import Config
@@ -111,13 +112,15 @@ def draw(
 ) -> Figure:
     """Heat maps of frequency × epoch, centroid, memorization and accuracy on one time axis.
 
+    The maps show by how much each frequency's share has changed since the first measured epoch.
+
     Args:
       epochs: int (measured,), counted from 1.
       dynamics: what spectrum_dynamics.npz holds, of one direction.
       history: of all epochs, (epochs, members).
     """
     sets = [name for name in SETS if f"{name}_spectrum" in dynamics]
-    figure = Figure(figsize=(6.8, 1.55 * len(sets) + 4.6), layout="constrained")
+    figure = Figure(figsize=(6.8, 1.4 * len(sets) + 4.4), layout="constrained")
     rows = figure.subplots(
         len(sets) + 2, 1, sharex=True, height_ratios=[1] * len(sets) + [1.2, 1.5]
     )
@@ -125,14 +128,23 @@ def draw(
     spectra = {
         name: over_members(np.moveaxis(dynamics[f"{name}_spectrum"], 1, 0))[0] for name in sets
     }
-    levels = np.log10(np.maximum([x[:, drawn] for x in spectra.values()], 1e-12))
-    for axes, name, level in zip(rows, sets, levels, strict=False):
+    spectra = {name: np.log10(np.maximum(x[:, drawn], 1e-12)) for name, x in spectra.items()}
+    changes = {name: x - x[:1] for name, x in spectra.items()}
+    largest = max(0.1, *(np.nanmax(np.abs(x), initial=0) for x in changes.values()))
+    for axes, name in zip(rows, sets, strict=False):
         image = axes.pcolormesh(
-            epochs, frequencies[drawn], level.T, shading="nearest", cmap="cividis",
-            vmin=np.nanmin(levels), vmax=np.nanmax(levels), rasterized=True,
+            epochs, frequencies[drawn], changes[name].T, shading="nearest", cmap="PuOr_r",
+            vmin=-largest, vmax=largest, rasterized=True,
         )  # fmt: skip
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_title(SETS[name], fontsize=9, loc="left")
-    figure.colorbar(image, ax=rows[: len(sets)], label="log₁₀ of the share of power", aspect=30)
+    figure.colorbar(
+        image, ax=rows[: len(sets)], aspect=30,
+        label=f"share of power, log₁₀ of its change since epoch {epochs[0]}",
+    )  # fmt: skip
     rows[len(sets) // 2].set_ylabel(FREQUENCY)
     centroids, shares = rows[-2:]
     for name in sets:
@@ -142,8 +154,8 @@ def draw(
         centroids.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.15, lw=0)
     centroids.set_ylabel("spectral centroid\n(cycles per\nunit distance)", fontsize=9)
     curves = {
-        "changed_as_noisy": MEMORIZATION["changed_as_noisy"],
-        "changed_as_true": MEMORIZATION["changed_as_true"],
+        "changed_as_noisy": ("changed, as labelled", *MEMORIZATION["changed_as_noisy"][1:]),
+        "changed_as_true": ("changed, as they truly are", *MEMORIZATION["changed_as_true"][1:]),
         "test_accuracy": ("test accuracy", "#000000", ":"),
     }
     all_epochs = np.arange(1, len(history["test_accuracy"]) + 1)
@@ -151,11 +163,13 @@ def draw(
         mean, std = over_members(history[name].T)
         shares.plot(all_epochs, mean, style, color=colour, label=label)
         shares.fill_between(all_epochs, mean - std, mean + std, color=colour, alpha=0.15, lw=0)
-    shares.set_ylabel("share of these\nsamples (%)", fontsize=9)
+    shares.set_ylabel("predicted so (%)", fontsize=9)
     shares.set_ylim(-3, 103)
     shares.set_xlabel("epoch")
     for axes in (centroids, shares):
         decorate(axes)
-        axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        axes.legend(
+            fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.24), ncols=3
+        )
     figure.suptitle(f"{title}, mean ± std over repeats", fontsize=10)
     return figure

@@ -85,7 +85,7 @@ def _lines(panel: Panel, length: float, cutoff: int, title: str) -> Figure:
         axes.set_title(DIRECTION_WORDS[direction], fontsize=10)
         axes.set_xlabel(FREQUENCY)
         decorate(axes)
-        _plain_decades(axes)
+        _plain_decades(axes, 1, 2, 5)
     panels[0].set_ylabel("share of the power along the line")
     _finish(figure, panels[0], title, "mean ± std over repeats of the mean over pictures")
     return figure
@@ -148,7 +148,7 @@ def _jacobian(summary: Summary, title: str) -> Figure:
         axes.set_xscale("log")
         axes.set_xlabel(label)
         decorate(axes)
-        _plain_decades(axes)
+        _plain_decades(axes, 1, 2, 3, 5, 7)
     panels[0].set_ylabel("pictures with at most so much (%)")
     _finish(figure, panels[0], title, "distribution over pictures, a line for each repeat")
     return figure
@@ -193,9 +193,9 @@ def _layers(panel: Panel, summary: Summary, title: str) -> Figure:
     return figure
 
 
-def _plain_decades(axes: Axes) -> None:
+def _plain_decades(axes: Axes, *subs: float) -> None:
     """Few and plain numbers, 0.5 and 20, for which narrow axes have room."""
-    axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
 
