@@ -8,19 +8,17 @@ power on samples with a changed label goes with test accuracy. Nothing is traine
 """
 
 import argparse
-import dataclasses
 import json
 import sys
 import time
 from pathlib import Path
 
-import absl.logging
 import numpy as np
 
 from jaxnoise import (
     artefacts,
+    commands,
     console,
-    devices,
     experiment,
     fourier_lines,
     provenance,
@@ -29,13 +27,12 @@ from jaxnoise import (
     spectral_verdict,
     spectrum_figures,
 )
-from jaxnoise.config import Config, InputError
+from jaxnoise.config import InputError
 from jaxnoise.spectral_verdict import Measured
 from jaxnoise.trainer import Trainer
 
 PICTURES = 500
 CHECKPOINTS = ("last", "best")
-_WHERE = ("data_dir", "manual_dir", "cache_dir")
 
 
 def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **where: str) -> Measured:
@@ -119,17 +116,11 @@ def main(argv: list[str] | None = None) -> int:
         help="the lowest of the high frequencies, in cycles per line "
         f"(default: {fourier_lines.CUTOFF})",
     )  # fmt: skip
-    helps = {field.name: field.metadata["help"] for field in dataclasses.fields(Config)}
-    for name in _WHERE:
-        parser.add_argument(f"--{name}", metavar="DIR", help=f"default: the run's. {helps[name]}")
-    parser.add_argument("--GPU_num", type=int, default=0, help=helps["GPU_num"])
+    commands.add_where(parser)
     arguments = vars(parser.parse_args(argv))
-    where = {name: arguments[name] for name in _WHERE if arguments[name] is not None}
-    # Orbax and TFDS tell absl's log every step they take.
-    absl.logging.set_verbosity(absl.logging.WARNING)
     how = {name: arguments[name] for name in ("checkpoint", "pictures", "cutoff")}
     try:
-        devices.start(Config(GPU_num=arguments["GPU_num"], **where), gpu_asked=False)
+        where = commands.start(arguments)
         measured = [measure(folder, **how, **where) for folder in arguments["runs"]]
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
