@@ -115,6 +115,13 @@ class Config(RegularizerConfig, MethodConfig, TaskConfig):
         "Go on with an interrupted run after its last whole epoch; --noresume starts it anew.",
         where_only=True,
     )
+    spectrum_every: int = _flag(
+        0,
+        "Measure the spectrum of the learned mapping after every so many epochs (and the last), as "
+        "python -m jaxnoise.spectrum does of a finished run; 0 = never. Training is the same.",
+        low=0,
+        where_only=True,
+    )
     overwrite: bool = _flag(
         False, "Train a finished run again, and replace its results.", where_only=True
     )

@@ -149,7 +149,7 @@ def mean_jacobian(
     state: ts.TrainState, pictures: Pictures, index: jax.Array, *, program: ts.Program
 ) -> jax.Array:
     """Mean ‖J‖²_F in evaluation mode over the pictures at `index`, int (pictures,)."""
-    return _of_each(
+    return of_each(
         functools.partial(ts.jacobian_step, state, program=program), pictures, index
     ).mean()
 
@@ -158,10 +158,10 @@ def logits(
     state: ts.TrainState, pictures: Pictures, index: jax.Array, *, program: ts.Program
 ) -> jax.Array:
     """Logits in evaluation mode, float32 (pictures, classes), of those at `index`, int."""
-    return _of_each(functools.partial(ts.logits_step, state, program=program), pictures, index)
+    return of_each(functools.partial(ts.logits_step, state, program=program), pictures, index)
 
 
-def _of_each(
+def of_each(
     measure: Callable[[jax.Array], jax.Array], pictures: Pictures, index: jax.Array
 ) -> jax.Array:
     """What `measure` makes of preprocessed images, float32 (pictures, ...), batch by batch."""

@@ -30,6 +30,7 @@ from jaxnoise import (
     run_lock,
     scoring,
     selection,
+    spectral_dynamics,
     task,
 )
 from jaxnoise.config import Config
@@ -108,7 +109,8 @@ def _run(
         console.announce_resumption(point.epochs, facts)
     point = devices.of_the_first(point)
     trainer = Trainer(program, config.batch_size, members_at_once=config.members_at_once)
-    point = _train(config, folder, trainer, members, pictures, point, identity, watch)
+    recorder = spectral_dynamics.Recorder(config, folder, what, program, trainer, members, pictures)
+    point = _train(config, folder, trainer, members, pictures, point, identity, watch, recorder)
     _measure_and_write(config, folder, what, facts, trainer, members, pictures, point)
     return results.read_scores(folder)
 
@@ -122,6 +124,7 @@ def _train(
     point: resume.Point | None,
     identity: np.ndarray,
     watch: interruption.Watch,
+    recorder: spectral_dynamics.Recorder,
 ) -> resume.Point:
     """All epochs after a point, each of them saved and told."""
     started = time.time()
@@ -147,6 +150,7 @@ def _train(
                 name: np.stack([*history.get(name, ()), values]) for name, values in metrics.items()
             }
             progress = trainer.gather(groups, config.total_repeats)
+            recorder.record(len(history["step_loss"]), [group.state for group in groups])
             point = resume.Point(progress, history, before + time.time() - started)
             if jax.process_index() == 0:
                 resume.save(folder / "checkpoints", point, identity)
@@ -155,6 +159,7 @@ def _train(
             console.warn_of_divergence(progress.diverged_epoch + 1, point.epochs)
             watch.saved(f"epoch {point.epochs} of {config.epochs_num} is saved in {folder}")
             watch.check(point.epochs)
+    recorder.finish(point.history)
     return point
 
 

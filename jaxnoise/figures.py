@@ -47,9 +47,9 @@ def draw(
     diverged = divergence.epochs(history)
     for quantity in _UNITS:
         curves = {name: history[f"{name}_{quantity}"] for name in CURVES}
-        _save(_mean_figure(curves, CURVES, diverged, _UNITS[quantity], title), folder / quantity)
+        save(_mean_figure(curves, CURVES, diverged, _UNITS[quantity], title), folder / quantity)
         figure = _repeats_figure(curves, quantity, best_epoch, diverged, title)
-        _save(figure, folder / f"{quantity}_repeats")
+        save(figure, folder / f"{quantity}_repeats")
     shares = {name: history[name] for name in MEMORIZATION}
     # Without noise, changed labels have no curves.
     shares = {name: values for name, values in shares.items() if not np.isnan(values).all()}
@@ -58,7 +58,7 @@ def draw(
         shares, MEMORIZATION, diverged, "share of these training samples (%)", title
     )
     figure.axes[0].set_ylim(-3, 103)
-    _save(figure, folder / "memorization")
+    save(figure, folder / "memorization")
 
 
 def _mean_figure(
@@ -162,7 +162,7 @@ def _legend_below(figure: Figure, axes: Axes) -> None:
     )
 
 
-def _save(figure: Figure, stem: Path) -> None:
+def save(figure: Figure, stem: Path) -> None:
     figure.savefig(stem.with_suffix(".png"), dpi=150)
     # Without a date: the same run leaves the same bytes.
     figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None})

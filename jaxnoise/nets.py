@@ -8,7 +8,6 @@ ReLU, as in Bar, Drory and Giryes, "A Spectral Perspective of DNN Robustness to 
 """
 
 import functools
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -144,30 +143,6 @@ class AllCNN(nn.Module):
             block = ConvBlock(features, self.spectral, size, SAME, pool=pool, name=f"conv{i + 1}")
             x = block(x, train=train)
         return x.astype(jnp.float32).mean(axis=(1, 2)).T
-
-
-def effective_kernels(
-    net: nn.Module, variables: dict[str, Any], image_shape: tuple[int, ...]
-) -> dict[str, jax.Array]:
-    """The kernels that the layers of a net use in evaluation mode, normalized where `net` says so.
-
-    Args:
-      variables: collections params, batch_stats and, under spectral normalization, spectral, of one
-        member.
-      image_shape: (height, width, channels).
-
-    Returns:
-      for every layer, in order, float32 (size, size, channels, features) or (inputs, features).
-    """
-    image = jnp.zeros((1, *image_shape), jnp.float32)
-    _, captured = net.clone(dtype=jnp.float32).apply(
-        variables,
-        image,
-        train=False,
-        mutable=["intermediates"],
-        capture_intermediates=lambda _, method: method == "weights",
-    )
-    return {name: layer["weights"][0] for name, layer in captured["intermediates"].items()}
 
 
 NETS: dict[str, type[nn.Module]] = {"lenet": LeNet, "allcnn": AllCNN}

@@ -65,12 +65,12 @@ def claim(folder: Path, config: Config, facts: dict[str, Any]) -> None:
 
 
 def clear(folder: Path, *, going_on: bool) -> None:
-    """Deletes what an earlier session left, but for log, config.json and, going on, checkpoints.
+    """Deletes what an earlier session left, but for log, config.json and, going on, what it needs.
 
     What marks a run as finished goes first: a start cut short leaves no false result.
     """
     (folder / "scores.json").unlink(missing_ok=True)
-    kept = {"config.json", "log.txt"} | ({"checkpoints"} if going_on else set())
+    kept = {"config.json", "log.txt"} | ({"checkpoints", "spectrum_epochs"} if going_on else set())
     for entry in folder.iterdir():
         if entry.name in kept or entry.name.startswith("."):
             continue

@@ -64,6 +64,10 @@ class Program:
         names = {"float32": "highest", "tf32": "tensorfloat32", "bf16": "default"}
         return jax.default_matmul_precision(names[self.precision])
 
+    def measuring(self) -> "Program":
+        """The same in float32, whatever the net was trained in: for measurements."""
+        return dataclasses.replace(self, net=self.net.clone(dtype=jnp.float32), precision="float32")
+
     def optimizer(self, coefficients: Coefficients) -> optax.GradientTransformation:
         return optim.optimizer(
             self.network, self.schedule, weight_decay=coefficients.wd, wd_mode=self.wd_mode
@@ -282,9 +286,7 @@ def jacobian_step(state: TrainState, images: jax.Array, *, program: Program) -> 
 
     A measurement, so it is made in float32 whatever the net was trained in.
     """
-    measured = dataclasses.replace(
-        program, net=program.net.clone(dtype=jnp.float32), precision="float32"
-    )
+    measured = program.measuring()
 
     def forward(x):
         return logits_step(state, x, program=measured), None

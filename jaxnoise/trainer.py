@@ -172,6 +172,18 @@ class Trainer:
         labels = self.spread(loop.stack_members(labels), members, pictures)
         return self._measure(self._evaluate, states, labels, shared=(pictures,))
 
+    def measuring(self, function: Callable, *, members: int = 1, shared: int = 0) -> Callable:
+        """Any function of one member as one of groups, compiled once: see `spectral_panel`.
+
+        Args:
+          members: how many of its first arguments are a member's own; the result takes lists of
+            groups for them, such as `spread` makes.
+          shared: how many of its last ones are everyone's; the result takes them as a tuple,
+            `shared`, and returns a list of groups.
+        """
+        compiled = _Compiled(self._mapped(function, members=members, shared=shared))
+        return functools.partial(self._measure, compiled)
+
     def _measure(self, function: Callable, *groups: list[Any], shared: tuple) -> list[Any]:
         shared = self._shared(shared)
         with ThreadPoolExecutor(self._workers) as pool:

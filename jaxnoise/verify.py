@@ -7,19 +7,14 @@ the epochs in between and the losses summed over them, is taken from history.npz
 """
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
 
-import absl.logging
-
-from jaxnoise import artefacts, data, devices, provenance, verdict, verification
-from jaxnoise.config import Config, InputError
+from jaxnoise import artefacts, commands, data, provenance, verdict, verification
+from jaxnoise.config import InputError
 from jaxnoise.flags import complain
 from jaxnoise.scoring import SCORES
-
-_WHERE = ("data_dir", "manual_dir", "cache_dir")
 
 
 def verify(folder: Path, **where: str) -> tuple[bool, str]:
@@ -70,17 +65,11 @@ def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser("python -m jaxnoise.verify", description=__doc__)
     parser.add_argument("runs", metavar="RUN_DIR", nargs="+", type=Path, help="of a finished run")
-    helps = {field.name: field.metadata["help"] for field in dataclasses.fields(Config)}
-    for name in _WHERE:
-        parser.add_argument(f"--{name}", metavar="DIR", help=f"default: the run's. {helps[name]}")
-    parser.add_argument("--GPU_num", type=int, default=0, help=helps["GPU_num"])
+    commands.add_where(parser)
     arguments = vars(parser.parse_args(argv))
-    where = {name: arguments[name] for name in _WHERE if arguments[name] is not None}
-    # Orbax and TFDS tell absl's log every step they take.
-    absl.logging.set_verbosity(absl.logging.WARNING)
     code = 0
     try:
-        devices.start(Config(GPU_num=arguments["GPU_num"], **where), gpu_asked=False)
+        where = commands.start(arguments)
     except InputError as error:
         return complain(error)
     for folder in arguments["runs"]:

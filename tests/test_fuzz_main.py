@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from test_main import call
 
 import main
-from jaxnoise import console, data, experiment, noise_artefact, provenance, results
+from jaxnoise import assembly, console, data, experiment, noise_artefact, provenance, results
 from jaxnoise.config import Config, flag_type
 
 ABSL_SAYS = "Warning: Hit circular flagfile dependency. Ignoring flagfile: recursive.cfg\n"
@@ -29,7 +29,7 @@ def _before_training():
     """Everything up to training is done, but nothing is got from a network, and digits once."""
 
     def before_training(config, folder, what, facts, watch):
-        program, *_ = experiment.build(config, what)
+        program, *_ = assembly.assemble(config, what)
         assert np.isfinite(program.schedule(2**30))
         results.clear(folder, going_on=False)
         results.write_config(folder, config, facts)

@@ -130,34 +130,6 @@ def test_every_net_takes_exact_spectral_normalization(name):
     assert (logits.shape, logits.dtype) == ((5, 7), jnp.float32)
 
 
-@pytest.mark.parametrize(
-    "norm",
-    [
-        None,
-        SpectralNorm("exact", cap=0.5, iterations=2),
-        SpectralNorm(stop_gradient=False, in_evaluation=True),
-    ],
-)
-def test_effective_kernels_are_those_the_layers_use(norm):
-    """A net without normalization that has them as its kernels gives the same logits."""
-    net, variables, images = init("lenet", spectral=norm)
-    kernels = jax.jit(lambda v: nets.effective_kernels(net, v, images.shape[1:]))(variables)
-    assert list(kernels) == ["conv1", "conv2", "dense1", "dense2", "dense3"]
-    params = jax.tree.map(lambda x: x, variables["params"])
-    for name, layer in params.items():
-        layer["kernel"] = kernels[name]
-        if "bn" in layer:
-            layer["bn"].setdefault("scale", np.ones_like(layer["bn"]["bias"]))
-    variables_of_plain = {"params": params, "batch_stats": variables["batch_stats"]}
-    plain, ours = (
-        jax.jit(functools.partial(net.apply, train=False))(variables, images)
-        for net, variables in ((nets.LeNet(10, None), variables_of_plain), (net, variables))
-    )
-    np.testing.assert_allclose(ours, plain, rtol=1e-4, atol=1e-5)
-    same = np.array_equal(kernels["conv2"], variables["params"]["conv2"]["kernel"])
-    assert same == (norm is None)
-
-
 def test_spectral_normalization_makes_logits_blind_to_kernel_scale():
     net, variables, images = init("lenet", spectral=SpectralNorm())
     scaled = variables | {
