@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxnoise import eval_step as es
 from jaxnoise import train_step as ts
 from jaxnoise.task import SPLITS
 
@@ -75,7 +76,7 @@ def evaluate(
             lax.dynamic_slice_in_dim(array, first, batch)
             for array in (pictures.images, groups, noisy_labels, pictures.labels)
         )
-        predicted, predictions = ts.eval_step(
+        predicted, predictions = es.eval_step(
             state, pictures.preprocess(images), noisy, true, program=program
         )
         counted = group & fresh[:, None]
@@ -89,10 +90,10 @@ def evaluate(
             each,
             Samples(predictions.noisy_loss, predicted),
         )
-        state = ts.after_evaluation(state, 1, image_shape, program=program)
+        state = es.after_evaluation(state, 1, image_shape, program=program)
         return (state, sums, each), None
 
-    zeros = ts.Predictions(*[jnp.zeros(groups.shape[1], jnp.float32)] * len(ts.Predictions._fields))
+    zeros = es.Predictions(*[jnp.zeros(groups.shape[1], jnp.float32)] * len(es.Predictions._fields))
     each = Samples(jnp.zeros(total, jnp.float32), jnp.zeros(total, jnp.int32))
     (_, sums, each), _ = lax.scan(step, (state, zeros, each), jnp.arange(forward_passes(pictures)))
     sizes = groups.sum(axis=0).astype(jnp.float32)
@@ -150,7 +151,7 @@ def mean_jacobian(
 ) -> jax.Array:
     """Mean ‖J‖²_F in evaluation mode over the pictures at `index`, int (pictures,)."""
     return of_each(
-        functools.partial(ts.jacobian_step, state, program=program), pictures, index
+        functools.partial(es.jacobian_step, state, program=program), pictures, index
     ).mean()
 
 
@@ -158,7 +159,7 @@ def logits(
     state: ts.TrainState, pictures: Pictures, index: jax.Array, *, program: ts.Program
 ) -> jax.Array:
     """Logits in evaluation mode, float32 (pictures, classes), of those at `index`, int."""
-    return of_each(functools.partial(ts.logits_step, state, program=program), pictures, index)
+    return of_each(functools.partial(es.logits_step, state, program=program), pictures, index)
 
 
 def of_each(

@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxnoise import eval_step as es
 from jaxnoise import train_step as ts
 from jaxnoise.evaluation import Pictures
 
@@ -126,7 +127,7 @@ def line_spectra(
         along = along / jnp.maximum(norms, 1e-12)  # no direction between equal pictures
         steps = unit * jnp.asarray(h).reshape(1, -1, 1, 1, 1)
         images = x[None, None] + steps * along[:, None]
-        logits = ts.logits_step(state, images.reshape(-1, *x.shape), program=measured)
+        logits = es.logits_step(state, images.reshape(-1, *x.shape), program=measured)
         logits = logits.reshape(len(DIRECTIONS), points, -1)
         return power_spectrum(logits.swapaxes(1, 2)).sum(axis=1)
 

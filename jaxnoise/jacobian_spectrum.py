@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnoise import eval_step as es
 from jaxnoise import evaluation
 from jaxnoise import train_step as ts
 from jaxnoise.evaluation import Pictures
@@ -45,7 +46,7 @@ def grams(
 
     def measure(images):
         with measured.matmul_precision():  # of the backward passes too
-            return gram(lambda x: ts.logits_step(state, x, program=measured), images)
+            return gram(lambda x: es.logits_step(state, x, program=measured), images)
 
     return evaluation.of_each(measure, pictures, index)
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxnoise import eval_step as es
 from jaxnoise import methods, selection
 from jaxnoise import train_step as ts
 from jaxnoise.evaluation import Pictures, Samples, evaluate, forward_passes
@@ -134,7 +135,7 @@ def advance(
       loss as they were during training.
     """
     # Not at the end of the epoch before: a state that is kept is the one that was measured.
-    state = ts.after_evaluation(
+    state = es.after_evaluation(
         progress.state,
         jnp.where(epoch > 0, forward_passes(pictures), 0),
         pictures.images.shape[1:],

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxnoise import eval_step as es
 from jaxnoise import evaluation, loop, nets, optim
 from jaxnoise import train_step as ts
 from jaxnoise.losses import cross_entropy
@@ -193,7 +194,7 @@ def predict_brightest(state, images, noisy_labels, true_labels, *, program):
     """In place of `eval_step`: the brightest row of a picture tells the prediction."""
     predicted = jnp.argmax(images[:, ::2, 0, 0][:, :10], axis=1).astype(jnp.int32)
     right, noisy = predicted == true_labels, predicted == noisy_labels
-    return predicted, ts.Predictions(
+    return predicted, es.Predictions(
         predicted.astype(jnp.float32), noisy.astype(jnp.float32),
         jnp.ones(len(predicted), jnp.float32), right.astype(jnp.float32),
         jnp.zeros(len(predicted), jnp.float32),
@@ -202,7 +203,7 @@ def predict_brightest(state, images, noisy_labels, true_labels, *, program):
 
 def memorization(noisy, true, predicted, monkeypatch):
     """The metrics, where the net predicts just so on the training part."""
-    monkeypatch.setattr(ts, "eval_step", predict_brightest)
+    monkeypatch.setattr(es, "eval_step", predict_brightest)
     noisy, true, predicted = (np.array(x, np.int32) for x in (noisy, true, predicted))
     images = np.zeros((len(true) + 2, 28, 28, 1), np.uint8)
     images[np.arange(len(images)), 2 * np.append(predicted, [0, 0])] = 255
@@ -394,7 +395,7 @@ def test_evaluation_moves_the_papers_vectors_and_no_others():
     state = jax.jit(functools.partial(loop.start, program=paper()))(member(0), pictures()).state
     assert evaluation.forward_passes(pictures()) > 1
     for p, count in ((paper(), 3), (program(), 0)):
-        after = jax.jit(functools.partial(ts.after_evaluation, image_shape=(28, 28, 1), program=p))
+        after = jax.jit(functools.partial(es.after_evaluation, image_shape=(28, 28, 1), program=p))
         moved = after(state, jnp.int32(3))
         for ours, expected in zip(spectral(moved), power_steps(state, count), strict=True):
             np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-4)
@@ -421,9 +422,9 @@ def test_every_evaluation_batch_sees_the_papers_vectors_moved_once_more(monkeypa
 
     @jax.jit
     def of_second_batch(state):
-        state = ts.after_evaluation(state, 1, (28, 28, 1), program=paper())
+        state = es.after_evaluation(state, 1, (28, 28, 1), program=paper())
         images = pictures().preprocess(pictures().images[batch:TRAIN])
-        logits = ts.logits_step(state, images, program=paper())
+        logits = es.logits_step(state, images, program=paper())
         return cross_entropy(logits=logits, labels=one.noisy_labels[batch:])
 
     np.testing.assert_allclose(ours.loss[batch:], of_second_batch(state), rtol=1e-3, atol=1e-4)
@@ -464,7 +465,7 @@ def test_mean_jacobian_counts_every_picture_once():
     means = trainer().gather(trainer().mean_jacobian([state], pictures(), index), 3)
     one = jax.tree.map(jnp.asarray, select(state, 1))
     images = pictures().preprocess(pictures().images)
-    each = jax.jit(functools.partial(ts.jacobian_step, program=program()))(one, images)
+    each = jax.jit(functools.partial(es.jacobian_step, program=program()))(one, images)
     assert float(means[1]) == pytest.approx(float(each.mean()), rel=1e-3)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+from jaxnoise import eval_step as es
 from jaxnoise import loop, method_config, methods, nets
 from jaxnoise import train_step as ts
 from jaxnoise.spectral_norm import SpectralNorm
@@ -186,7 +187,7 @@ def test_early_stopping_goes_back_to_the_best_epoch_and_stays(monkeypatch):
         loop, "evaluate",
         lambda state, *_, **__: ({"valid_accuracy": accuracy[state - 1]}, samples),
     )  # fmt: skip
-    monkeypatch.setattr(ts, "after_evaluation", lambda state, *_, **__: state)
+    monkeypatch.setattr(es, "after_evaluation", lambda state, *_, **__: state)
     monkeypatch.setattr(loop, "forward_passes", lambda _: 1)
     never = jnp.int32(-1)
     progress = loop.Progress(jnp.int32(0), jnp.int32(0), jnp.float32(-1), never, never, samples)

@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from jaxnoise import conv, nets, operator_norm
+from jaxnoise import eval_step as es
 from jaxnoise import train_step as ts
 from jaxnoise.jacobian_spectrum import gram, singular_values
 from jaxnoise.spectral_norm import SpectralNorm
@@ -164,7 +165,7 @@ def test_dense_layers_are_matrices(lenet):
 def test_no_jacobian_is_above_the_bound(lenet):
     program, state, _, norms = lenet
     images = jax.random.uniform(jax.random.key(1), (8, 28, 28, 1), jnp.float32)
-    forward = functools.partial(ts.logits_step, state, program=program)
+    forward = functools.partial(es.logits_step, state, program=program)
     grams = jax.jit(functools.partial(gram, forward))(images)
     largest = singular_values(np.asarray(grams))[:, 0].max()
     assert 0 < largest <= norms.upper_bound

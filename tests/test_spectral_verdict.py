@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from jaxnoise import spectral_verdict
-from jaxnoise.compare import Difference
+from jaxnoise.paired import Difference
 
 
 def test_spearman_is_scipys_with_ties_too():

@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 
+from jaxnoise import eval_step as es
 from jaxnoise import losses, nets, optim
 from jaxnoise import train_step as ts
 from jaxnoise.spectral_norm import SpectralNorm
@@ -187,7 +188,7 @@ def test_bf16_computes_near_float32_and_keeps_what_must_be_exact_in_float32():
         variables_16["spectral"],
     )
     # The measurement is made in float32 for both.
-    measured = [jax.jit(functools.partial(ts.jacobian_step, program=p))(state, IMAGES)
+    measured = [jax.jit(functools.partial(es.jacobian_step, program=p))(state, IMAGES)
                 for p in (exact, rounded)]  # fmt: skip
     np.testing.assert_array_equal(*measured)
 
@@ -221,7 +222,7 @@ def test_separable_toy_set_is_learned_without_error():
     for _ in range(150):
         state, parts = step(state, ts.Batch(images, labels), coefficients(), jax.random.key(0))
     assert parts.cross_entropy < 0.05
-    predicted, predictions = jax.jit(functools.partial(ts.eval_step, program=p))(
+    predicted, predictions = jax.jit(functools.partial(es.eval_step, program=p))(
         state, images, (labels + 1) % 8, labels
     )
     np.testing.assert_array_equal(predicted, labels)
@@ -233,7 +234,7 @@ def test_separable_toy_set_is_learned_without_error():
 def test_jacobian_measurement_equals_jacrev_in_evaluation_mode():
     p = program(spectral=SpectralNorm())
     state = start(p)
-    measured = jax.jit(functools.partial(ts.jacobian_step, program=p))(state, IMAGES)
+    measured = jax.jit(functools.partial(es.jacobian_step, program=p))(state, IMAGES)
 
     def logits(image):
         variables = {"params": state.params, **state.variables}
