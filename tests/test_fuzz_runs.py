@@ -77,6 +77,7 @@ def whole(tmp_path_factory):
         given=np.stack([labels.noisy for labels in what.noisy_labels]),
         predicted=samples.predicted,
         score=samples.loss,
+        votes=np.ones(REPEATS, bool),
     )
     with results.EpochWriter(folder, REPEATS) as writer:
         for epoch in range(EPOCHS):
@@ -85,6 +86,7 @@ def whole(tmp_path_factory):
     report = scoring.Report(
         scores,
         selection.select(history),
+        np.zeros(REPEATS, int),
         noise.summary(config, what.noisy_labels[: config.draws]),
         config.validation_labels,
     )

@@ -436,7 +436,7 @@ def test_an_epoch_goes_on_from_the_vectors_that_evaluation_left(monkeypatch):
 
     def no_training(state, *_, **__):
         seen.append(state)
-        return state, ts.LossParts(*[jnp.float32(0)] * 5)
+        return state, ts.LossParts(*[jnp.float32(0)] * 6)
 
     monkeypatch.setattr(loop, "train_epoch", no_training)
     one = select(loop.stack_members([member(0)]), 0)

@@ -109,7 +109,7 @@ def made(name, *, spectral, shape=(28, 28, 1)):
 
 @pytest.fixture(
     scope="module",
-    params=[None, SpectralNorm(), SpectralNorm("exact", 0.5)],
+    params=[None, SpectralNorm(), SpectralNorm("exact")],
     ids=["plain", "sn", "exact"],
 )
 def lenet(request):

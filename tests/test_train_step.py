@@ -148,11 +148,11 @@ def test_decoupled_weight_decay_is_logged_but_no_part_of_the_loss():
     decoupled, wd = program(wd_mode="decoupled", rate=0.1), 0.05
     state = start(decoupled)
     step = jax.jit(functools.partial(ts.train_step, program=decoupled, with_jacobian=False))
-    new, parts = step(state, IMAGES, LABELS, coefficients(wd=wd, entropy=0.5), jax.random.key(2))
+    new, parts = step(state, BATCH, coefficients(wd=wd, entropy=0.5), jax.random.key(2))
     assert float(parts.loss) == pytest.approx(
         float(parts.cross_entropy + 0.5 * parts.entropy), rel=1e-6
     )
-    plain, plain_parts = step(state, IMAGES, LABELS, coefficients(entropy=0.5), jax.random.key(2))
+    plain, plain_parts = step(state, BATCH, coefficients(entropy=0.5), jax.random.key(2))
     assert parts.weight_decay == plain_parts.weight_decay > 0
     # Another coefficient leaves momentum alone, and the weights are less by lr · wd · w.
     jax.tree.map(np.testing.assert_array_equal, new.opt_state, plain.opt_state)

@@ -26,6 +26,7 @@ class Small(nn.Module):
     """Quick to compile, quick to learn."""
 
     num_classes: int = 3
+    spectral: None = None
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
