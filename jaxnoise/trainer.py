@@ -10,7 +10,6 @@ import functools
 import operator
 import os
 import queue
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,6 +20,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxnoise import evaluation, loop
+from jaxnoise.compiled import Compiled
 from jaxnoise.train_step import Program
 
 # What a program may take of a device's memory; the rest is for fragments and other programs.
@@ -57,7 +57,7 @@ class Trainer:
         # A worker that is ahead must leave the progress that is still to be read.
         donated = () if self._on_cores else (0,)
         self._advance = {
-            with_jacobian: _Compiled(
+            with_jacobian: Compiled(
                 self._mapped(
                     functools.partial(
                         loop.advance,
@@ -76,10 +76,10 @@ class Trainer:
         self._spread = jax.jit(lambda group: group, out_shardings=self._along)
         self._start = self._mapped(functools.partial(loop.start, program=program), shared=1)
         self._mean_jacobian, self._logits = (
-            _Compiled(self._mapped(functools.partial(measure, program=program), shared=2))
+            Compiled(self._mapped(functools.partial(measure, program=program), shared=2))
             for measure in (evaluation.mean_jacobian, evaluation.logits)
         )
-        self._evaluate = _Compiled(
+        self._evaluate = Compiled(
             self._mapped(
                 lambda state, labels, pictures: evaluation.evaluate(
                     state, pictures, *labels, program=program
@@ -181,7 +181,7 @@ class Trainer:
           shared: how many of its last ones are everyone's; the result takes them as a tuple,
             `shared`, and returns a list of groups.
         """
-        compiled = _Compiled(self._mapped(function, members=members, shared=shared))
+        compiled = Compiled(self._mapped(function, members=members, shared=shared))
         return functools.partial(self._measure, compiled)
 
     def _measure(self, function: Callable, *groups: list[Any], shared: tuple) -> list[Any]:
@@ -248,34 +248,6 @@ class Trainer:
 
     def _shared(self, tree: Any) -> Any:
         return jax.device_put(tree, NamedSharding(self._mesh, PartitionSpec()))
-
-
-class _Compiled:
-    """A jitted function that several threads may call: one of them compiles, the others wait."""
-
-    def __init__(self, function: Callable):
-        self._function, self._lock = function, threading.Lock()
-        self._programs: dict[Any, Any] = {}
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._program(arguments)(*arguments)
-
-    def memory(self, *arguments: Any) -> int:
-        """Bytes of one device that a call takes, arguments and result included."""
-        sizes = self._program(arguments).memory_analysis()
-        return (
-            sizes.temp_size_in_bytes
-            + sizes.argument_size_in_bytes
-            + sizes.output_size_in_bytes
-            - sizes.alias_size_in_bytes
-        )
-
-    def _program(self, arguments: tuple) -> Any:
-        key = jax.tree.structure(arguments), *(x.shape for x in jax.tree.leaves(arguments))
-        with self._lock:
-            if key not in self._programs:
-                self._programs[key] = self._function.lower(*arguments).compile()
-            return self._programs[key]
 
 
 def _cores() -> int:
