@@ -37,16 +37,11 @@ def read_run(folder: Path, **where: str) -> Run:
     Raises:
       InputError: there is no finished run, or one with other flags or scores than this version's.
     """
-    if not folder.is_dir():
-        raise InputError(f"RUN_DIR={folder}: there is no such folder")
+    documents.check_finished(folder)
     found = []
-    for name in ("config.json", "scores.json"):
+    for name in documents.OF_A_RUN:
         try:
             found.append(documents.read(folder / name))
-        except FileNotFoundError:
-            raise InputError(
-                f"RUN_DIR={folder}: not the folder of a finished run: it has no {name}"
-            ) from None
         except (OSError, ValueError) as error:
             raise InputError(f"RUN_DIR={folder}: {name} cannot be read: {error}") from error
     facts, document = found

@@ -108,7 +108,7 @@ def compare(folders: list[Path], out: Path | None = None) -> str:
 
     Args:
       folders: of finished runs; differences are to the first.
-      out: where to write; by default beside the first run.
+      out: where to write; by default beside the first run, unless another comparison is there.
 
     Raises:
       InputError: a folder holds no finished run or is given twice, or `out` cannot be written or
@@ -123,22 +123,22 @@ def compare(folders: list[Path], out: Path | None = None) -> str:
         "csv": comparison.csv(),
         "tex": _latex(comparison.table("latex_booktabs"), notes),
     }
-    out = folders[0].resolve().parent if out is None else out
-    paths = {out / f"comparison.{kind}": text for kind, text in texts.items()}
+    told = "\n".join([comparison.table("simple"), "", *notes])
+    folder = folders[0].resolve().parent if out is None else out
+    paths = {folder / f"comparison.{kind}": text for kind, text in texts.items()}
     for path, text in paths.items():
         if path.exists() and path.read_bytes() != text.encode():
-            raise InputError(
-                f"--out={out}: {path} is there and says something else; allowed is a folder "
-                "without it"
-            )
+            other = f"{path} is there and says something else"
+            if out is None:
+                return f"{told}\nNot written: {other}; --out=ANOTHER_FOLDER writes it there"
+            raise InputError(f"--out={out}: {other}; allowed is a folder without it")
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for path, text in paths.items():
             path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"--out={out}: cannot be written: {error.strerror}") from error
-    written = "Written: " + ", ".join(map(str, paths))
-    return "\n".join([comparison.table("simple"), "", *notes, written])
+        raise InputError(f"--out={folder}: cannot be written: {error.strerror}") from error
+    return f"{told}\nWritten: {', '.join(map(str, paths))}"
 
 
 def _latex(table: str, notes: list[str]) -> str:

@@ -4,8 +4,23 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jaxnoise.flags import InputError
+
+OF_A_RUN = ("config.json", "scores.json")
 # What provenance tells by name.
 _FACTS = ("versions", "device", "machine")
+
+
+def check_finished(folder: Path) -> None:
+    """Raises InputError if a folder does not hold the documents of a finished run."""
+    if not folder.is_dir():
+        raise InputError(f"RUN_DIR={folder}: there is no such folder")
+    missing = [name for name in OF_A_RUN if not (folder / name).is_file()]
+    if missing:
+        advice = "" if "config.json" in missing else "; the command that began it goes on with it"
+        raise InputError(
+            f"RUN_DIR={folder}: not the folder of a finished run: it has no {missing[0]}{advice}"
+        )
 
 
 def read(path: Path) -> dict[str, Any]:

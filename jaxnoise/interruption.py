@@ -85,7 +85,7 @@ class Watch:
             # Not by the log, which the main thread may be holding.
             message = (
                 f"\n{signal.Signals(self._asked).name}: stopping after the epoch in hand, in "
-                f"{GRACE_SECONDS} s at the latest, at once if told again; {self._saved}; "
+                f"{GRACE_SECONDS} s at the latest (a second signal stops at once); {self._saved}; "
                 "the same command goes on\n"
             )
             os.write(2, message.encode(errors="replace"))

@@ -11,7 +11,6 @@ from jaxnoise.config import Config, InputError
 from jaxnoise.selection import SELECTIONS
 
 CONFIDENCE = 0.95
-_DOCUMENTS = ("config.json", "scores.json")
 DEFAULTS = Config().result_settings
 # What two runs must share for their repeats of equal number to be pairs: pictures, the seeds of
 # initialization and batch order, and the draw of the noise that each repeat has.
@@ -57,15 +56,9 @@ class Difference(NamedTuple):
 
 def read(folder: Path) -> Run:
     """Raises InputError if there is no finished run, or one of an earlier version's."""
-    if not folder.is_dir():
-        raise InputError(f"RUN_DIR={folder}: there is no such folder")
-    missing = [name for name in _DOCUMENTS if not (folder / name).is_file()]
-    if missing:
-        raise InputError(
-            f"RUN_DIR={folder}: not the folder of a finished run: it has no {missing[0]}"
-        )
+    documents.check_finished(folder)
     try:
-        config, scores = (documents.read(folder / name) for name in _DOCUMENTS)
+        config, scores = (documents.read(folder / name) for name in documents.OF_A_RUN)
         # A run made before a flag was there had its default.
         flags = {name: config["flags"].get(name, default) for name, default in DEFAULTS.items()}
         data_sha256 = config.get("data_sha256")

@@ -222,8 +222,14 @@ def test_another_comparison_is_not_overwritten_the_same_may_be_made_again(two, t
     told = compare.compare(two)
     before = {path: path.read_bytes() for path in tmp_path.glob("comparison.*")}
     assert compare.compare(two) == told
+    other = compare.compare(two[::-1])
+    assert other.splitlines()[0] == told.splitlines()[0]
+    assert other.splitlines()[-1] == (
+        f"Not written: {tmp_path.resolve()}/comparison.md is there and says something else; "
+        "--out=ANOTHER_FOLDER writes it there"
+    )
     with pytest.raises(InputError, match=r"^--out=.*comparison.md is there and says something"):
-        compare.compare(two[::-1])
+        compare.compare(two[::-1], tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.glob("comparison.*")} == before
 
 
@@ -231,7 +237,11 @@ def test_unfinished_and_missing_runs_are_named(two, tmp_path):
     unfinished = tmp_path / "first"
     (unfinished / "scores.json").unlink()
     for folder, said in (
-        (unfinished, "not the folder of a finished run: it has no scores.json"),
+        (
+            unfinished,
+            "not the folder of a finished run: it has no scores.json; the command that began it "
+            "goes on with it",
+        ),
         (tmp_path / "nowhere", "there is no such folder"),
     ):
         with pytest.raises(InputError) as refusal:

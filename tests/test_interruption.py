@@ -53,7 +53,7 @@ def test_process_ends_when_its_time_is_over():
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=10)
     assert process.returncode == 130
-    assert error.endswith("at once if told again; all; the same command goes on\n")
+    assert error.endswith("(a second signal stops at once); all; the same command goes on\n")
 
 
 def test_run_is_asked_once_the_signal_is_there():
