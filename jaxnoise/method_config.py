@@ -25,10 +25,7 @@ LOSSES: dict[str, Defaults] = {
         "beta": {"mnist": 10.0, "cifar10": 1.0, "cifar100": 0.1},
         "log_zero": math.log(1e-4),
     },
-    "bi_tempered": {
-        "t1": {"mnist": 0.5, "cifar10": 0.8, "cifar100": 0.8},
-        "t2": {"mnist": 4.0, "cifar10": 1.2, "cifar100": 1.2},
-    },
+    "bi_tempered": {"t1": 0.8, "t2": 1.2},
     "label_smoothing": {"alpha": 0.1},
     "forward": {},
 }
