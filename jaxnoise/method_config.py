@@ -54,7 +54,7 @@ class MethodConfig:
     gce_q: float | None = _flag(
         None,
         "q of --loss=gce, between ce (near 0) and mae (1). Like all hyper-parameters of losses and "
-        "methods its default is the paper's; see README.",
+        "methods it has a default, some by data set; see README.",
         low=0.0,
         high=1.0,
         open_range=True,
