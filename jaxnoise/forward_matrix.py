@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 
-from jaxnoise import artefacts, assembly, devices, task, transition
+from jaxnoise import artefacts, assembly, devices, measurement, task, transition
 from jaxnoise.config import Config, InputError
 from jaxnoise.results import run_folder
 from jaxnoise.trainer import Trainer
@@ -52,7 +52,7 @@ def _estimated(first: Config, what: task.Task) -> np.ndarray:
         nets = artefacts.read_nets(folder, program, what.images.shape[1:], first.total_repeats)
     nets = devices.of_the_first(nets)
     trainer = Trainer(program, first.batch_size, members_at_once=first.members_at_once)
-    train = np.flatnonzero(what.split == task.SPLITS.index("train")).astype(np.int32)
+    train = measurement.split_index(what, "train")
     states = trainer.spread(nets, members, pictures)
     logits = trainer.gather(trainer.logits(states, pictures, train), first.total_repeats)
     try:

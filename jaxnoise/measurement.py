@@ -36,10 +36,10 @@ def of_nets(
     """
     scores = {}
     for split in ("train", "test"):
-        index = _evenly(_index(what, split), config.jacob_samples)
+        index = _evenly(split_index(what, split), config.jacob_samples)
         measured = trainer.mean_jacobian(states, pictures, index)
         scores[f"{split}_jacob"] = trainer.gather(measured, config.total_repeats)
-    test = _index(what, "test")
+    test = split_index(what, "test")
     logits = trainer.gather(trainer.logits(states, pictures, test), config.total_repeats)
     return scores | _each(calibration.measure, logits, [what.labels[test]] * len(logits))
 
@@ -59,7 +59,7 @@ def _each(measure: Callable, *repeats: Sequence) -> dict[str, np.ndarray]:
     return {name: np.array([scores[name] for scores in measured]) for name in measured[0]}
 
 
-def _index(what: task.Task, split: str) -> np.ndarray:
+def split_index(what: task.Task, split: str) -> np.ndarray:
     """Indices of a split's pictures, int32."""
     return np.flatnonzero(what.split == task.SPLITS.index(split)).astype(np.int32)
 
