@@ -13,18 +13,19 @@ from jaxnoise.train_step import Coefficients, Program
 def assemble(
     config: Config, what: task.Task, transition_matrices: np.ndarray | None = None
 ) -> tuple[Program, list[loop.Member], loop.Pictures]:
-    """The program to compile, its members (one per repeat), and the pictures on the device.
+    """All three, of one run."""
+    return program(config, what), members(config, what, transition_matrices), pictures(what)
 
-    Args:
-      transition_matrices: for --loss=forward, float32 (repeats, K, K); not needed to measure.
-    """
+
+def program(config: Config, what: task.Task | task.Splits) -> Program:
+    """The program to compile; neither labels nor coefficients are part of it."""
     schedule = optim.learning_rate_schedule(
         config.network,
         learning_rate=config.learning_rate,
         decay_epochs=config.lr_decay_epochs,
         steps_per_epoch=-(-len(what.train_index) // config.batch_size),
     )
-    program = Program(
+    return Program(
         nets.NETS[config.network](
             what.num_classes, _spectral_norm(config), nets.DTYPES[config.precision]
         ),
@@ -37,28 +38,45 @@ def assemble(
         Loss(config.loss, tuple(config.loss_settings.items())),
         methods.METHODS[config.method](**config.method_settings) if config.method else None,
     )
-    coefficients = Coefficients(
-        np.float32(config.wd_coef), np.float32(config.jacob_coef), np.float32(config.entropy_coef)
-    )
-    members = [
+
+
+def members(
+    config: Config, what: task.Task, transition_matrices: np.ndarray | None = None
+) -> list[loop.Member]:
+    """A member for each repeat.
+
+    Args:
+      transition_matrices: for --loss=forward, float32 (repeats, K, K); not needed to measure.
+    """
+    return [
         loop.Member(
             loop.member_key(config.seed, repeat),
             labels.noisy,
             valid_labels.noisy,
-            coefficients,
+            coefficients(config),
             None if transition_matrices is None else transition_matrices[repeat],
         )
         for repeat, (labels, valid_labels) in enumerate(
             zip(what.noisy_labels, what.noisy_valid_labels, strict=True)
         )
     ]
-    pictures = loop.Pictures(
+
+
+def coefficients(config: Config) -> Coefficients:
+    """Those of its members."""
+    return Coefficients(
+        np.float32(config.wd_coef), np.float32(config.jacob_coef), np.float32(config.entropy_coef)
+    )
+
+
+def pictures(what: task.Task | task.Splits) -> loop.Pictures:
+    """The pictures on the device, which all members share."""
+    return loop.Pictures(
         jnp.asarray(what.images),
         jnp.asarray(what.labels),
         jnp.asarray(what.split),
         *map(jnp.asarray, what.preprocessing),
     )
-    return program, members, pictures
 
 
 def _spectral_norm(config: Config) -> SpectralNorm | None:

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,19 @@ class Config(RegularizerConfig, MethodConfig, TaskConfig):
             elif field.metadata["is_file"]:
                 what[field.name] = _sha256(field.name, what[field.name])
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
+
+    @property
+    def command(self) -> str:
+        """The command line that makes this run: main.py and the flags that are no defaults."""
+        flags = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is True or value is False:
+                flags += [f"--{'' if value else 'no'}{field.name}"] * (value != field.default)
+            elif value != field.default:
+                text = format(value, ".10g") if flag_type(field) is float else str(value)
+                flags.append(f"--{field.name}={text}")
+        return shlex.join(["python", "main.py", *flags])
 
     @property
     def regularization(self) -> str:

@@ -1,6 +1,7 @@
 """What a run tells its user while it works: plain log lines, and on a terminal a progress bar."""
 
 import contextlib
+import contextvars
 import io
 import logging
 import shutil
@@ -19,15 +20,32 @@ from jaxnoise.task import SPLITS, Task
 
 log = logging.getLogger("jaxnoise")
 
+_about: contextvars.ContextVar[Path | None] = contextvars.ContextVar("about", default=None)
 
-def log_to_console() -> None:
-    """Sends the package's log to stdout; a terminal is spared what its progress bar shows."""
+
+@contextlib.contextmanager
+def about(folder: Path) -> Iterator[None]:
+    """What is told inside the block is about the run in a folder, and no other."""
+    token = _about.set(folder)
+    try:
+        yield
+    finally:
+        _about.reset(token)
+
+
+def log_to_console(*, runs: bool = True) -> None:
+    """Sends the package's log to stdout; a terminal is spared what its progress bar shows.
+
+    Args:
+      runs: whether what is told `about` single runs goes there too; in any case it goes to theirs.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not know every character
         sys.stdout.reconfigure(errors="replace")
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(
         lambda record: not (getattr(record, "on_bar", False) and handler.stream.isatty())
     )
+    handler.addFilter(lambda _: runs or _about.get() is None)
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -35,8 +53,11 @@ def log_to_console() -> None:
 
 @contextlib.contextmanager
 def log_file(path: Path) -> Iterator[None]:
-    """Copies the package's log, with times, to a file inside the block."""
+    """Copies the package's log, with times, to a file inside the block, as far as it is not about
+    a run in another folder than the file's.
+    """
     handler = logging.FileHandler(path, encoding="utf-8")
+    handler.addFilter(lambda _: _about.get() in (None, path.parent))
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.addHandler(handler)
     try:
@@ -116,15 +137,23 @@ def warn_of_divergence(diverged: np.ndarray, epoch: int) -> None:
 class EpochReport:
     """Progress, epoch by epoch, as means over the repeats that have not diverged."""
 
-    def __init__(self, epochs: int, done: int = 0):
-        """Of so many epochs, some of which may have been done before."""
+    def __init__(self, epochs: int, done: int = 0, *, bar: bool = True):
+        """Of so many epochs, some of which may have been done before.
+
+        Args:
+          bar: whether a terminal is to show a progress bar.
+        """
         self._epochs, self._done, self._before = epochs, done, done
         self._start = time.time()
         self._first_epoch_ended = self._start
         # Not tqdm's own measure, which takes a terminal that tells no width for one of no columns.
         columns = shutil.get_terminal_size().columns
         self._bar = tqdm(
-            total=epochs, initial=done, unit="epoch", disable=not sys.stderr.isatty(), ncols=columns
+            total=epochs,
+            initial=done,
+            unit="epoch",
+            disable=not (bar and sys.stderr.isatty()),
+            ncols=columns,
         )
 
     def update(self, metrics: dict[str, np.ndarray]) -> None:

@@ -1,5 +1,6 @@
 """How the spectrum of the learned mapping changes while it is learned: --spectrum_every."""
 
+import functools
 import os
 import shutil
 from pathlib import Path
@@ -46,14 +47,15 @@ class Recorder:
         if config.spectrum_every:
             chosen = choose(what, PICTURES)
             self._instrument = Instrument(program, trainer, members, pictures, chosen)
+            self._spread = functools.partial(trainer.spread, members=members, pictures=pictures)
 
-    def record(self, epoch: int, states: list[Any]) -> None:
-        """After an epoch, counted from 1, of the groups' states: measures if it is its turn."""
+    def record(self, epoch: int, states: Any) -> None:
+        """After an epoch, counted from 1, of all members' states: measures if it is its turn."""
         every, epochs = self._config.spectrum_every, self._config.epochs_num
         if not every or (epoch % every and epoch < epochs):
             return
         arrays = {}
-        for name, power in self._instrument.line_spectra(states).items():
+        for name, power in self._instrument.line_spectra(self._spread(states)).items():
             for quantity, values in (
                 ("spectrum", fourier_lines.normalized(power)),
                 ("share_above_cutoff", fourier_lines.share_above(power, CUTOFF)),

@@ -29,13 +29,32 @@ class Task(NamedTuple):
         return len(self.class_names)
 
 
-def load(config: Config, given: noise_files.GivenLabels | None = None) -> Task:
+class Splits(NamedTuple):
+    """A data set in three splits, before any noise."""
+
+    dataset: data.Dataset
+    train_index: np.ndarray  # places in the data set's train set, as valid_index
+    valid_index: np.ndarray
+    images: np.ndarray  # see `Task`, as labels and split
+    labels: np.ndarray
+    split: np.ndarray
+    preprocessing: data.Preprocessing
+
+    @property
+    def num_classes(self) -> int:
+        return self.dataset.num_classes
+
+
+def load(
+    config: Config, given: noise_files.GivenLabels | None = None, splits: Splits | None = None
+) -> Task:
     """Loads the data set, splits it, and corrupts the labels of training and validation part.
 
     Repeat i has draw i modulo `config.draws` of the noise, of seed noise_seed plus that.
 
     Args:
       given: noisy labels to take, whatever noise `config` asks for.
+      splits: those of `load_splits`, where they are loaded already.
 
     Raises:
       InputError: see `data.load`, `noise.MODELS` and `noise_files.read_labels`; or a size that the
@@ -45,6 +64,48 @@ def load(config: Config, given: noise_files.GivenLabels | None = None) -> Task:
     if given is None and config.noise_is_given:
         given = noise_files.read_labels(config)
     model = noise.MODELS[config.noise_type](config) if given is None else None
+    splits = splits or load_splits(config)
+    dataset, train_index, valid_index, images, true_labels, split, preprocessing = splits
+    if config.batch_size > len(train_index):
+        raise InputError(
+            f"--batch_size={config.batch_size}: allowed is 1 to {len(train_index)}, the training "
+            "samples"
+        )
+    ends = len(train_index), len(train_index) + len(valid_index)
+    train, valid = (
+        noise.CleanSamples(true_labels[part], images[part], dataset.num_classes)
+        for part in (slice(ends[0]), slice(*ends))
+    )
+    if given is not None:
+        given.check(dataset)
+        parts = given.of(train_index, train.labels), given.of(valid_index, valid.labels)
+        draws = list(zip(*parts, strict=True))
+    else:
+        seeds = range(config.noise_seed, config.noise_seed + config.draws)
+        draws = [noise.corrupt(model, train, valid, seed=seed) for seed in seeds]
+    noisy_labels, noisy_valid_labels = zip(
+        *(draws[repeat % config.draws] for repeat in range(config.total_repeats)), strict=True
+    )
+    return Task(
+        images=images,
+        labels=true_labels,
+        split=split,
+        preprocessing=preprocessing,
+        noisy_labels=noisy_labels,
+        noisy_valid_labels=noisy_valid_labels,
+        train_index=train_index,
+        valid_index=valid_index,
+        class_names=dataset.class_names,
+        data_sha256=dataset.sha256,
+    )
+
+
+def load_splits(config: Config) -> Splits:
+    """Loads the data set and splits it: the same for all labels.
+
+    Raises:
+      InputError: see `data.load`; or a size that the data set does not have.
+    """
     dataset = data.load(
         config.dataset,
         data_dir=config.data_dir,
@@ -60,37 +121,20 @@ def load(config: Config, given: noise_files.GivenLabels | None = None) -> Task:
             train_labels[pool], ratio=config.validation_ratio, num_classes=dataset.num_classes
         )
     )
-    if config.batch_size > len(train_index):
-        raise InputError(
-            f"--batch_size={config.batch_size}: allowed is 1 to {len(train_index)}, the training "
-            "samples"
-        )
-    train, valid = (
-        noise.CleanSamples(train_labels[index], dataset.train_images[index], dataset.num_classes)
-        for index in (train_index, valid_index)
-    )
-    if given is not None:
-        given.check(dataset)
-        parts = given.of(train_index, train.labels), given.of(valid_index, valid.labels)
-        draws = list(zip(*parts, strict=True))
-    else:
-        seeds = range(config.noise_seed, config.noise_seed + config.draws)
-        draws = [noise.corrupt(model, train, valid, seed=seed) for seed in seeds]
-    noisy_labels, noisy_valid_labels = zip(
-        *(draws[repeat % config.draws] for repeat in range(config.total_repeats)), strict=True
-    )
+    train_images = dataset.train_images[train_index]
     sizes = [len(train_index), len(valid_index), len(test_index)]
-    return Task(
-        images=np.concatenate([train.images, valid.images, dataset.test_images[test_index]]),
-        labels=np.concatenate([train.labels, valid.labels, test_labels[test_index]]),
-        split=np.repeat(np.arange(len(SPLITS), dtype=np.int32), sizes),
-        preprocessing=data.preprocessing(config.preprocess_mode, train.images),
-        noisy_labels=noisy_labels,
-        noisy_valid_labels=noisy_valid_labels,
-        train_index=train_index,
-        valid_index=valid_index,
-        class_names=dataset.class_names,
-        data_sha256=dataset.sha256,
+    return Splits(
+        dataset,
+        train_index,
+        valid_index,
+        np.concatenate(
+            [train_images, dataset.train_images[valid_index], dataset.test_images[test_index]]
+        ),
+        np.concatenate(
+            [train_labels[train_index], train_labels[valid_index], test_labels[test_index]]
+        ),
+        np.repeat(np.arange(len(SPLITS), dtype=np.int32), sizes),
+        data.preprocessing(config.preprocess_mode, train_images),
     )
 
 

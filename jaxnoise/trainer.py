@@ -204,6 +204,30 @@ class Trainer:
             groups = [multihost_utils.process_allgather(group, tiled=True) for group in groups]
         return jax.tree.map(lambda *x: np.concatenate(x)[:count], *jax.device_get(groups))
 
+    def at_once(self, members: list[loop.Member], pictures: loop.Pictures) -> int:
+        """How many of the members to train side by side: all that fit a device's memory at once.
+
+        On a CPU as many as keep the cores busy: more of them would train no faster.
+        """
+        return self._workers if self._on_cores else self._group_size(members, pictures)
+
+    def memory(self, members: list[loop.Member], pictures: loop.Pictures) -> int:
+        """Bytes that training takes of a device; on a CPU of all cores that are kept busy."""
+        workers = min(self._workers, len(members))
+        size = self._group_size(members, pictures)
+        return workers * self._advance[False].memory(*self._arguments(size, members, pictures))
+
+    def _arguments(
+        self, size: int, members: list[loop.Member], pictures: loop.Pictures
+    ) -> tuple[Any, ...]:
+        """What `_advance` takes of a group of that size, as shapes."""
+        group = jax.eval_shape(loop.stack_members, members[:1] * size)
+        group, progress = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._along),
+            (group, jax.eval_shape(self._start, group, pictures)),
+        )
+        return progress, group, pictures, self._shared(np.int32(0))
+
     def _groups(self, members: list[loop.Member], pictures: loop.Pictures) -> list[loop.Member]:
         return self.spread(loop.stack_members(members), members, pictures)
 
@@ -217,12 +241,7 @@ class Trainer:
             size = per_device * devices
             if self._memory is None or per_device == 1:
                 return size
-            group = jax.eval_shape(loop.stack_members, members[:1] * size)
-            group, progress = jax.tree.map(
-                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._along),
-                (group, jax.eval_shape(self._start, group, pictures)),
-            )
-            arguments = (progress, group, pictures, self._shared(np.int32(0)))
+            arguments = self._arguments(size, members, pictures)
             fitting = MEMORY_SHARE * self._memory / self._advance[False].memory(*arguments)
             if fitting >= 1:
                 return size

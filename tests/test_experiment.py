@@ -19,7 +19,17 @@ import run_folders
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from jaxnoise import assembly, calibration, checkpoint, experiment, nets, results, scoring, task
+from jaxnoise import (
+    assembly,
+    calibration,
+    cell,
+    checkpoint,
+    experiment,
+    nets,
+    results,
+    scoring,
+    task,
+)
 from jaxnoise.config import Config, InputError
 from jaxnoise.spectral_norm import SpectralNorm
 
@@ -425,8 +435,8 @@ def test_finished_run_is_told_and_not_trained_again(copied, caplog):
 
 @pytest.mark.parametrize("what", ["overwrite", "unfinished", "other settings"])
 def test_run_is_trained(what, copied, monkeypatch):
-    monkeypatch.setattr(experiment, "_train", lambda config, folder, *_: trained.append(folder))
-    monkeypatch.setattr(experiment, "_measure_and_write", lambda *_: None)
+    monkeypatch.setattr(experiment, "train", lambda cells, *_, **__: trained.extend(cells))
+    monkeypatch.setattr(cell.Cell, "finish", lambda *_: None)
     monkeypatch.setattr(results, "read_scores", lambda _: None)
     trained = []
     if what == "overwrite":
@@ -436,7 +446,7 @@ def test_run_is_trained(what, copied, monkeypatch):
     else:
         copied = dataclasses.replace(copied, noise_seed=1)
     experiment.run(copied)
-    (folder,) = trained
+    (folder,) = (each.folder for each in trained)
     # Nothing of the earlier run.
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "log.txt", "noise.npz", "noise.json", ".lock",
@@ -448,7 +458,7 @@ def test_run_that_died_at_once_can_be_started_again(copied, monkeypatch):
         raise RuntimeError("no device")
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="no device"):
-        patch.setattr(assembly, "assemble", die)
+        patch.setattr(assembly, "pictures", die)
         experiment.run(dataclasses.replace(copied, overwrite=True))
     assert results.finished(results.run_folder(copied))  # nothing was lost for it
     monkeypatch.setattr(experiment, "_run", lambda *_: {})
@@ -464,7 +474,7 @@ def test_error_before_training_leaves_earlier_results_alone(overwrite, copied, m
         experiment.run(wrong)
     assert run_folders.everything(pathlib.Path(copied.results_dir)) == before
 
-    def damaged(_):
+    def damaged(*_, **__):
         raise InputError("damaged data file")
 
     monkeypatch.setattr(task, "load", damaged)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from test_main import call
 
 import main
-from jaxnoise import assembly, console, data, experiment, noise_artefact, provenance, results
+from jaxnoise import assembly, data, experiment, provenance
 from jaxnoise.config import Config, flag_type
 
 ABSL_SAYS = "Warning: Hit circular flagfile dependency. Ignoring flagfile: recursive.cfg\n"
@@ -28,13 +28,10 @@ FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 def _before_training():
     """Everything up to training is done, but nothing is got from a network, and digits once."""
 
-    def before_training(config, folder, what, facts, watch):
-        program, *_ = assembly.assemble(config, what)
+    def before_training(alone, watch):
+        program, _, pictures = assembly.assemble(alone.config, alone.what)
         assert np.isfinite(program.schedule(2**30))
-        results.clear(folder, going_on=False)
-        results.write_config(folder, config, facts)
-        noise_artefact.write(folder, config, what, versions=facts["versions"])
-        console.announce(config, folder, what, device="cpu")
+        alone.begin(program, pictures)
 
     def no_network(*_, **__):
         raise requests.ConnectionError

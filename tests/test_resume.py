@@ -161,12 +161,12 @@ def begun(monkeypatch):
     def of(config):
         epochs = []
 
-        def train(*arguments):
-            epochs.extend(x.epochs for x in arguments if isinstance(x, resume.Point))
+        def train(cells, *_, **__):
+            epochs.extend(each.epochs for each in cells)
             raise NotImplementedError
 
         with monkeypatch.context() as patch, pytest.raises(NotImplementedError):
-            patch.setattr(experiment, "_train", train)
+            patch.setattr(experiment, "train", train)
             experiment.run(config)
         return sum(epochs)
 
@@ -193,8 +193,8 @@ def test_changed_labels_never_go_on_from_it(copied, monkeypatch):
     """Such as those of another version, or of a data set that has changed."""
     load = task.load
 
-    def changed(config):
-        what = load(config)
+    def changed(config, **how):
+        what = load(config, **how)
         what.noisy_labels[0].noisy[0] ^= 1
         return what
 
