@@ -214,8 +214,7 @@ class Config(RegularizerConfig, MethodConfig, TaskConfig):
             if value is True or value is False:
                 flags += [f"--{'' if value else 'no'}{field.name}"] * (value != field.default)
             elif value != field.default:
-                text = format(value, ".10g") if flag_type(field) is float else str(value)
-                flags.append(f"--{field.name}={text}")
+                flags.append(f"--{field.name}={value}")
         return shlex.join(["python", "main.py", *flags])
 
     @property

@@ -148,7 +148,7 @@ def by_program(configs: Iterable[Config]) -> list[list[Config]]:
     """
     groups: dict[tuple, list[Config]] = {}
     for config in configs:
-        groups.setdefault(_program_key(config), []).append(config)
+        groups.setdefault(program_key(config), []).append(config)
     return list(groups.values())
 
 
@@ -160,7 +160,8 @@ _TRACED = (
 )  # fmt: skip
 
 
-def _program_key(config: Config) -> tuple:
+def program_key(config: Config) -> tuple:
+    """Equal for settings whose runs share program and pictures."""
     static = {name: x for name, x in config.result_settings.items() if name not in _TRACED}
     # A switched-off Jacobian term is left out of the program, which makes it faster.
     return *static.items(), config.jacob_coef > 0

@@ -12,8 +12,9 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import absl.logging
 
@@ -40,15 +41,11 @@ def main(argv: list[str] | None = None) -> int:
     absl.logging.set_verbosity(absl.logging.WARNING)
     arguments = vars(_parser().parse_args(argv))
     try:
-        given = {
-            name: grid.listed(name, arguments[name])
-            for name in grid.FIELDS
-            if arguments[name] is not None
-        }
+        listed = given(arguments)
         rows = grid.read_rows(arguments["grid"]) if arguments["grid"] else {None: {}}
-        planned = grid.cells(rows, given)
+        planned = grid.cells(rows, listed)
         console.log_to_console(runs=False)
-        devices.start(planned[0].config, gpu_asked="GPU_num" in given)
+        devices.start(planned[0].config, gpu_asked="GPU_num" in listed)
         configs = list(dict.fromkeys(cell.config for cell in planned))
         for config in configs:
             results.check_usable(results.run_folder(config))
@@ -75,8 +72,9 @@ def run(configs: Sequence[Config], plan: Path, watch: interruption.Watch) -> int
         "%d runs, %d of them finished before; %d programs",
         len(configs), len(configs) - len(left), len(programs),
     )  # fmt: skip
+    runner = together.Together(watch)
     for program in programs:
-        for outcome in together.run(program, watch):
+        for outcome in runner.run(program):
             folder = results.run_folder(outcome.config)
             plan_file.note(plan, folder, outcome.error)
             done += outcome.config in left
@@ -125,12 +123,30 @@ def _parser() -> argparse.ArgumentParser:
         "--dry_run", action="store_true",
         help="only say what would be run, in which programs, how long it takes and how much memory",
     )  # fmt: skip
+    add_flags(parser)
+    return parser
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds all flags of main.py; `given` reads them."""
     flags = parser.add_argument_group("flags of main.py, each with values in a list with commas")
     for name, field in grid.FIELDS.items():
         bare = {"nargs": "?", "const": "true"} if flag_type(field) is bool else {}
         help = field.metadata["help"].replace("%", "%%")
         flags.add_argument(f"--{name}", metavar="VALUES", help=help, **bare)
-    return parser
+
+
+def given(arguments: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The values of those flags of main.py that are given.
+
+    Raises:
+      InputError: one of them is of another type.
+    """
+    return {
+        name: grid.listed(name, arguments[name])
+        for name in grid.FIELDS
+        if arguments[name] is not None
+    }
 
 
 if __name__ == "__main__":

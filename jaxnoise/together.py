@@ -11,6 +11,7 @@ from jaxnoise import (
     console,
     experiment,
     forward_matrix,
+    grid,
     interruption,
     loop,
     results,
@@ -32,97 +33,105 @@ class Outcome(NamedTuple):
 
 
 class _Engine(NamedTuple):
+    """What runs of one program share."""
+
     program: Program
     trainer: Trainer
     pictures: loop.Pictures
 
 
-def run(configs: Sequence[Config], watch: interruption.Watch) -> Iterator[Outcome]:
-    """Runs what is not finished of some settings, all of one program (see `grid.by_program`).
+class Together:
+    """Runs settings, and keeps the last program compiled for the next ones."""
 
-    Runs that fail do not end the others: if a batch fails, its runs are tried again one by one,
-    from their last whole epochs.
+    def __init__(self, watch: interruption.Watch):
+        """`watch` may ask to stop."""
+        self._watch = watch
+        self._key: tuple | None = None
 
-    Yields:
-      how each run ended, as soon as it has. First those that others need: see
-      `forward_matrix.first_stage`.
+    def run(self, configs: Sequence[Config]) -> Iterator[Outcome]:
+        """Runs what is not finished of some settings, all of one program (see `grid.by_program`).
 
-    Raises:
-      Interrupted: `watch` asked to stop; the epochs so far are saved.
-    """
-    first_stages = [stage for config in configs if (stage := forward_matrix.first_stage(config))]
-    if unfinished := [stage for stage in first_stages if not _done(stage)]:
-        yield from run(unfinished, watch)
-    try:
-        splits = task.load_splits(configs[0])
-    except InputError as error:
-        yield from (Outcome(config, str(error)) for config in configs)
-        return
-    program, pictures = assembly.program(configs[0], splits), assembly.pictures(splits)
-    at_once = configs[0].members_at_once
-    trainer = Trainer(program, configs[0].batch_size, members_at_once=at_once)
-    engine, left = _Engine(program, trainer, pictures), list(configs)
-    while left:
-        outcomes, taken = _batch(left, splits, engine, watch)
-        left = left[taken:]
-        failed = [outcome for outcome in outcomes if outcome.error]
-        yield from (outcome for outcome in outcomes if not outcome.error)
-        for outcome in failed:
-            if taken > 1:
-                (outcome,), _ = _batch([outcome.config], splits, engine, watch)
-            yield outcome
+        Runs that fail do not end the others: if a batch fails, its runs are tried again one by one,
+        from their last whole epochs.
 
+        Yields:
+          how each run ended, as soon as it has; before them, how those did that they need: see
+          `forward_matrix.first_stage`.
 
-def _batch(
-    configs: Sequence[Config], splits: task.Splits, engine: _Engine, watch: interruption.Watch
-) -> tuple[list[Outcome], int]:
-    """Runs the first of some settings, as many as fit, and says how many they were."""
-    outcomes: dict[Config, str | None] = {}
-    cells: list[Cell] = []
-    with contextlib.ExitStack() as folders:
-        for config in configs:
-            if cells and not _fits(config, cells, configs, engine):
-                break
-            try:
-                opened = folders.enter_context(cell.opened(config, splits))
-                outcomes[config] = None
-                if not _done(config):  # by another process, meanwhile
-                    with console.about(opened.folder):
-                        opened.begin(engine.program, engine.pictures)
-                    cells.append(opened)
-            except InputError as error:
-                outcomes[config] = str(error)
-        for epochs in sorted({each.epochs for each in cells}):
-            equal = [each for each in cells if each.epochs == epochs]
-            outcomes |= _train(equal, engine, watch)
-    return [Outcome(*outcome) for outcome in outcomes.items()], len(outcomes)
+        Raises:
+          Interrupted: the watch asked to stop; the epochs so far are saved.
+        """
+        stages = (forward_matrix.first_stage(config) for config in configs)
+        if unfinished := [stage for stage in stages if stage and not _done(stage)]:
+            yield from self.run(unfinished)
+        try:
+            self._prepare(configs[0])
+        except InputError as error:
+            yield from (Outcome(config, str(error)) for config in configs)
+            return
+        left = list(configs)
+        while left:
+            outcomes = self._batch(left)
+            left = left[len(outcomes) :]
+            yield from (outcome for outcome in outcomes if not outcome.error)
+            for outcome in outcomes:
+                if outcome.error:
+                    yield self._batch([outcome.config])[0] if len(outcomes) > 1 else outcome
 
+    def _prepare(self, config: Config) -> None:
+        """Loads the pictures and makes the program, unless they are the last ones."""
+        key = grid.program_key(config)
+        if key == self._key:
+            return
+        self._splits = task.load_splits(config)
+        program = assembly.program(config, self._splits)
+        trainer = Trainer(program, config.batch_size, members_at_once=config.members_at_once)
+        self._engine = _Engine(program, trainer, assembly.pictures(self._splits))
+        self._key = key
 
-def _fits(config: Config, cells: list[Cell], configs: Sequence[Config], engine: _Engine) -> bool:
-    """Whether one more run is to go into a batch."""
-    everyone = cells[0].members[:1] * sum(each.total_repeats for each in configs)
-    members = sum(len(each.members) for each in cells) + config.total_repeats
-    return members <= engine.trainer.at_once(everyone, engine.pictures)
+    def _batch(self, configs: Sequence[Config]) -> list[Outcome]:
+        """Runs the first of some settings, as many as fit at once."""
+        outcomes: dict[Config, str | None] = {}
+        cells: list[Cell] = []
+        with contextlib.ExitStack() as folders:
+            for config in configs:
+                if cells and not self._fits(config, cells, configs):
+                    break
+                try:
+                    opened = folders.enter_context(cell.opened(config, self._splits))
+                    outcomes[config] = None
+                    if not _done(config):  # by another process, meanwhile
+                        with console.about(opened.folder):
+                            opened.begin(self._engine.program, self._engine.pictures)
+                        cells.append(opened)
+                except InputError as error:
+                    outcomes[config] = str(error)
+            for epochs in sorted({each.epochs for each in cells}):
+                outcomes |= self._train([each for each in cells if each.epochs == epochs])
+        return [Outcome(*outcome) for outcome in outcomes.items()]
 
+    def _fits(self, config: Config, cells: list[Cell], configs: Sequence[Config]) -> bool:
+        """Whether one more run is to go into a batch."""
+        everyone = cells[0].members[:1] * sum(each.total_repeats for each in configs)
+        members = sum(len(each.members) for each in cells) + config.total_repeats
+        return members <= self._engine.trainer.at_once(everyone, self._engine.pictures)
 
-def _train(
-    cells: list[Cell], engine: _Engine, watch: interruption.Watch
-) -> dict[Config, str | None]:
-    try:
-        experiment.train(cells, *engine, watch)
-    except interruption.Interrupted:
-        raise
-    except Exception as error:  # whatever it is, other cells may be spared it
-        return {each.config: _told(each, error) for each in cells}
-    outcomes = {}
-    for each in cells:
-        outcomes[each.config] = None
-        with console.about(each.folder):
-            try:
-                each.finish(engine.trainer, engine.pictures)
-            except Exception as error:
-                outcomes[each.config] = _told(each, error)
-    return outcomes
+    def _train(self, cells: list[Cell]) -> dict[Config, str | None]:
+        try:
+            experiment.train(cells, *self._engine, self._watch)
+        except interruption.Interrupted:
+            raise
+        except Exception as error:  # whatever it is, other runs may be spared it
+            return {each.config: _told(each, error) for each in cells}
+        outcomes = {}
+        for each in cells:
+            outcomes[each.config] = None
+            with console.about(each.folder):
+                try:
+                    each.finish(self._engine.trainer, self._engine.pictures)
+                except Exception as error:
+                    outcomes[each.config] = _told(each, error)
+        return outcomes
 
 
 def _told(failed: Cell, error: Exception) -> str:
