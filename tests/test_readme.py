@@ -1,4 +1,4 @@
-"""What README promises: its flag table, its published examples, its checkpoint snippet."""
+"""What README and docs/ promise: flag table, published examples, snippets, links."""
 
 import dataclasses
 import json
@@ -19,7 +19,9 @@ from jaxnoise.config import Config, flag_type
 
 pytestmark = pytest.mark.usefixtures("standard_dtype_promotion")
 
-README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 EXAMPLES = re.findall(r"^python main.py (--noise_rate .*)$", README, re.M)
 
 
@@ -40,6 +42,24 @@ def test_flag_table_is_config():
         for field in dataclasses.fields(Config)
     ]
     assert rows == expected
+
+
+def anchors(page: pathlib.Path) -> set[str]:
+    """Those of a page's headings, as on GitHub."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    assert links or page.name == "flags.md"
+    for link in links:
+        if not link.startswith("http"):
+            name, _, anchor = link.partition("#")
+            target = page.parent / name if name else page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
 
 
 @pytest.mark.parametrize("flags", EXAMPLES)
@@ -83,9 +103,8 @@ def test_checkpoint_snippet_reproduces_the_score(tmp_path, capsys):
 
 
 def test_loss_of_ones_own_takes_a_function_and_a_line(tmp_path):
-    root = pathlib.Path(__file__).parents[1]
-    shutil.copytree(root / "jaxnoise", tmp_path / "jaxnoise")
-    shutil.copy(root / "main.py", tmp_path)
+    shutil.copytree(ROOT / "jaxnoise", tmp_path / "jaxnoise")
+    shutil.copy(ROOT / "main.py", tmp_path)
     (function,) = re.findall(r"^```python\n(def .*?)```$", README, re.M | re.S)
     (line,) = re.findall(r"^```python\n( +\".*?)```$", README, re.M | re.S)
     with open(tmp_path / "jaxnoise" / "robust_losses.py", "a") as file:
