@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxnoise import data, noise, noise_files
+from jaxnoise import data, named_labels, noise, noise_files, splits
 from jaxnoise.config import Config, InputError
 
 SPLITS = ("train", "valid", "test")
@@ -23,6 +23,7 @@ class Task(NamedTuple):
     valid_index: np.ndarray
     class_names: tuple[str, ...]
     data_sha256: str  # of the whole data set, pictures and labels
+    train_files: tuple[str, ...]  # of the training part; empty unless it is from class folders
 
     @property
     def num_classes(self) -> int:
@@ -43,7 +44,7 @@ def load(config: Config, given: noise_files.GivenLabels | None = None) -> Task:
     """
     # An error comes before data are downloaded.
     if given is None and config.noise_is_given:
-        given = noise_files.read_labels(config)
+        given = named_labels.read(config) or noise_files.read_labels(config)
     model = noise.MODELS[config.noise_type](config) if given is None else None
     dataset = data.load(
         config.dataset,
@@ -51,12 +52,14 @@ def load(config: Config, given: noise_files.GivenLabels | None = None) -> Task:
         manual_dir=config.manual_dir,
         cache_dir=config.cache_dir,
     )
+    if isinstance(given, named_labels.NamedLabels):
+        given = given.numbered(dataset)
     train_labels, test_labels = dataset.train_labels, dataset.test_labels
     pool = _subset(len(train_labels), config.train_size, "train_size")
     test_index = _subset(len(test_labels), config.test_size, "test_size")
     train_index, valid_index = (
         pool[part]
-        for part in data.validation_split(
+        for part in splits.stratified(
             train_labels[pool], ratio=config.validation_ratio, num_classes=dataset.num_classes
         )
     )
@@ -91,6 +94,7 @@ def load(config: Config, given: noise_files.GivenLabels | None = None) -> Task:
         valid_index=valid_index,
         class_names=dataset.class_names,
         data_sha256=dataset.sha256,
+        train_files=tuple(dataset.train_files[i] for i in train_index if dataset.train_files),
     )
 
 
