@@ -158,6 +158,7 @@ class Cell:
             predicted=progress.samples.predicted,
             score=progress.samples.loss,
             votes=diverged == 0,
+            files=what.train_files,
         )
         figures.draw(
             folder / "figures", history, scores["best_epoch"], title=console.title(config, ", ")

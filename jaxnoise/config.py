@@ -13,6 +13,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from jaxnoise import class_folders
 from jaxnoise.flags import InputError, check, flag_type
 from jaxnoise.flags import flag as _flag
 from jaxnoise.method_config import MethodConfig
@@ -73,7 +74,8 @@ class Config(RegularizerConfig, MethodConfig, TaskConfig):
     results_dir: str = _flag("results", "Folder that run folders are made in.", where_only=True)
     data_dir: str | None = _flag(
         None,
-        "TFDS data directory; default: $TFDS_DATA_DIR, else ~/tensorflow_datasets.",
+        "TFDS data directory; default: $TFDS_DATA_DIR, else ~/tensorflow_datasets. A relative "
+        "folder:PATH begins here, or else where the command is run.",
         where_only=True,
     )
     manual_dir: str | None = _flag(
@@ -171,6 +173,13 @@ class Config(RegularizerConfig, MethodConfig, TaskConfig):
             )
 
     @property
+    def dataset_name(self) -> str:
+        """The data set in a word that can be a folder's name."""
+        if self.dataset.startswith(class_folders.PREFIX):
+            return class_folders.name(class_folders.root(self.dataset, self.data_dir))
+        return self.dataset.replace("/", "_")
+
+    @property
     def network(self) -> str:
         """The network that is trained: `net`, or the data set's default."""
         colourful = self.dataset.removesuffix("_n") in ("cifar10", "cifar100", "svhn_cropped")
@@ -192,10 +201,13 @@ class Config(RegularizerConfig, MethodConfig, TaskConfig):
     def fingerprint(self) -> str:
         """Eight hexadecimal digits of a SHA-256 over the `result_settings` that are no defaults.
 
-        Files count by their content; raises InputError if one cannot be read.
+        Files, and the pictures of folder:PATH, count by their content, not by their place; raises
+        InputError if one cannot be read.
         """
         what = self.result_settings | {"noise_draws": self.draws}
         del what["noise_per_repeat"]  # a way to spell draws
+        if self.dataset.startswith(class_folders.PREFIX):
+            what["dataset"] = class_folders.find(self.dataset, self.data_dir).sha256()
         for field in dataclasses.fields(self):
             # Defaults are left out, so that a new flag leaves the names of earlier runs alone. A
             # default must therefore never change: runs with the old one would count as done.

@@ -69,7 +69,9 @@ def log_file(path: Path) -> Iterator[None]:
 
 def title(config: Config, separator: str) -> str:
     """The settings that set a run apart, in one line."""
-    return separator.join([config.dataset, config.network, config.noise, config.regularization])
+    return separator.join(
+        [config.dataset_name, config.network, config.noise, config.regularization]
+    )
 
 
 def announce(config: Config, folder: Path, what: Task, *, device: str) -> None:

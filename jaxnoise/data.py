@@ -1,20 +1,19 @@
-"""Data sets as uint8 arrays, their clean validation split and their preprocessing."""
+"""Data sets as uint8 arrays, and their preprocessing."""
 
 import dataclasses
 import logging
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from jaxnoise import decoded_cache, digests
+from jaxnoise import class_folders, decoded_cache, digests, splits
 from jaxnoise.config import InputError
 
 _log = logging.getLogger(__name__)
-_SPLIT_SEED = 0
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -34,6 +33,9 @@ class Dataset:
     test_labels: np.ndarray
     class_names: tuple[str, ...]
     sha256: str  # over pictures and labels: `digests.of_arrays` of the four arrays
+    # Of class folders: the files, by name relative to the folder with the classes.
+    train_files: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -70,8 +72,10 @@ def load(
       name: `digits` (scikit-learn's, needs no files), `mnist`, `fashion_mnist`, `cifar10`,
         `cifar100` (fine labels), or any TFDS data set with a prepared array_record copy, whose
         `image` is a uint8 picture from 28×28×1 to 32×32×3, whose `label` is a class, and which has
-        a train and a test split. Configurations are written as in `emnist/balanced`.
-      data_dir: TFDS directory; default: $TFDS_DATA_DIR, else ~/tensorflow_datasets.
+        a train and a test split. Configurations are written as in `emnist/balanced`. Or
+        `folder:PATH`, a folder for each class, see `class_folders`.
+      data_dir: TFDS directory; default: $TFDS_DATA_DIR, else ~/tensorflow_datasets. What a relative
+        PATH begins in; default: the working folder.
       manual_dir: folder with the raw archives, for preparing without a network.
       cache_dir: see `cache_folder`; default: $XDG_CACHE_HOME/jaxnoise, else ~/.cache/jaxnoise.
 
@@ -80,6 +84,8 @@ def load(
     """
     if name == "digits":
         return _digits()
+    if name.startswith(class_folders.PREFIX):
+        return _class_folders(class_folders.find(name, data_dir), cache_folder(cache_dir))
     # Imported here: TFDS takes half a second, which `digits` need not spend.
     from jaxnoise import copy_digests, tfds_copy
 
@@ -87,14 +93,14 @@ def load(
     version, folder = str(copy.version), cache_folder(cache_dir)
     fingerprint = copy_digests.check(copy, folder)
     cache = folder / f"{name.replace('/', '-')}-{version}-{fingerprint}.npz"
-    decoded = decoded_cache.read(cache, _ARRAYS)
-    if decoded is None:
-        _log.info("decoding the pictures of %s, once: they are kept in %s", name, folder)
+
+    def decode() -> dict[str, np.ndarray]:
         arrays = {}
         for split in copy_digests.SPLITS:
             arrays[f"{split}_images"], arrays[f"{split}_labels"] = tfds_copy.decode(copy, split)
-        decoded = decoded_cache.Decoded(arrays, digests.of_arrays(arrays))
-        decoded_cache.write(cache, decoded)
+        return arrays
+
+    decoded = _decoded(name, cache, decode)
     class_names = tuple(copy.info.features["label"].names)
     return Dataset(name, version, **decoded.arrays, class_names=class_names, sha256=decoded.sha256)
 
@@ -117,40 +123,6 @@ def load_labels(
     copy = _open_copy(name, data_dir, manual_dir)
     copy_digests.check(copy, cache_folder(cache_dir))
     return tfds_copy.read_labels(copy, "train", features)
-
-
-def validation_split(
-    labels: np.ndarray, *, ratio: float, num_classes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Splits a train set per class: the first ⌊ratio · n_class⌋ of a shuffled order are validation.
-
-    The order comes from a fixed seed: every run, whatever its own seed, sees the same split. Both
-    parts are returned in that shuffled order, so that a prefix of one is a random subset of it.
-
-    Args:
-      labels: int (N,) in [0, num_classes).
-      ratio: in (0, 1).
-      num_classes: K.
-
-    Returns:
-      train_index and valid_index, int64, disjoint, together all of 0..N−1.
-
-    Raises:
-      InputError: one of the parts would be empty.
-    """
-    # RandomState: the only NumPy generator whose stream is frozen across versions (NEP 19).
-    order = np.random.RandomState(_SPLIT_SEED).permutation(len(labels))
-    is_valid = np.zeros(len(labels), bool)
-    for label in range(num_classes):
-        of_class = np.flatnonzero(labels[order] == label)
-        is_valid[of_class[: int(ratio * len(of_class))]] = True
-    train_index, valid_index = order[~is_valid], order[is_valid]
-    if not len(train_index) or not len(valid_index):
-        raise InputError(
-            f"--validation_ratio={ratio} leaves {len(train_index)} samples for training and "
-            f"{len(valid_index)} for validation; allowed are ratios that leave some of both"
-        )
-    return train_index, valid_index
 
 
 def preprocessing(mode: str, train_images: np.ndarray) -> Preprocessing:
@@ -177,7 +149,7 @@ def preprocessing(mode: str, train_images: np.ndarray) -> Preprocessing:
 def _digits() -> Dataset:
     """scikit-learn's 1,797 digits of 8×8: enlarged to 24×24 (bilinear) with MNIST's black margin.
 
-    A fifth of each class, picked as in `validation_split`, is the test set.
+    A fifth of each class, picked as in `splits.stratified`, is the test set.
     """
     import sklearn.datasets
 
@@ -188,11 +160,41 @@ def _digits() -> Dataset:
     for image, small in zip(images, grey, strict=True):
         enlarged = Image.fromarray(small).resize((24, 24), Image.Resampling.BILINEAR)
         image[2:26, 2:26, 0] = np.asarray(enlarged)
-    train, test = validation_split(labels, ratio=0.2, num_classes=10)
+    train, test = splits.stratified(labels, ratio=0.2, num_classes=10)
     parts = images[train], labels[train], images[test], labels[test]
     class_names = tuple(str(name) for name in bunch.target_names)
     sha256 = digests.of_arrays(dict(zip(_ARRAYS, parts, strict=True)))
     return Dataset("digits", "1.0.0", *parts, class_names, sha256)
+
+
+def _class_folders(found: class_folders.ClassFolders, folder: pathlib.Path) -> Dataset:
+    from jaxnoise import class_pictures
+
+    cache = folder / f"class_folders-{found.sha256()[:16]}.npz"
+    chosen = class_pictures.train_and_test(found)
+    decoded = _decoded(found.name, cache, lambda: class_pictures.decode(found, chosen))
+    return Dataset(
+        found.name,
+        "1.0.0",
+        **decoded.arrays,
+        class_names=found.classes,
+        sha256=decoded.sha256,
+        train_files=class_folders.names(chosen["train"]),
+        test_files=class_folders.names(chosen["test"]),
+    )
+
+
+def _decoded(
+    name: str, cache: pathlib.Path, decode: Callable[[], dict[str, np.ndarray]]
+) -> decoded_cache.Decoded:
+    """What the cache has, or what is decoded now and kept there."""
+    decoded = decoded_cache.read(cache, _ARRAYS)
+    if decoded is None:
+        _log.info("decoding the pictures of %s, once: they are kept in %s", name, cache.parent)
+        arrays = decode()
+        decoded = decoded_cache.Decoded(arrays, digests.of_arrays(arrays))
+        decoded_cache.write(cache, decoded)
+    return decoded
 
 
 def _open_copy(

@@ -1,6 +1,7 @@
 """Which training labels are wrong, as told by the loss that the nets had on them."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ def write_suspects(
     predicted: np.ndarray,
     score: np.ndarray,
     votes: np.ndarray,
+    files: Sequence[str] = (),
 ) -> None:
     """suspects.csv: all training samples, the most suspicious label first.
 
@@ -50,23 +52,28 @@ def write_suspects(
         wrong labels have a high one is the finding of Huang et al., "O2U-Net" (ICCV 2019,
         https://openreview.net/forum?id=DXSUpYgPNX).
       votes: bool (repeats,), False for those that diverged; if all did, all have one.
+      files: (samples,), what to call them beside their index; may be empty.
     """
     import scipy.stats  # nearly as slow
 
     if (given == given[0]).all():
         votes = votes if votes.any() else ~votes
         majority = scipy.stats.mode(predicted[votes]).mode
-        _write(folder / "suspects.csv", index, given[0], majority, score[votes].mean(axis=0))
+        columns = given[0], majority, score[votes].mean(axis=0)
+        _write(folder / "suspects.csv", index, files, *columns)
         return
     for i, columns in enumerate(zip(given, predicted, score, strict=True)):
-        _write(folder / f"suspects_repeat_{i + 1}.csv", index, *columns)
+        _write(folder / f"suspects_repeat_{i + 1}.csv", index, files, *columns)
 
 
-def _write(path: Path, index: np.ndarray, *columns: np.ndarray) -> None:
+def _write(path: Path, index: np.ndarray, files: Sequence[str], *columns: np.ndarray) -> None:
     *_, score = columns
     order = np.argsort(-score, kind="stable")
     with open(path, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["index", "given_label", "predicted_label", "score"])
-        for i, given, predicted, loss in zip(*(x[order] for x in (index, *columns)), strict=True):
-            table.writerow([i, given, predicted, f"{loss:.6g}"])
+        file_column = ["file"] if files else []
+        table.writerow(["index", *file_column, "given_label", "predicted_label", "score"])
+        given, predicted, _ = columns
+        for i in order:
+            called = [files[i]] if files else []
+            table.writerow([index[i], *called, given[i], predicted[i], f"{score[i]:.6g}"])

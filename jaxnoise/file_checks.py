@@ -160,6 +160,7 @@ def suspects(run: Run, what: task.Task, samples: dict[str, np.ndarray]) -> Check
             predicted=samples["predicted"],
             score=samples["loss"],
             votes=run.report.diverged == 0,
+            files=what.train_files,
         )
         recorded, expected = (
             {path.name: path.read_bytes() for path in of.glob("suspects*.csv")}

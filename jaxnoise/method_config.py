@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from jaxnoise import class_folders
 from jaxnoise.flags import InputError
 from jaxnoise.flags import flag as _flag
 
@@ -171,6 +172,8 @@ class MethodConfig:
     @property
     def _kind(self) -> str:
         """The data set whose defaults the data set has."""
+        if self.dataset.startswith(class_folders.PREFIX):
+            return "cifar10"
         if "mnist" in self.dataset or self.dataset == "digits":
             return "mnist"
         return "cifar100" if self.dataset.startswith("cifar100") else "cifar10"

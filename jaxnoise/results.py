@@ -25,7 +25,7 @@ def run_folder(config: Config) -> Path:
     """results_dir/dataset/noise/regularization-fingerprint: no two settings share one."""
     return (
         Path(os.path.expanduser(config.results_dir))
-        / config.dataset.replace("/", "_")
+        / config.dataset_name
         / config.noise.replace(" ", "_")
         / f"{config.regularization}-{config.fingerprint}"
     )

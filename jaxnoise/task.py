@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxnoise import data, noise, noise_files
+from jaxnoise import data, named_labels, noise, noise_files
 from jaxnoise.config import Config, InputError
+from jaxnoise.splits import stratified
 
 SPLITS = ("train", "valid", "test")
 
@@ -23,6 +24,7 @@ class Task(NamedTuple):
     valid_index: np.ndarray
     class_names: tuple[str, ...]
     data_sha256: str  # of the whole data set, pictures and labels
+    train_files: tuple[str, ...]  # of the training part; empty unless it is from class folders
 
     @property
     def num_classes(self) -> int:
@@ -62,10 +64,12 @@ def load(
     """
     # An error comes before data are downloaded.
     if given is None and config.noise_is_given:
-        given = noise_files.read_labels(config)
+        given = named_labels.read(config) or noise_files.read_labels(config)
     model = noise.MODELS[config.noise_type](config) if given is None else None
     splits = splits or load_splits(config)
     dataset, train_index, valid_index, images, true_labels, split, preprocessing = splits
+    if isinstance(given, named_labels.NamedLabels):
+        given = given.numbered(dataset)
     if config.batch_size > len(train_index):
         raise InputError(
             f"--batch_size={config.batch_size}: allowed is 1 to {len(train_index)}, the training "
@@ -97,6 +101,7 @@ def load(
         valid_index=valid_index,
         class_names=dataset.class_names,
         data_sha256=dataset.sha256,
+        train_files=tuple(dataset.train_files[i] for i in train_index if dataset.train_files),
     )
 
 
@@ -117,7 +122,7 @@ def load_splits(config: Config) -> Splits:
     test_index = _subset(len(test_labels), config.test_size, "test_size")
     train_index, valid_index = (
         pool[part]
-        for part in data.validation_split(
+        for part in stratified(
             train_labels[pool], ratio=config.validation_ratio, num_classes=dataset.num_classes
         )
     )

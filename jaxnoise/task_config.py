@@ -13,7 +13,8 @@ class TaskConfig:
     dataset: str = _flag(
         "cifar10",
         "Data set: mnist, fashion_mnist, cifar10, cifar100, digits (bundled, needs no network), "
-        "or another TFDS classification set of pictures from 28x28x1 to 32x32x3.",
+        "folder:PATH (pictures of your own, a folder for each class, in PATH/train and PATH/test "
+        "or in PATH), or another TFDS classification set of pictures from 28x28x1 to 32x32x3.",
     )
     noise_type: str = _flag(
         "uniform_noise",
@@ -66,7 +67,8 @@ class TaskConfig:
     noise_file: str | None = _flag(
         None,
         "Train on these labels instead of --noise_type: a run's noise.npz, or one label per sample "
-        "of the train set as .npz, .npy, .csv (label,label_noisy) or JSON list.",
+        "of the train set as .npz, .npy, .csv (label,label_noisy) or JSON list; for folder:PATH "
+        "also .csv (file,label).",
         is_file=True,
     )
     noise_draws: int = _flag(

@@ -165,8 +165,9 @@ def _damaged(path: str, record: int | None, reason: Exception | str) -> InputErr
 
 def _open(name: str, data_dir: pathlib.Path) -> tfds.core.DatasetBuilder:
     unknown = InputError(
-        f"--dataset={name} is unknown; allowed are digits, {', '.join(prepare.PREPARABLE)} and "
-        f"TFDS classification sets of small pictures with a copy in --data_dir={data_dir}"
+        f"--dataset={name} is unknown; allowed are digits, {', '.join(prepare.PREPARABLE)}, "
+        "folder:PATH and TFDS classification sets of small pictures with a copy in "
+        f"--data_dir={data_dir}"
     )
     # TFDS takes more than names of its own: versions, arguments, sets to be got from elsewhere.
     if not re.fullmatch(r"\w+(/[\w.-]+)?", name):

@@ -10,7 +10,7 @@ import pytest
 import sklearn.datasets
 import synthetic
 
-from jaxnoise import data, tfds_copy
+from jaxnoise import data, splits, tfds_copy
 from jaxnoise.config import InputError
 
 REAL = pathlib.Path(__file__).parents[2] / "shared" / "tfds"
@@ -74,7 +74,7 @@ def test_a_fifth_of_each_digit_is_for_testing():
 
 def test_digits_are_enlarged_threefold_within_a_black_margin():
     digits, bunch = data.load("digits"), sklearn.datasets.load_digits()
-    train, test = data.validation_split(bunch.target, ratio=0.2, num_classes=10)
+    train, test = splits.stratified(bunch.target, ratio=0.2, num_classes=10)
     images = np.zeros((1797, 28, 28, 1), np.uint8)
     images[train], images[test] = digits.train_images, digits.test_images
     # Of each 3×3 block, bilinear interpolation leaves the middle pixel as it was.
@@ -282,7 +282,7 @@ def unbalanced_labels():
 @pytest.mark.parametrize("ratio", [0.05, 0.1, 0.29, 0.5, 0.999])
 def test_each_class_gives_its_share(ratio):
     labels = unbalanced_labels()
-    train, valid = data.validation_split(labels, ratio=ratio, num_classes=7)
+    train, valid = splits.stratified(labels, ratio=ratio, num_classes=7)
     counts = np.bincount(labels)
     np.testing.assert_array_equal(
         np.bincount(labels[valid], minlength=7), [int(ratio * count) for count in counts]
@@ -293,8 +293,8 @@ def test_each_class_gives_its_share(ratio):
 def test_the_first_of_each_class_in_one_shuffled_order_are_validation():
     """All of 1..N in one shuffled order; within a class, validation comes before training."""
     labels = unbalanced_labels()
-    small = data.validation_split(labels, ratio=0.1, num_classes=7)
-    large = data.validation_split(labels, ratio=0.4, num_classes=7)
+    small = splits.stratified(labels, ratio=0.1, num_classes=7)
+    large = splits.stratified(labels, ratio=0.4, num_classes=7)
     assert set(small[1]) < set(large[1])
     for label in range(7):
         shuffled = [
@@ -306,18 +306,18 @@ def test_the_first_of_each_class_in_one_shuffled_order_are_validation():
 
 def test_the_split_is_the_same_in_every_run():
     labels = np.arange(20) % 2
-    train, valid = data.validation_split(labels, ratio=0.25, num_classes=2)
+    train, valid = splits.stratified(labels, ratio=0.25, num_classes=2)
     # Golden: every number that was ever published depends on it.
     assert valid.tolist() == [18, 1, 19, 8]
     assert train[:4].tolist() == [10, 17, 6, 13]
-    again = data.validation_split(labels, ratio=0.25, num_classes=2)
+    again = splits.stratified(labels, ratio=0.25, num_classes=2)
     np.testing.assert_array_equal(train, again[0])
 
 
 @pytest.mark.parametrize(("ratio", "sizes"), [(0.01, (20, 0)), (1.0, (0, 20))])
 def test_an_empty_part_is_refused(ratio, sizes):
     with pytest.raises(InputError) as error:
-        data.validation_split(np.arange(20) % 2, ratio=ratio, num_classes=2)
+        splits.stratified(np.arange(20) % 2, ratio=ratio, num_classes=2)
     assert str(error.value).startswith(
         f"--validation_ratio={ratio} leaves {sizes[0]} samples for training and {sizes[1]} for "
         "validation"

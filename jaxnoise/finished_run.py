@@ -1,0 +1,120 @@
+"""A finished run as an object: its numbers, its labels, its nets."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxnoise import artefacts, assembly
+from jaxnoise.config import Config, InputError
+from jaxnoise.task import Task
+from jaxnoise.trainer import Trainer
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Nets:
+    """The nets of all repeats at one moment of a run; every array leads with (repeats,)."""
+
+    params: Any  # as Flax has them: net.apply({"params": params, **variables}, …)
+    variables: dict[str, Any]  # batch_stats and, with --do_sn, spectral
+    _measure: Callable[[np.ndarray], np.ndarray] = dataclasses.field(repr=False)
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Logits in evaluation mode, by the run's own preprocessing and precision.
+
+        Args:
+          images: uint8 (pictures, height, width, channels) as in the data set, in [0, 255], one or
+            more.
+
+        Returns:
+          float32 (repeats, pictures, classes).
+
+        Raises:
+          InputError: the images are not such.
+        """
+        return self._measure(images)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """What a run left in its folder; what needs the data set is read when it is first asked for.
+
+    Those parts, `task` and all below it, raise InputError where the data set cannot be had or is
+    another one, or where their file is missing or damaged.
+    """
+
+    folder: Path
+    config: Config
+    # float (repeats,) for each name in `scoring.SCORES`; NaN for repeats that diverged.
+    scores: dict[str, np.ndarray]
+    history: dict[str, np.ndarray]  # of every metric of metrics.jsonl, float32 (epochs, repeats)
+
+    @property
+    def task(self) -> Task:
+        """The pictures in three splits, their true labels, and the noisy ones of each repeat."""
+        return self._labels[1]
+
+    @property
+    def noise(self) -> dict[str, np.ndarray]:
+        """noise.npz: noisy, picked, changed (draws, samples), clean (samples,), and so on."""
+        return self._labels[0]
+
+    @functools.cached_property
+    def samples(self) -> dict[str, np.ndarray]:
+        """samples.npz: loss (mean over epochs) and predicted, each (repeats, training samples)."""
+        return artefacts.read_samples(self.folder, self.config, self.task)
+
+    @functools.cached_property
+    def best(self) -> Nets:
+        """The nets at each repeat's best epoch, which the scores are of."""
+        return self._nets("best")
+
+    @functools.cached_property
+    def last(self) -> Nets:
+        """The nets after the last epoch, or before the one in which they diverged."""
+        return self._nets("last")
+
+    @functools.cached_property
+    def _labels(self) -> tuple[dict[str, np.ndarray], Task]:
+        return artefacts.read_noise(self.folder, self.config)
+
+    def _nets(self, which: str) -> Nets:
+        config, repeats = self.config, self.config.total_repeats
+        program, members, pictures = assembly.assemble(config, self.task)
+        image_shape = pictures.images.shape[1:]
+        folder = self.folder / "checkpoints" / which
+        nets = artefacts.read_nets(folder, program, image_shape, repeats)
+        trainer = Trainer(program, config.batch_size, members_at_once=config.members_at_once)
+        states = trainer.spread(nets, members, pictures)
+
+        def logits(images: np.ndarray) -> np.ndarray:
+            images = np.asarray(images)
+            if images.dtype != np.uint8 or images.shape[1:] != image_shape or not len(images):
+                raise InputError(
+                    f"images are {images.dtype} of shape {images.shape}; allowed are uint8 of "
+                    f"shape (1 or more, {', '.join(map(str, image_shape))})"
+                )
+            index = np.arange(len(images), dtype=np.int32)
+            shown = pictures._replace(images=images)
+            return trainer.gather(trainer.logits(states, shown, index), repeats)
+
+        return Nets(nets.params, nets.variables, logits)
+
+
+def load_run(folder: str | os.PathLike, **where: str) -> FinishedRun:
+    """Reads a finished run.
+
+    Args:
+      folder: as the run says at its end, and as `run_folder(config)` gives it.
+      where: data_dir, manual_dir, cache_dir: where the data are, if not where the run had them.
+
+    Raises:
+      InputError: there is no finished run, or a damaged one, or one of another version's.
+    """
+    run = artefacts.read_run(Path(folder), **where)
+    history = artefacts.read_history(run.folder, run.config)
+    return FinishedRun(run.folder, run.config, run.report.scores, history)
