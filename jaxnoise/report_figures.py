@@ -1,0 +1,151 @@
+"""Figures of a report: accuracy against noise rate, and each run's curves, as SVG for a page."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from jaxnoise import divergence, fourier_lines
+from jaxnoise.figures import CURVES, MEMORIZATION
+from jaxnoise.run_collection import Entry
+from jaxnoise.selection import SELECTIONS
+from jaxnoise.spectral_summary import mean_over_pictures
+from jaxnoise.spectrum_figures import DRAWN_AS, over_members
+
+# Okabe and Ito's colours; with the markers and styles there are enough for many methods.
+_COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS, _STYLES = "osv^DPX", ("-", "--", "-.", ":")
+
+
+def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
+    """Test accuracy against noise rate, mean ± std: a panel for each data set and noise model.
+
+    None if no method has two rates.
+    """
+    able = [entry for entry in entries if entry.run and entry.run.n and entry.rate is not None]
+    places: dict[tuple[str, str], dict[str, list[Entry]]] = {}
+    for entry in able:
+        lines = places.setdefault((entry.dataset, entry.model), {})
+        lines.setdefault(entry.method, []).append(entry)
+    places = {
+        place: lines
+        for place, lines in sorted(places.items())
+        if any(len({entry.rate for entry in line}) > 1 for line in lines.values())
+    }
+    if not places:
+        return None
+    methods = list(dict.fromkeys(entry.method for entry in able))
+    columns = min(3, len(places))
+    rows = -(-len(places) // columns)
+    legend = -(-len(methods) // 3)
+    figure = Figure(
+        figsize=(max(5.2, 3.6 * columns), 3.0 * rows + 0.24 * legend + 0.4), layout="constrained"
+    )
+    panels = figure.subplots(rows, columns, squeeze=False)
+    handles = {}
+    for axes, (place, lines) in zip(panels.flat, places.items(), strict=False):
+        for method, line in lines.items():
+            line.sort(key=lambda entry: entry.rate)
+            mean, std = np.transpose([x.run.mean_and_std()[selection] for x in line])
+            rate, i = [100 * entry.rate for entry in line], methods.index(method)
+            colour = _COLOURS[i % len(_COLOURS)]
+            axes.fill_between(rate, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
+            (handles[method],) = axes.plot(
+                rate, mean, marker=_MARKERS[i % len(_MARKERS)], color=colour, markersize=4,
+                linestyle=_STYLES[i // len(_COLOURS) % len(_STYLES)], linewidth=1.4,
+            )  # fmt: skip
+        _decorate(axes)
+        axes.set_title(" · ".join(place), fontsize=10)
+        axes.set_xlabel("noise rate asked for (%)")
+        axes.set_ylabel("test accuracy (%)")
+    for axes in panels.flat[len(places) :]:
+        axes.set_axis_off()
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", fontsize=8, frameon=False,
+        ncols=min(3, len(methods)),
+    )  # fmt: skip
+    figure.suptitle(f"{SELECTIONS[selection].words}, mean ± std over repeats", fontsize=10)
+    return figure
+
+
+def curves(folder: Path) -> Figure | None:
+    """Accuracy and memorization by epoch, and line spectra if they were measured; None if damaged.
+
+    Means over the repeats that did not diverge, with ± std.
+    """
+    try:
+        with np.load(folder / "history.npz") as archive:
+            history = dict(archive)
+        survived = divergence.epochs(history) == 0
+        spectra = _spectra(folder / "spectrum.npz")
+    except (OSError, ValueError, KeyError):
+        return None
+    panels = 3 if spectra else 2
+    figure = Figure(figsize=(3.5 * panels, 2.7), layout="constrained")
+    drawn = [
+        {f"{name}_accuracy": look for name, look in CURVES.items()},
+        MEMORIZATION,
+    ]
+    all_axes = np.atleast_1d(figure.subplots(1, panels))
+    for axes, looks, label in zip(
+        all_axes, drawn, ("accuracy (%)", "share of these samples (%)"), strict=False
+    ):
+        for name, (words, colour, style) in looks.items():
+            values = np.float64(history[name][:, survived if survived.any() else slice(None)])
+            epoch = np.arange(1, len(values) + 1)
+            mean, std = values.mean(axis=1), values.std(axis=1)
+            axes.plot(epoch, mean, style, color=colour, label=words, linewidth=1.3)
+            axes.fill_between(epoch, mean - std, mean + std, color=colour, alpha=0.12, linewidth=0)
+        _decorate(axes)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(label)
+    if spectra:
+        axes = all_axes[2]
+        for name, (frequency, mean) in spectra.items():
+            colour, style, _ = DRAWN_AS[name]
+            axes.loglog(frequency, mean, style, color=colour, label=name, linewidth=1.3)
+        axes.set_xlabel("cycles per unit distance")
+        axes.set_ylabel("share of power")
+        axes.grid(alpha=0.25, linewidth=0.6)
+    for axes in all_axes:
+        axes.legend(fontsize=6, frameon=False, loc="best")
+        axes.tick_params(labelsize=8)
+    return figure
+
+
+def _spectra(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Of each set the frequencies and mean shares of power along random lines; empty if none."""
+    if not path.is_file():
+        return {}
+    drawn = slice(1, -1)  # the trend is no frequency, and the last bin is half a bin
+    with np.load(path) as archive:
+        return {
+            name: (
+                archive["frequencies"][drawn],
+                over_members(
+                    mean_over_pictures(fourier_lines.normalized(archive[f"{name}_power"])[:, :, 0])
+                )[0][drawn],
+            )
+            for name in DRAWN_AS
+            if f"{name}_power" in archive
+        }
+
+
+def _decorate(axes: Axes) -> None:
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+
+
+def svg(figure: Figure) -> str:
+    """The element alone, its text as text; the same figure gives the same bytes."""
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "jaxnoise"}):
+        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
+    whole = text.getvalue()
+    return whole[whole.index("<svg") :]

@@ -1,0 +1,279 @@
+"""The report: which runs it finds, what its tables say, and the page in a real browser."""
+
+import csv
+import json
+import logging
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from jaxnoise import plan_file, report, report_tables, results, run_collection, scoring, selection
+from jaxnoise.config import Config, InputError
+from jaxnoise.grid import PlannedCell
+
+EPOCHS = 4
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Writes a finished run as an experiment does, as far as a report reads it."""
+
+    def make(accuracy, **settings):
+        config = Config(
+            **{"dataset": "digits", "total_repeats": len(accuracy)} | settings,
+            results_dir=str(tmp_path),
+        )
+        folder = results.run_folder(config)
+        folder.mkdir(parents=True)
+        results.write_config(folder, config, {"data_sha256": "same"})
+        accuracy = np.float32(accuracy)
+        selected = {
+            name: selection.Selected(accuracy - i, np.ones(len(accuracy), int))
+            for i, name in enumerate(selection.SELECTIONS)
+        }
+        diverged = np.isnan(accuracy).astype(int)
+        scores = {name: np.zeros(len(accuracy)) for name in scoring.SCORES}
+        draw = {"seed": 0, "picked": 40, "changed": 36, "true_rate": 0.36, "sha256": "0" * 16}
+        noise = {"noise": config.noise, "true_rate": 0.3, "draws": [draw]}
+        results.write_scores(
+            folder, scoring.Report(scores, selected, diverged, noise, config.validation_labels)
+        )
+        names = [f"{s}_accuracy" for s in ("train_noisy", "train", "valid", "test")]
+        names += ["unchanged_right", "changed_as_true", "changed_as_noisy", "changed_as_neither"]
+        names += ["step_loss", "test_loss"]
+        ramp = np.linspace(20, 60, EPOCHS)[:, None] + np.zeros(len(accuracy))
+        ramp[:, diverged > 0] = np.nan
+        results.write_history(folder, dict.fromkeys(names, np.float32(ramp)))
+        return folder
+
+    return make
+
+
+def values(entries, name="last"):
+    (table,) = (x for x in report_tables.tables(entries) if x.selection == name)
+    return table
+
+
+# What is found
+
+
+def test_runs_are_methods_times_noise(make, tmp_path):
+    for rate in (0.2, 0.4):
+        make([80.0, 82], noise_rate=rate)
+        make([85.0, 86], noise_rate=rate, wd_coef=1e-4, do_sn=True)
+    entries = run_collection.collect(tmp_path)
+    assert {x.method for x in entries} == {"no_reg", "wd_0.0001_sn"}
+    assert {(x.dataset, x.model, x.rate) for x in entries} == {
+        ("digits", "uniform_noise", 0.2), ("digits", "uniform_noise", 0.4),
+    }  # fmt: skip
+    assert {x.state for x in entries} == {"finished"}
+    assert entries[0].command.startswith("python main.py --dataset=digits --noise_rate=")
+
+
+def test_methods_of_one_name_are_told_apart_by_what_they_differ_in(make, tmp_path):
+    make([80.0, 82], noise_rate=0.4)
+    make([81.0, 83], noise_rate=0.4, epochs_num=7)
+    make([90.0, 91, 92], noise_rate=0.2, noise_seed=3, jacob_samples=7)  # no other method
+    make([70.0, 71], noise_rate=0.4, loss="mae")
+    methods = {x.method for x in run_collection.collect(tmp_path)}
+    assert methods == {"no_reg epochs_num=30", "no_reg epochs_num=7", "mae"}
+
+
+def test_plans_tell_names_and_what_is_missing(make, tmp_path):
+    folder = make([80.0, 82], noise_rate=0.4)
+    settings = dict(dataset="digits", total_repeats=2, results_dir=str(tmp_path))
+    planned = [
+        PlannedCell("plain", Config(**settings, noise_rate=0.4)),
+        PlannedCell("plain", Config(**settings, noise_rate=0.2)),
+        PlannedCell("smooth", Config(**settings, noise_rate=0.4, wd_coef=1e-4)),
+    ]
+    path = plan_file.write(planned)
+    plan_file.note(path, planned[2].folder, "no disk")
+    planned[2].folder.mkdir(parents=True)
+    results.write_config(planned[2].folder, planned[2].config, {})
+    entries = run_collection.collect(tmp_path)
+    assert [(x.method, x.noise, x.state, x.error) for x in entries] == [
+        ("plain", "uniform_noise_0.4", "finished", ""),
+        ("plain", "uniform_noise_0.2", "not begun", ""),
+        ("smooth", "uniform_noise_0.4", "failed", "no disk"),
+    ]
+    assert entries[0].folder == folder
+    assert entries[1].command == planned[1].config.command
+
+
+def test_unfinished_and_damaged_runs_are_shown(make, tmp_path):
+    (make([80.0, 82]) / "scores.json").unlink()
+    (make([80.0, 82], noise_rate=0.2) / "scores.json").write_text("{")
+    (make([80.0, 82], noise_rate=0.4) / "config.json").write_text("[]")
+    entries = run_collection.collect(tmp_path)
+    assert [x.state for x in entries] == ["unfinished", "damaged", "damaged"]
+    assert report.write(tmp_path, tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("name", ["none", "empty", "damaged plan"])
+def test_folders_without_runs(name, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "damaged plan" / "sweeps").mkdir(parents=True)
+    (tmp_path / "damaged plan" / "sweeps" / "a.json").write_text("{")
+    assert report.main([str(tmp_path / name)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+# Tables
+
+
+def test_best_is_bold_only_where_its_lead_is_not_chance(make, tmp_path):
+    make([80.0, 82, 84], noise_rate=0.2)
+    make([81.0, 83.1, 84.9], noise_rate=0.2, wd_coef=1e-4)  # always about one better
+    make([80.0, 82, 84], noise_rate=0.4)
+    make([86.0, 80, 83], noise_rate=0.4, wd_coef=1e-4)  # better by chance
+    table = values(run_collection.collect(tmp_path))
+    bold = {key for key, value in table.values.items() if value.bold}
+    assert bold == {("wd_0.0001", ("digits", "uniform_noise_0.2"))}
+
+
+def test_best_is_not_bold_without_pairs(make, tmp_path):
+    make([80.0, 80.1, 80.2], noise_rate=0.2)
+    make([90.0, 90.1, 90.2], noise_rate=0.2, wd_coef=1e-4, seed=7)
+    assert not any(x.bold for x in values(run_collection.collect(tmp_path)).values.values())
+
+
+def test_cells_say_how_many_repeats_are_left(make, tmp_path):
+    make([80.0, 82, np.nan], noise_rate=0.2)
+    make([np.nan] * 2, noise_rate=0.4)
+    texts = {x.text for x in values(run_collection.collect(tmp_path)).values.values()}
+    assert texts == {"81.00 ± 1.00 (2 of 3)", "diverged"}
+
+
+def test_files_hold_the_same_numbers(make, tmp_path):
+    make([80.0, 82, 84], noise_rate=0.2)
+    make([81.0, 83.1, 84.9], noise_rate=0.2, wd_coef=1e-4)
+    make([70.0, 71, 72], noise_rate=0.4)
+    report.write(tmp_path, tmp_path / "report")
+    out = tmp_path / "report"
+    markdown, latex = ((out / f"report.{kind}").read_text() for kind in ("md", "tex"))
+    assert "**83.00 ± 1.59**" in markdown and "82.00 ± 1.63" in markdown
+    assert r"\textbf{83.00 $\pm$ 1.59}" in latex and r"wd\_0.0001" in latex
+    assert re.search(r"^\| wd_0.0001 .*\| – +\|$", markdown, re.M)  # the cell that is missing
+    with open(out / "report.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3
+    (row,) = (x for x in rows if x["method"] == "wd_0.0001")
+    assert float(row["last_mean"]) == pytest.approx(83.0) and row["n"] == "3"
+    assert {x.name for x in out.iterdir()} == {
+        "report.html", "report.md", "report.tex", "report.csv",
+        "accuracy_by_rate_last.png", "accuracy_by_rate_last.pdf",
+        "accuracy_by_rate_best_clean_valid.png", "accuracy_by_rate_best_clean_valid.pdf",
+    }  # fmt: skip
+
+
+def test_report_replaces_itself_and_nothing_else(make, tmp_path):
+    make([80.0, 82])
+    out = tmp_path / "report"
+    first = report.write(tmp_path, out).read_bytes()
+    assert report.write(tmp_path, out).read_bytes() == first
+    (out / "report.html").write_text("my own page")
+    with pytest.raises(InputError, match="is no report"):
+        report.write(tmp_path, out)
+    assert (out / "report.html").read_text() == "my own page"
+
+
+# The page
+
+
+def test_page_needs_nothing_beside_it_and_escapes_what_it_shows(make, tmp_path):
+    folder = make([80.0, 82], noise_rate=0.2)
+    document = json.loads((folder / "config.json").read_text())
+    document["flags"]["results_dir"] = "<script>alert(1)</script>"
+    (folder / "config.json").write_text(json.dumps(document))
+    page = report.write(tmp_path, tmp_path / "report").read_text()
+    assert "<script>alert" not in page and "&lt;script&gt;alert" in page
+    assert [x for x in re.findall(r"(?:src|href)=\"?([^ >]+)", page) if x[0] != "#"] == []
+    assert "@import" not in page and "url(http" not in page
+
+
+@pytest.fixture
+def browser():
+    """Chromium without a window."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no browser here (Debian's packages chromium and chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for argument in (
+        "headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-sync",
+        "disable-background-networking", "disable-component-update",
+    ):  # fmt: skip
+        options.add_argument(f"--{argument}")
+    service = webdriver.ChromeService(driver)
+    running = webdriver.Chrome(options=options, service=service)
+    yield running
+    running.quit()
+    logging.getLogger("selenium").handlers.clear()
+
+
+def test_page_in_a_browser(make, tmp_path, browser):
+    for i, rate in enumerate((0, 0.1, 0.2, 0.3, 0.4)):
+        for j, wd in enumerate((0, 1e-5, 1e-4, 1e-3)):
+            make([70.0 + i + j, 71 + i + j], noise_rate=rate, wd_coef=wd)
+            make([60.0 + i + j, np.nan], noise_rate=rate, wd_coef=wd, loss="sce", sce_alpha=0.123,
+                 sce_beta=4.567, do_sn=True, sn_cap=2.345, entropy_coef=0.1)  # fmt: skip
+    (make([50.0, 51], noise_type="flip_noise") / "scores.json").unlink()
+    page = report.write(tmp_path, tmp_path / "report")
+
+    def js(code):
+        return browser.execute_script(f"return {code}")
+
+    def click(selector):
+        browser.execute_script(f"document.querySelector({selector!r}).click()")
+
+    def column(number):
+        rows = "[...document.querySelectorAll('#runs tbody tr')].filter(x => !x.hidden)"
+        return js(f"{rows}.map(x => x.cells[{number}].textContent.trim())")
+
+    for width in (390, 1400):
+        size = dict(width=width, height=900, deviceScaleFactor=1, mobile=width < 500)
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        browser.get(page.as_uri())
+        assert js("document.documentElement.scrollWidth <= innerWidth"), width
+    assert len(column(0)) == 41
+    # Sorting by the last epoch's accuracy, both ways; what has none stays below.
+    (place,) = (i for i, x in enumerate(
+        js("[...document.querySelectorAll('#runs thead th')].map(x => x.textContent.trim())")
+    ) if x == "last epoch")  # fmt: skip
+    heading = f"#runs thead th:nth-child({place + 1})"
+    for order in ("ascending", "descending"):
+        click(f"{heading} button")
+        assert js(f"document.querySelector({heading!r}).getAttribute('aria-sort')") == order
+        *found, last = column(place)
+        numbers = [float(x.split()[0]) for x in found]
+        assert numbers == sorted(numbers, reverse=order == "descending") and last == "–"
+    # Filters.
+    browser.execute_script(
+        "document.getElementById('text').value = 'SCE';"
+        "document.querySelector('[data-of=noise]').value = 'uniform_noise_0.2';"
+        "document.getElementById('filters').dispatchEvent(new Event('input'))"
+    )
+    assert len(column(0)) == 4 and all(x.startswith("sce") for x in column(0))
+    assert js("document.getElementById('count').textContent") == "4 of 41 runs"
+    # Details, by the keyboard.
+    browser.execute_script("document.querySelector('#runs tr:not([hidden]) [data-cell]').focus()")
+    browser.switch_to.active_element.send_keys("\n")
+    assert js("document.getElementById('details').open")
+    shown = js("document.getElementById('details').innerText")
+    assert "python main.py --dataset=digits" in shown and "--sce_alpha=0.123" in shown
+    assert js("document.querySelectorAll('#details svg').length") == 1
+    click("#details [data-close]")
+    assert not js("document.getElementById('details').open")
+    # Another selection's table.
+    browser.execute_script(
+        "const select = document.getElementById('selection'); select.value = 'oracle_test';"
+        "select.dispatchEvent(new Event('change'))"
+    )
+    assert js("[...document.querySelectorAll('[data-selection]')].filter(x => !x.hidden)"
+              ".map(x => x.dataset.selection)") == ["oracle_test"]  # fmt: skip
+    assert browser.get_log("browser") == []
