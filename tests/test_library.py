@@ -1,5 +1,7 @@
 """jaxnoise as a library: a fast import, a run, and all that is read of it afterwards."""
 
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -67,6 +69,16 @@ def test_logits_of_the_nets_give_the_scores(finished):
     saved = checkpoint.load(finished.folder / "checkpoints" / "best")
     np.testing.assert_equal(saved.pop("params"), finished.best.params)
     np.testing.assert_equal(saved, finished.best.variables)
+
+
+def test_readme_snippet_prints_the_scores(ran, finished, monkeypatch, capsys):
+    readme = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"^```python\n(import jaxnoise\n.*?)```$", readme, re.M | re.S)
+    monkeypatch.setattr(jaxnoise, "Config", lambda **_: ran[0])
+    exec(snippet, {})
+    (told,) = re.findall(r"^\[(.*)\]$", capsys.readouterr().out, re.M)
+    accuracies = [float(x) for x in told.split()]
+    np.testing.assert_allclose(accuracies, finished.scores["test_accuracy"], atol=1e-3)
 
 
 def test_logits_of_a_picture_do_not_depend_on_the_others(finished):
