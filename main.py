@@ -1,80 +1,8 @@
-"""Trains networks on noisy labels, with any mix of regularizers, and scores how robust they are.
+"""The front door, see `jaxnoise.command_line`; python main.py --helpshort lists all flags."""
 
-Examples:
-  python main.py --dataset=digits --noise_rate=0.4 --wd_coef=1e-4 --do_sn
-  python main.py --dataset=mnist --noise_type=flip_noise --noise_rate=0.4 --wd_coef=1e-4 --do_sn
+from jaxnoise.command_line import config_of_flags, define_flags, main, parse_flags, program
 
-All repeats run side by side. Results go to a folder of their own under --results_dir,
-named by data set, noise and regularization; README.md says what it holds.
-"""
-
-import dataclasses
-
-import absl.logging
-from absl import app, flags
-
-from jaxnoise.config import Config, InputError, flag_type
-from jaxnoise.flags import complain
-
-
-def define_flags() -> None:
-    """One absl flag for each field of Config, with its name, type, default and help."""
-    for field in dataclasses.fields(Config):
-        define = {
-            bool: flags.DEFINE_bool,
-            int: flags.DEFINE_integer,
-            float: flags.DEFINE_float,
-            str: flags.DEFINE_string,
-        }[flag_type(field)]
-        define(field.name, field.default, field.metadata["help"])
-
-
-def parse_flags(argv: list[str]) -> list[str]:
-    """Parses as absl does, but reports a bad flag as one line."""
-    try:
-        return flags.FLAGS(argv)
-    except UnicodeDecodeError as error:
-        raise SystemExit(complain(f"--flagfile: allowed are files of text ({error})")) from None
-    except (flags.Error, ValueError) as error:  # ValueError: --nodo_sn=1
-        reason = str(error).strip().partition("\n")[0]
-        raise SystemExit(complain(f"{reason} (--helpshort lists all flags)")) from None
-
-
-def config_of_flags() -> Config:
-    """The settings that the parsed command line asks for."""
-    values = flags.FLAGS.flag_values_dict()
-    return Config(**{field.name: values[field.name] for field in dataclasses.fields(Config)})
-
-
-def main(argv: list[str]) -> int:
-    # Orbax and TFDS tell absl's log every step they take.
-    absl.logging.set_verbosity(absl.logging.WARNING)
-    try:
-        if len(argv) > 1:
-            raise InputError(
-                f"{argv[1]!r} is not a flag; flags start with --, and switches take no value"
-            )
-        config = config_of_flags()
-        # Imported late, so that --helpshort and a bad flag are answered at once.
-        from jaxnoise import console, devices, experiment, interruption
-
-        console.log_to_console()
-        devices.start(config, gpu_asked=flags.FLAGS["GPU_num"].present > 0)
-        try:
-            with interruption.Watch() as watch:
-                scores = experiment.run(config, watch)
-        except interruption.Interrupted as interrupted:
-            return interrupted.exit_code
-    except InputError as error:
-        return complain(error)
-    except KeyboardInterrupt:  # before there was anything to lose
-        return 130  # what a shell expects of a program ended by SIGINT
-    if config.fail_on_divergence and any(scores.get("diverged_at_epoch", [])):
-        complain("--fail_on_divergence: a repeat diverged; scores.txt says which")
-        return 3
-    return 0
-
+__all__ = ["config_of_flags", "define_flags", "main", "parse_flags", "program"]
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main, flags_parser=parse_flags)
+    program()

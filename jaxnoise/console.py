@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tqdm import tqdm
 
 from jaxnoise import divergence, noise
 from jaxnoise.config import Config, InputError
+from jaxnoise.method_config import MethodConfig
+from jaxnoise.regularizer_config import RegularizerConfig
 from jaxnoise.task import SPLITS, Task
 
 log = logging.getLogger("jaxnoise")
@@ -74,10 +77,25 @@ def title(config: Config, separator: str) -> str:
     )
 
 
+def other_settings(config: Config) -> str:
+    """The flags that can change a result, are no defaults, and that `title` does not show."""
+    shown = {"dataset", "net", "noise_type", "noise_rate", "human_labels"}
+    shown |= {field.name for of in (RegularizerConfig, MethodConfig) for field in fields(of)}
+    shown -= {"jacob_mode", "jacob_start_epoch", "forward_file"}
+    settings = config.result_settings
+    return " ".join(
+        f"--{field.name}={settings[field.name]}"
+        for field in fields(Config)
+        if field.name in settings.keys() - shown and settings[field.name] != field.default
+    )
+
+
 def announce(config: Config, folder: Path, what: Task, *, device: str) -> None:
     """Says what is going to be trained, on what, and where its results go."""
     sizes = ", ".join(f"{np.sum(what.split == i)} {name}" for i, name in enumerate(SPLITS))
     log.info("Run      %s", title(config, " · "))
+    if others := other_settings(config):
+        log.info("Settings %s", others)
     log.info("Results  %s", folder)
     log.info("Data     %s pictures, %d classes", sizes, what.num_classes)
     draws = what.noisy_labels[: config.draws]

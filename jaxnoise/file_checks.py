@@ -111,7 +111,9 @@ def history(run: Run, history: dict[str, np.ndarray]) -> Iterator[Check]:
             for name, values in measurement.of_history(history, best).items()
         ),
     )._replace(recorded="", recomputed="")
-    yield compare("diverged_at_epoch", run.report.diverged, divergence.epochs(history))
+    diverged = run.report.diverged, divergence.epochs(history)
+    # Those that did not have no such epoch, rather than epoch 0.
+    yield compare("diverged_at_epoch", *(np.where(x > 0, x, np.nan) for x in diverged))
     for name, (accuracy, epoch) in run.report.selected.items():
         both = (
             compare("its accuracy", accuracy, selected[name].accuracy),

@@ -11,7 +11,9 @@ import numpy as np
 
 from jaxnoise import artefacts, assembly
 from jaxnoise.config import Config, InputError
+from jaxnoise.loop import Member, Pictures
 from jaxnoise.task import Task
+from jaxnoise.train_step import Program
 from jaxnoise.trainer import Trainer
 
 
@@ -52,6 +54,7 @@ class FinishedRun:
     # float (repeats,) for each name in `scoring.SCORES`; NaN for repeats that diverged.
     scores: dict[str, np.ndarray]
     history: dict[str, np.ndarray]  # of every metric of metrics.jsonl, float32 (epochs, repeats)
+    _data_sha256: str | None = dataclasses.field(repr=False)  # None: of before it was recorded
 
     @property
     def task(self) -> Task:
@@ -80,15 +83,26 @@ class FinishedRun:
 
     @functools.cached_property
     def _labels(self) -> tuple[dict[str, np.ndarray], Task]:
-        return artefacts.read_noise(self.folder, self.config)
+        arrays, what = artefacts.read_noise(self.folder, self.config)
+        if self._data_sha256 not in (None, what.data_sha256):
+            raise InputError(
+                f"RUN_DIR={self.folder}: the data set is not the one that the run had: its SHA-256 "
+                f"is {what.data_sha256[:16]}…, config.json says {self._data_sha256}"
+            )
+        return arrays, what
+
+    @functools.cached_property
+    def _assembled(self) -> tuple[Program, list[Member], Pictures, Trainer]:
+        config = self.config
+        program, members, pictures = assembly.assemble(config, self.task)
+        trainer = Trainer(program, config.batch_size, members_at_once=config.members_at_once)
+        return program, members, pictures, trainer
 
     def _nets(self, which: str) -> Nets:
-        config, repeats = self.config, self.config.total_repeats
-        program, members, pictures = assembly.assemble(config, self.task)
-        image_shape = pictures.images.shape[1:]
+        program, members, pictures, trainer = self._assembled
+        repeats, image_shape = self.config.total_repeats, pictures.images.shape[1:]
         folder = self.folder / "checkpoints" / which
         nets = artefacts.read_nets(folder, program, image_shape, repeats)
-        trainer = Trainer(program, config.batch_size, members_at_once=config.members_at_once)
         states = trainer.spread(nets, members, pictures)
 
         def logits(images: np.ndarray) -> np.ndarray:
@@ -117,4 +131,6 @@ def load_run(folder: str | os.PathLike, **where: str) -> FinishedRun:
     """
     run = artefacts.read_run(Path(folder), **where)
     history = artefacts.read_history(run.folder, run.config)
-    return FinishedRun(run.folder, run.config, run.report.scores, history)
+    return FinishedRun(
+        run.folder, run.config, run.report.scores, history, run.facts.get("data_sha256")
+    )

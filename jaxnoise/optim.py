@@ -1,16 +1,33 @@
 """The optimizer of each net: learning-rate schedule and one optax chain."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import optax
+
+
+class Recipe(NamedTuple):
+    """How a net is trained unless flags say otherwise."""
+
+    learning_rate: float
+    decay_epochs: int  # between divisions of the learning rate by ten
+    scaler: Callable[[], optax.GradientTransformation]
+
+
+RECIPES: dict[str, Recipe] = {
+    "lenet": Recipe(0.01, 15, lambda: optax.trace(decay=0.9)),
+    "allcnn": Recipe(0.001, 10, optax.scale_by_adam),
+}
 
 
 def learning_rate_schedule(
     network: str, *, learning_rate: float | None, decay_epochs: int | None, steps_per_epoch: int
 ) -> optax.Schedule:
-    """Step decay, lr · 0.1^⌊epoch / decay_epochs⌋, by default LeNet 0.01 / 15, AllCNN 0.001 / 10.
+    """Step decay, lr · 0.1^⌊epoch / decay_epochs⌋.
 
     Args:
-      network: `lenet` or `allcnn`; gives the values that are None.
+      network: a name in `RECIPES`, which gives the values that are None.
       learning_rate: initial rate, > 0.
       decay_epochs: epochs between decays, ≥ 1.
       steps_per_epoch: optimizer steps in one epoch.
@@ -18,10 +35,10 @@ def learning_rate_schedule(
     Returns:
       a function from the step index (from 0) to the rate.
     """
-    default_rate, default_epochs = {"lenet": (0.01, 15), "allcnn": (0.001, 10)}[network]
-    steps = (decay_epochs or default_epochs) * steps_per_epoch
+    recipe = RECIPES[network]
+    steps = (decay_epochs or recipe.decay_epochs) * steps_per_epoch
     return optax.exponential_decay(
-        learning_rate or default_rate,
+        learning_rate or recipe.learning_rate,
         transition_steps=min(steps, 2**31 - 1),  # steps are counted in int32
         decay_rate=0.1,
         staircase=True,
@@ -50,8 +67,8 @@ def optimizer(
     "Decoupled Weight Decay Regularization", ICLR 2019, https://arxiv.org/abs/1711.05101).
     `weight_decay` may be traced, so that members can differ in it.
     """
-    scaler = {"lenet": lambda: optax.trace(decay=0.9), "allcnn": optax.scale_by_adam}[network]
-    parts = [optax.add_decayed_weights(weight_decay, mask=decayed), scaler()]
+    scaler = RECIPES[network].scaler()
+    parts = [optax.add_decayed_weights(weight_decay, mask=decayed), scaler]
     if wd_mode == "decoupled":
         parts.reverse()
     return optax.chain(*parts, optax.scale_by_learning_rate(schedule))

@@ -1,8 +1,7 @@
-"""--dataset=folder:PATH: a user's own pictures, from files to a finished and verified run."""
+"""--dataset=folder:PATH: a user's own pictures, from files to labels. test_library.py has a run."""
 
 import csv
 import itertools
-import json
 import pathlib
 import shutil
 
@@ -13,7 +12,7 @@ from PIL import Image
 from test_main import assert_one_error_line, call
 
 import main
-from jaxnoise import artefacts, data, named_labels, results, task
+from jaxnoise import data, named_labels, results, task
 from jaxnoise.config import Config, InputError
 
 CLASSES = ("cat", "dog", "elk")
@@ -289,37 +288,3 @@ def test_list_that_cannot_be_used_is_told(tmp_path):
         )
     (tmp_path / "numbers.csv").write_text("label,label_noisy\n0,1\n")
     assert named_labels.read(settings(tmp_path, noise_file=str(tmp_path / "numbers.csv"))) is None
-
-
-# A run
-
-
-def test_run_on_own_pictures_and_own_labels_can_be_verified_where_they_are_moved(
-    tmp_path, monkeypatch, capfd
-):
-    monkeypatch.chdir(tmp_path)
-    root = write_folder(tmp_path / "own", (20, 20, 20))
-    files = load(root, "cache").train_files
-    labels = {file: CLASSES[i % 3] for i, file in enumerate(files)}
-    write_labels(tmp_path / "noisy.csv", labels)
-    arguments = (
-        "--dataset=folder:own --noise_file=noisy.csv --epochs_num=1 --total_repeats=1 "
-        "--batch_size=8 --jacob_samples=2 --cache_dir=cache"
-    )
-    assert call(*arguments.split()) == 0
-    (folder,) = (tmp_path / "results").glob("folder_own/noise_file/no_reg-*")
-    scores = json.loads((folder / "scores.json").read_text())
-    assert np.isfinite(scores["mean"]["test_accuracy"])
-    with open(folder / "suspects.csv", newline="") as file:
-        suspects = list(csv.DictReader(file))
-    assert len(suspects) == len({row["file"] for row in suspects}) == 45
-    for row in suspects:
-        assert files[int(row["index"])] == row["file"]
-        assert CLASSES[int(row["given_label"])] == labels[row["file"]]
-
-    elsewhere = tmp_path / "elsewhere"
-    shutil.move(root, elsewhere / "own")
-    run = artefacts.read_run(folder, data_dir=str(elsewhere), cache_dir=str(tmp_path / "cache"))
-    assert f"-{run.config.fingerprint}" in folder.name
-    _, what = artefacts.read_noise(folder, run.config)
-    assert what.data_sha256 == run.facts["data_sha256"]

@@ -131,6 +131,21 @@ def test_log_file_ends_with_its_block_even_on_an_error(stdout, tmp_path):
     assert console.log.handlers == handlers
 
 
+def test_other_settings_are_those_that_the_title_leaves_out():
+    assert console.other_settings(Config(wd_coef=1e-4, loss="gce", dataset="digits")) == ""
+    config = Config(
+        noise_type="flip_noise", noise_rate=0.4, flip_map="pair", epochs_num=7, seed=3,
+        data_dir="somewhere", resume=False,
+    )  # fmt: skip
+    assert console.other_settings(config) == "--flip_map=pair --epochs_num=7 --seed=3"
+    config = Config(
+        jacob_coef=0.1, jacob_mode="exact", jacob_start_epoch=0, loss="forward",
+        forward_file="t.npy",
+    )  # fmt: skip
+    told = "--forward_file=t.npy --jacob_mode=exact --jacob_start_epoch=0"
+    assert sorted(console.other_settings(config).split()) == told.split()
+
+
 def test_title_says_what_sets_a_run_apart():
     config = Config(dataset="digits", noise_rate=0.25, wd_coef=1e-4)
     assert console.title(config, ", ") == "digits, lenet, uniform_noise 0.25, wd_0.0001"

@@ -1,11 +1,13 @@
 """The command line as a user meets it: help, and one line about whatever is wrong."""
 
 import dataclasses
+import importlib
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from absl import flags
@@ -66,6 +68,32 @@ def test_help_lists_every_flag_with_its_default(tmp_path, option):
     for name, default in (("epochs_num", "30"), ("dataset", "cifar10"), ("noise_rate", "0.0")):
         assert re.search(rf"--{name}: (?:(?!  --).)*\(default: '{default}'\)", done.stdout, re.S)
     assert not list(tmp_path.iterdir())
+
+
+def test_installed_commands_are_functions_that_tell_their_use(tmp_path):
+    project = tomllib.loads((MAIN.parent / "pyproject.toml").read_text())["project"]
+    for name, place in project["scripts"].items():
+        module, function = place.split(":")
+        assert callable(getattr(importlib.import_module(module), function)), name
+    # As the script that pip writes does.
+    (tmp_path / "jaxnoise").write_text("from jaxnoise.command_line import program\nprogram()\n")
+    done = subprocess.run(
+        [sys.executable, "jaxnoise", "--helpshort"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(MAIN.parent)}, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("Trains networks on noisy labels") and done.stderr == ""
+    listed = re.findall(r"^  --(?:\[no\])?(\w+):", done.stdout.split("jaxnoise:\n")[1], re.M)
+    assert set(FLAGS) <= set(listed)
+
+
+def test_help_that_nobody_reads_to_its_end_ends_quietly():
+    with subprocess.Popen(
+        [sys.executable, MAIN, "--helpshort"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_flags_become_the_config(monkeypatch):
