@@ -108,6 +108,7 @@ def test_whole_run_matches_bit_for_bit(finished, capsys):
     told = capsys.readouterr()
     assert told.err == ""
     lines = told.out.splitlines()
+    assert "diverged_at_epoch – – – equal" in [" ".join(line.split()) for line in lines]
     assert lines[0] == f"Run {finished}"
     assert lines[-2:] == [
         "All 14 scores of 2 repeats match, bit for bit, and so does all else that was checked.",
