@@ -44,7 +44,9 @@ def log_to_console(*, runs: bool = True) -> None:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not know every character
         sys.stdout.reconfigure(errors="replace")
-    handler = logging.StreamHandler(sys.stdout)
+    for earlier in [handler for handler in log.handlers if isinstance(handler, _Console)]:
+        log.removeHandler(earlier)  # of a command before, in a notebook
+    handler = _Console(sys.stdout)
     handler.addFilter(
         lambda record: not (getattr(record, "on_bar", False) and handler.stream.isatty())
     )
@@ -52,6 +54,10 @@ def log_to_console(*, runs: bool = True) -> None:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
+
+
+class _Console(logging.StreamHandler):
+    """What `log_to_console` adds."""
 
 
 @contextlib.contextmanager

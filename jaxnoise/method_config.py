@@ -50,7 +50,7 @@ class MethodConfig:
         "Loss on the labels: ce (cross-entropy), mae, gce (generalized cross-entropy), sce "
         "(symmetric), bi_tempered, label_smoothing, forward (correction by a transition matrix), "
         "nce_rce (normalized and reverse cross-entropy); README has formulas and defaults.",
-        choices=tuple(LOSSES),
+        choices=LOSSES,
     )
     gce_q: float | None = _flag(
         None,
