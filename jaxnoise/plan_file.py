@@ -13,30 +13,37 @@ from jaxnoise.config import InputError
 from jaxnoise.grid import PlannedCell
 
 
+def path_of(planned: Sequence[PlannedCell]) -> Path:
+    """Where the plan of these cells stands: it has the same name for the same cells."""
+    named = json.dumps([(cell.name, _relative(cell, _results_dir(planned))) for cell in planned])
+    name = f"{hashlib.sha256(named.encode()).hexdigest()[:8]}.json"
+    return _results_dir(planned) / "sweeps" / name
+
+
 def write(planned: Sequence[PlannedCell]) -> Path:
-    """Writes the plan; it has the same name for the same cells, and no errors yet.
+    """Writes the plan, in which nothing has ended yet.
 
     It holds `cells`, each with name (of its row, or null), folder (relative to results_dir),
-    command, and error (one line, or null).
+    command, ended (whether it has since), and error (one line, or null).
 
     Raises:
       InputError: it cannot be written.
     """
-    results_dir = Path(os.path.expanduser(planned[0].config.results_dir))
+    path = path_of(planned)
     cells = [
         {
             "name": cell.name,
-            "folder": cell.folder.relative_to(results_dir).as_posix(),
+            "folder": _relative(cell, _results_dir(planned)),
             "command": cell.config.command,
+            "ended": False,
             "error": None,
         }
         for cell in planned
     ]
-    named = json.dumps([(cell["name"], cell["folder"]) for cell in cells])
-    path = results_dir / "sweeps" / f"{hashlib.sha256(named.encode()).hexdigest()[:8]}.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, cells)
+        with _lock(path):
+            _replace(path, cells)
     except OSError as error:
         raise InputError(f"--results_dir: {path} cannot be written: {error.strerror}") from error
     return path
@@ -50,12 +57,31 @@ def note(path: Path, folder: Path, error: str | None) -> None:
       folder: of the run.
     """
     relative = folder.relative_to(path.parents[1]).as_posix()
-    with filelock.FileLock(path.with_name(f".{path.name}.lock")):
+    with _lock(path):
         cells = documents.read(path)["cells"]
         for cell in cells:
             if cell["folder"] == relative:
-                cell["error"] = error
+                cell.update(ended=True, error=error)
         _replace(path, cells)
+
+
+def ended(path: Path) -> dict[Path, dict]:
+    """The cells that have ended since the plan was written, by their run folders."""
+    with _lock(path):
+        cells = documents.read(path)["cells"]
+    return {path.parents[1] / cell["folder"]: cell for cell in cells if cell["ended"]}
+
+
+def _results_dir(planned: Sequence[PlannedCell]) -> Path:
+    return Path(os.path.expanduser(planned[0].config.results_dir))
+
+
+def _relative(cell: PlannedCell, results_dir: Path) -> str:
+    return cell.folder.relative_to(results_dir).as_posix()
+
+
+def _lock(path: Path) -> filelock.FileLock:
+    return filelock.FileLock(path.with_name(f".{path.name}.lock"))
 
 
 def _replace(path: Path, cells: list[dict]) -> None:

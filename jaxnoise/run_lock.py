@@ -15,6 +15,10 @@ from jaxnoise.config import InputError
 _LOCK, _HOLDER = ".lock", ".holder.json"
 
 
+class Held(InputError):
+    """Another process is working in the folder."""
+
+
 @contextlib.contextmanager
 def hold(folder: Path) -> Iterator[None]:
     """Keeps other processes out of an existing folder inside the block.
@@ -22,13 +26,13 @@ def hold(folder: Path) -> Iterator[None]:
     The operating system frees the lock of a process that dies, however it dies: none is ever stale.
 
     Raises:
-      InputError: another process is in it; the message says which.
+      Held: another process is in it; the message says which.
     """
     lock = filelock.FileLock(folder / _LOCK, blocking=False)
     try:
         lock.acquire()
     except filelock.Timeout:
-        raise InputError(
+        raise Held(
             f"{folder}: {_told(folder)} is working on this run; allowed is one at a time"
         ) from None
     holder = folder / _HOLDER

@@ -9,9 +9,7 @@ goes on with what was interrupted.
 """
 
 import argparse
-import logging
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,40 +19,53 @@ import absl.logging
 from jaxnoise import (
     console,
     devices,
+    executor,
     grid,
     interruption,
     plan_file,
     results,
+    slurm,
     sweep_estimate,
-    together,
+    sweep_runs,
 )
-from jaxnoise.config import Config, InputError, flag_type
+from jaxnoise.config import InputError, flag_type
 from jaxnoise.flags import complain
-from jaxnoise.selection import SELECTIONS
-
-log = logging.getLogger("jaxnoise")
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code: 1 if a run failed."""
     # Orbax and TFDS tell absl's log every step they take.
     absl.logging.set_verbosity(absl.logging.WARNING)
-    arguments = vars(_parser().parse_args(argv))
+    parser = _parser()
+    parsed, others = parser.parse_known_args(argv)
+    arguments = vars(parsed)
+    if unknown := [word for word in others if not word.startswith("--slurm_")]:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    where = arguments["executor"]
     try:
+        _check_jobs(arguments, others)
+        options = slurm.options(others)
         listed = given(arguments)
         rows = grid.read_rows(arguments["grid"]) if arguments["grid"] else {None: {}}
         planned = grid.cells(rows, listed)
         console.log_to_console(runs=False)
-        devices.start(planned[0].config, gpu_asked="GPU_num" in listed)
-        configs = list(dict.fromkeys(cell.config for cell in planned))
-        for config in configs:
-            results.check_usable(results.run_folder(config))
+        jobs = {"gpu_asked": "GPU_num" in listed, "cells_per_job": arguments["cells_per_job"]}
+        if arguments["dry_run"] or where is None:  # else the GPU is the jobs'
+            devices.start(planned[0].config, gpu_asked=jobs["gpu_asked"])
+        for cell in planned:
+            results.check_usable(cell.folder)
         if arguments["dry_run"]:
             sweep_estimate.tell(planned)
             return 0
-        path = plan_file.write(planned)
         with interruption.Watch() as watch:
-            return run(configs, path, watch)
+            if where == "slurm":
+                return slurm.run(planned, options, watch, **jobs, wait=arguments["wait"])
+            plan, left = plan_file.write(planned), sweep_runs.left_of(planned)
+            if where == "local":
+                outcomes = executor.run_local(executor.chunks(left, plan, **jobs), plan, watch)
+            else:
+                outcomes = sweep_runs.here(left, plan, watch)
+            return sweep_runs.tell(outcomes, left, plan)
     except interruption.Interrupted as interrupted:
         return interrupted.exit_code
     except InputError as error:
@@ -63,51 +74,13 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
-def run(configs: Sequence[Config], plan: Path, watch: interruption.Watch) -> int:
-    """Runs what is not finished, program by program, and tells; returns the exit code."""
-    started, failed, done = time.time(), [], 0
-    left = [c for c in configs if c.overwrite or not results.finished(results.run_folder(c))]
-    programs = grid.by_program(left)
-    log.info(
-        "%d runs, %d of them finished before; %d programs",
-        len(configs), len(configs) - len(left), len(programs),
-    )  # fmt: skip
-    runner = together.Together(watch)
-    for program in programs:
-        for outcome in runner.run(program):
-            folder = results.run_folder(outcome.config)
-            plan_file.note(plan, folder, outcome.error)
-            done += outcome.config in left
-            passed = time.time() - started
-            log.info(
-                "[%*d/%d] %s: %s  [%s, %s left]",
-                len(str(len(left))), done, len(left),
-                console.title(outcome.config, " · "),
-                f"FAILED: {outcome.error}" if outcome.error else _accuracy(folder),
-                _duration(passed), _duration(passed / max(done, 1) * (len(left) - done)),
-            )  # fmt: skip
-            if outcome.error:
-                failed.append(f"{outcome.config.command}\n  {outcome.error}")
-    for told in failed:
-        log.error("Failed: %s", told)
-    log.info("Plan, with what failed: %s", plan)
-    log.info("python -m jaxnoise.report %s shows all of it", plan.parents[1])
-    return 1 if failed else 0
-
-
-def _accuracy(folder: Path) -> str:
-    """Test accuracies of a finished run, in one line."""
-    selection = results.read_scores(folder)["selection"]
-    told = []
-    for name in ("last", "best_clean_valid"):
-        mean, std = selection[name]["mean"], selection[name]["std"]
-        told.append(f"{SELECTIONS[name].words} {mean:.2f} ± {std:.2f}" if mean else "diverged")
-    return ", ".join(told)
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes > 90 else f"{seconds:.0f} s"
+def _check_jobs(arguments: Mapping[str, Any], slurm_words: Sequence[str]) -> None:
+    """Raises InputError if something is said of jobs that there are none of."""
+    where, cells = arguments["executor"], arguments["cells_per_job"]
+    if where != "slurm" and (words := [*slurm_words, *["--wait"] * arguments["wait"]]):
+        raise InputError(f"{words[0]}: allowed with --executor=slurm only")
+    if cells is not None and (where is None or cells < 1):
+        raise InputError(f"--cells_per_job={cells}: allowed is 1 or more, with --executor only")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,6 +95,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry_run", action="store_true",
         help="only say what would be run, in which programs, how long it takes and how much memory",
+    )  # fmt: skip
+    jobs = parser.add_argument_group(
+        "jobs",
+        "--slurm_NAME=VALUE are options of sbatch, as in --slurm_partition=gpu --slurm_gres=gpu:1; "
+        f"--slurm_time is in minutes, {slurm.DEFAULT_MINUTES} by default",
+    )
+    jobs.add_argument(
+        "--executor", choices=("local", "slurm"),
+        help="make the runs in processes of their own: on this machine, or as jobs on the Slurm "
+        "cluster that it is part of; default: in this process",
+    )  # fmt: skip
+    jobs.add_argument(
+        "--cells_per_job", type=int, metavar="N",
+        help="most runs in a job, all of one program; default: as many as have about "
+        f"{executor.MEMBERS_PER_JOB} repeats",
+    )  # fmt: skip
+    jobs.add_argument(
+        "--wait", action="store_true",
+        help="with slurm: tell how runs end until the last job has ended",
     )  # fmt: skip
     add_flags(parser)
     return parser

@@ -15,6 +15,7 @@ from jaxnoise import (
     interruption,
     loop,
     results,
+    run_lock,
     task,
 )
 from jaxnoise.cell import Cell
@@ -30,6 +31,7 @@ class Outcome(NamedTuple):
 
     config: Config
     error: str | None = None  # one line; None: it is finished
+    elsewhere: bool = False  # not an error but another process, which is working on it
 
 
 class _Engine(NamedTuple):
@@ -76,7 +78,8 @@ class Together:
             yield from (outcome for outcome in outcomes if not outcome.error)
             for outcome in outcomes:
                 if outcome.error:
-                    yield self._batch([outcome.config])[0] if len(outcomes) > 1 else outcome
+                    again = len(outcomes) > 1 and not outcome.elsewhere
+                    yield self._batch([outcome.config])[0] if again else outcome
 
     def _prepare(self, config: Config) -> None:
         """Loads the pictures and makes the program, unless they are the last ones."""
@@ -91,7 +94,7 @@ class Together:
 
     def _batch(self, configs: Sequence[Config]) -> list[Outcome]:
         """Runs the first of some settings, as many as fit at once."""
-        outcomes: dict[Config, str | None] = {}
+        outcomes: dict[Config, Outcome] = {}
         cells: list[Cell] = []
         with contextlib.ExitStack() as folders:
             for config in configs:
@@ -99,16 +102,17 @@ class Together:
                     break
                 try:
                     opened = folders.enter_context(cell.opened(config, self._splits))
-                    outcomes[config] = None
+                    outcomes[config] = Outcome(config)
                     if not _done(config):  # by another process, meanwhile
                         with console.about(opened.folder):
                             opened.begin(self._engine.program, self._engine.pictures)
                         cells.append(opened)
                 except InputError as error:
-                    outcomes[config] = str(error)
+                    held = isinstance(error, run_lock.Held)
+                    outcomes[config] = Outcome(config, str(error), elsewhere=held)
             for epochs in sorted({each.epochs for each in cells}):
                 outcomes |= self._train([each for each in cells if each.epochs == epochs])
-        return [Outcome(*outcome) for outcome in outcomes.items()]
+        return list(outcomes.values())
 
     def _fits(self, config: Config, cells: list[Cell], configs: Sequence[Config]) -> bool:
         """Whether one more run is to go into a batch."""
@@ -116,21 +120,21 @@ class Together:
         members = sum(len(each.members) for each in cells) + config.total_repeats
         return members <= self._engine.trainer.at_once(everyone, self._engine.pictures)
 
-    def _train(self, cells: list[Cell]) -> dict[Config, str | None]:
+    def _train(self, cells: list[Cell]) -> dict[Config, Outcome]:
         try:
             experiment.train(cells, *self._engine, self._watch)
         except interruption.Interrupted:
             raise
         except Exception as error:  # whatever it is, other runs may be spared it
-            return {each.config: _told(each, error) for each in cells}
+            return {each.config: Outcome(each.config, _told(each, error)) for each in cells}
         outcomes = {}
         for each in cells:
-            outcomes[each.config] = None
+            outcomes[each.config] = Outcome(each.config)
             with console.about(each.folder):
                 try:
                     each.finish(self._engine.trainer, self._engine.pictures)
                 except Exception as error:
-                    outcomes[each.config] = _told(each, error)
+                    outcomes[each.config] = Outcome(each.config, _told(each, error))
         return outcomes
 
 

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from jaxnoise import console, results, sweep, sweep_estimate, together
+from jaxnoise import console, results, sweep, sweep_estimate, sweep_runs, together
 from jaxnoise.grid import cells
 from jaxnoise.together import Outcome
 
@@ -28,7 +28,7 @@ def ran(monkeypatch):
                 yield Outcome(config, "no luck" if bad else None)
 
     monkeypatch.setattr(together, "Together", Together)
-    monkeypatch.setattr(sweep, "_accuracy", lambda _: "98.76 ± 0.54")
+    monkeypatch.setattr(sweep_runs, "_accuracy", lambda _: "98.76 ± 0.54")
     monkeypatch.setattr(console.log, "handlers", [])
     monkeypatch.setattr(console.log, "level", logging.INFO)
     return taken
@@ -111,11 +111,11 @@ def test_estimate_counts_members_and_epochs_with_the_jacobian_term():
     ("seconds", "told"), [(7.4, "7 s"), (5399, "5399 s"), (6000, "1 h 40 min")]
 )
 def test_durations(seconds, told):
-    assert sweep._duration(seconds) == told
+    assert sweep_runs._duration(seconds) == told
 
 
 def test_accuracies_of_a_run_that_diverged(monkeypatch):
     ok, none = {"mean": 90.0, "std": 1.0}, {"mean": None, "std": None}
     document = {"selection": {"last": none, "best_clean_valid": ok}}
     monkeypatch.setattr(results, "read_scores", lambda _: document)
-    assert sweep._accuracy(None) == "diverged, best clean validation 90.00 ± 1.00"
+    assert sweep_runs._accuracy(None) == "diverged, best clean validation 90.00 ± 1.00"
