@@ -197,12 +197,14 @@ class EpochReport:
         short, told = "all diverged", "all repeats have diverged"
         if going_on.any():
             mean = {name: float(values[going_on].mean()) for name, values in metrics.items()}
+            trained = ~np.isnan(metrics["step_loss"])  # not those that early stopping has stopped
+            loss = f"{metrics['step_loss'][trained].mean():.4f}" if trained.any() else "– (stopped)"
             short = (
                 f"test {mean['test_accuracy']:.1f} %, valid {mean['valid_accuracy']:.1f} %, "
-                f"train/noisy {mean['train_noisy_accuracy']:.1f} %, loss {mean['step_loss']:.3f}"
+                f"train/noisy {mean['train_noisy_accuracy']:.1f} %, loss {loss}"
             )
             told = (
-                f"training loss {mean['step_loss']:.4f}  accuracy (%): "
+                f"training loss {loss}  accuracy (%): "
                 f"train/noisy {mean['train_noisy_accuracy']:.2f}, "
                 f"train {mean['train_accuracy']:.2f}, "
                 f"valid {mean['valid_accuracy']:.2f}, test {mean['test_accuracy']:.2f}"

@@ -75,6 +75,17 @@ def test_means_are_over_the_repeats_that_go_on(stdout):
     assert second.startswith("epoch 2/2  all repeats have diverged  [")
 
 
+def test_training_loss_is_of_those_that_early_stopping_has_not_stopped(stdout):
+    one, all_of_them = metrics(), metrics()
+    one["step_loss"][1] = all_of_them["step_loss"][:] = np.nan
+    with console.EpochReport(2) as epochs:
+        epochs.update(one)
+        epochs.update(all_of_them)
+    first, second = stdout.getvalue().splitlines()
+    assert "training loss 1.5000  accuracy (%): " in first and "repeats" not in first
+    assert "training loss – (stopped)  accuracy (%): " in second and "nan" not in second
+
+
 def test_divergence_is_told_in_its_epoch(stdout):
     diverged = np.array([0, 3, 2, 3])
     for epoch in (1, 2, 3, 4):
