@@ -1,6 +1,8 @@
 """A sweep on a Slurm cluster, by submitit: submitted as one array of jobs, and asked after."""
 
+import contextlib
 import getpass
+import io
 import json
 import logging
 import subprocess
@@ -21,8 +23,8 @@ DEFAULT_MINUTES = 60
 # A job whose time is over goes on where it was; one that never ends an epoch must end some time.
 MOST_TIMEOUTS = 20
 _POLL_SECONDS = 15
-# A job is one process, and its name says of which sweep it is.
-_OUR_OWN = {"job_name", "nodes", "ntasks_per_node"}
+# A job is one process, and its name says of which sweep it is; num_gpus is gpus_per_node.
+_LEFT_OUT = {"job_name", "nodes", "ntasks_per_node", "num_gpus"}
 
 
 def options(words: Sequence[str]) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def options(words: Sequence[str]) -> dict[str, Any]:
     Raises:
       InputError: there is no such option.
     """
-    allowed = sorted(submitit.SlurmExecutor._valid_parameters() - _OUR_OWN)
+    allowed = sorted(submitit.SlurmExecutor._valid_parameters() - _LEFT_OUT)
     found: dict[str, Any] = {"time": DEFAULT_MINUTES}
     for word in words:
         name, equals, text = word.removeprefix("--slurm_").partition("=")
@@ -127,12 +129,17 @@ def submit(parts: Sequence[Chunk], plan: Path, options: dict[str, Any]) -> str:
       InputError: Slurm does not take them.
     """
     try:
-        slurm = submitit.SlurmExecutor(executor.jobs_folder(plan), max_num_timeout=MOST_TIMEOUTS)
-        slurm.update_parameters(job_name=_job_name(plan), **options)
-        jobs = slurm.submit_array(parts)
+        # Which submitit prints what sbatch says to, besides telling it.
+        with contextlib.redirect_stderr(io.StringIO()):
+            return _submit(parts, plan, options)
     except (RuntimeError, TypeError, ValueError) as error:  # of sbatch, or of submitit's checks
         raise InputError(f"--executor=slurm: {' '.join(str(error).split())}") from error
-    return jobs[0].job_id.partition("_")[0]
+
+
+def _submit(parts: Sequence[Chunk], plan: Path, options: dict[str, Any]) -> str:
+    slurm = submitit.SlurmExecutor(executor.jobs_folder(plan), max_num_timeout=MOST_TIMEOUTS)
+    slurm.update_parameters(job_name=_job_name(plan), **options)
+    return slurm.submit_array(parts)[0].job_id.partition("_")[0]
 
 
 def _going(plan: Path) -> bool:
