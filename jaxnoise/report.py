@@ -112,10 +112,10 @@ def _memorized(folder: Path) -> float | None:
     """Percent of changed samples predicted as labelled after the last epoch, mean of repeats."""
     try:
         with np.load(folder / "history.npz") as history:
-            values = history["changed_as_noisy"][-1]
-    except (OSError, ValueError, KeyError):
+            values = np.float64(history["changed_as_noisy"][-1])
+        return float(np.nanmean(values)) if np.isfinite(values).any() else None
+    except Exception:  # each kind of damage raises another type
         return None
-    return float(np.nanmean(values)) if np.isfinite(values).any() else None
 
 
 def main(argv: list[str] | None = None) -> int:

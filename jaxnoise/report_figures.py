@@ -79,12 +79,16 @@ def curves(folder: Path) -> Figure | None:
     Means over the repeats that did not diverge, with ± std.
     """
     try:
-        with np.load(folder / "history.npz") as archive:
-            history = dict(archive)
-        survived = divergence.epochs(history) == 0
-        spectra = _spectra(folder / "spectrum.npz")
-    except (OSError, ValueError, KeyError):
+        return _curves(folder)
+    except Exception:  # each kind of damage raises another type
         return None
+
+
+def _curves(folder: Path) -> Figure:
+    with np.load(folder / "history.npz") as archive:
+        history = dict(archive)
+    survived = divergence.epochs(history) == 0
+    spectra = _spectra(folder / "spectrum.npz")
     panels = 3 if spectra else 2
     figure = Figure(figsize=(3.5 * panels, 2.7), layout="constrained")
     drawn = [

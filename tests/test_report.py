@@ -107,8 +107,9 @@ def test_unfinished_and_damaged_runs_are_shown(make, tmp_path):
     (make([80.0, 82]) / "scores.json").unlink()
     (make([80.0, 82], noise_rate=0.2) / "scores.json").write_text("{")
     (make([80.0, 82], noise_rate=0.4) / "config.json").write_text("[]")
+    (make([80.0, 82], noise_rate=0.6) / "history.npz").write_bytes(b"PK\3\4 cut short")
     entries = run_collection.collect(tmp_path)
-    assert [x.state for x in entries] == ["unfinished", "damaged", "damaged"]
+    assert [x.state for x in entries] == ["unfinished", "damaged", "damaged", "finished"]
     assert report.write(tmp_path, tmp_path / "report").exists()
 
 
