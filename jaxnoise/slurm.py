@@ -27,7 +27,7 @@ _POLL_SECONDS = 15
 _LEFT_OUT = {"job_name", "nodes", "ntasks_per_node", "num_gpus"}
 
 
-def options(words: Sequence[str]) -> dict[str, Any]:
+def read_options(words: Sequence[str]) -> dict[str, Any]:
     """Options of sbatch by submitit's names, from words --slurm_NAME=VALUE.
 
     Numbers, lists, maps, true and false are written as in JSON; anything else is text.
@@ -64,7 +64,7 @@ def run(
     """Submits what is left of a sweep, unless jobs of it are there, and tells how far it is.
 
     Args:
-      options: see `options`.
+      options: see `read_options`.
       gpu_asked, cells_per_job: see `executor.chunks`.
       wait: whether to stay until the last job has ended, and tell how runs end.
 

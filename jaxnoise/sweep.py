@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     where = arguments["executor"]
     try:
         _check_jobs(arguments, others)
-        options = slurm.options(others)
+        options = slurm.read_options(others)
         listed = given(arguments)
         rows = grid.read_rows(arguments["grid"]) if arguments["grid"] else {None: {}}
         planned = grid.cells(rows, listed)

@@ -17,9 +17,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python}
 
-if ! command -v slurmctld slurmd munged >/dev/null; then
-    apt-get install -y --no-install-recommends slurm-wlm munge
-fi
+for program in slurmctld slurmd munged; do
+    command -v $program >/dev/null || apt-get install -y --no-install-recommends slurm-wlm munge
+done
 
 work=$(mktemp -d)
 chmod 711 "$work"
@@ -93,7 +93,7 @@ sinfo --version
 sinfo
 
 sweep() { # RESULTS FLAGS...: a sweep of two runs in two jobs
-    "$python" -m jaxnoise.sweep --dataset=digits --epochs_num=60 --total_repeats=2 --noise_rate=0.4 \
+    "$python" -m jaxnoise.sweep --dataset=digits --epochs_num=30 --total_repeats=2 --noise_rate=0.4 \
         --wd_coef=0,1e-4 --executor=slurm --cells_per_job=1 --results_dir="$work/$1" "${@:2}"
 }
 scores() { (cd "$work/$1/digits" && find . -name scores.json | sort); }
@@ -104,7 +104,7 @@ sweep undisturbed --wait
 echo "took $SECONDS s"
 [[ $(scores undisturbed | wc -l) == 2 ]]
 sweep undisturbed | grep "2 runs, 2 of them finished before"
-! squeue --noheader | grep .
+[[ -z $(squeue --noheader) ]]
 
 echo "== 2. Jobs that are there"
 SECONDS=0
@@ -115,10 +115,10 @@ sweep disturbed | grep "that Slurm has not ended"
 [[ $(squeue --noheader --array | wc -l) == 2 ]]
 
 echo "== 3. Requeued by Slurm, and at the end of its time"
-saved() { ls -d "$work"/disturbed/digits/*/"$1"*/checkpoints/epoch_*[1-9]?; } # epoch 10 at least
-await 300 saved no_reg
+saved() { ls -d "$work"/disturbed/digits/*/"$1"*/checkpoints/epoch_00[1-9]?; } # epoch 10 at least
+await 600 saved no_reg
 scontrol requeue "${job}_0"
-await 300 saved wd
+await 600 saved wd
 scancel --signal=USR2 "${job}_1"
 sleep 3
 squeue --array --format="%i %T %r"

@@ -352,7 +352,7 @@ def test_machine_without_slurm_is_told(configs, tmp_path, monkeypatch, capsys):
 
 def test_options_are_json_or_text():
     words = ["--slurm_time=90", "--slurm_account=0123", '--slurm_setup=["module load cuda"]']
-    assert slurm.options(words) == {
+    assert slurm.read_options(words) == {
         "time": 90, "account": "0123", "setup": ["module load cuda"],
     }  # fmt: skip
 
@@ -386,6 +386,6 @@ def test_option_of_the_wrong_type_is_one_line(cluster, configs, capsys):
 
 def test_options_that_the_sweep_sets_itself_are_not_offered():
     with pytest.raises(InputError) as refusal:
-        slurm.options(["--slurm_job_name=x"])
+        slurm.read_options(["--slurm_job_name=x"])
     names = str(refusal.value).split("names ")[1].split(", ")
     assert "partition" in names and not {"job_name", "nodes", "ntasks_per_node"} & set(names)
