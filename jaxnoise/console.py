@@ -85,7 +85,7 @@ def title(config: Config, separator: str) -> str:
 
 def other_settings(config: Config) -> str:
     """The flags that can change a result, are no defaults, and that `title` does not show."""
-    shown = {"dataset", "net", "noise_type", "noise_rate", "human_labels"}
+    shown = {"dataset", "net", "noise_type", "noise_rate", "wave_frequency", "human_labels"}
     shown |= {field.name for of in (RegularizerConfig, MethodConfig) for field in fields(of)}
     shown -= {"jacob_mode", "jacob_start_epoch", "forward_file"}
     settings = config.result_settings

@@ -128,7 +128,8 @@ def cells(
 
 
 def _of_noise(flag: str) -> bool:
-    return flag.startswith("noise") or flag in ("dataset", "flip_map", "human_labels")
+    others = ("dataset", "flip_map", "wave_frequency", "human_labels")
+    return flag.startswith("noise") or flag in others
 
 
 def _config(settings: Mapping[str, Any]) -> Config:
@@ -154,9 +155,9 @@ def by_program(configs: Iterable[Config]) -> list[list[Config]]:
 
 # Flags that change what a member is, not the program that it runs in.
 _TRACED = (
-    "noise_type", "noise_rate", "flip_map", "noise_matrix", "human_labels", "noise_file",
-    "noise_draws", "noise_seed", "noise_per_repeat", "wd_coef", "jacob_coef", "entropy_coef",
-    "seed", "total_repeats", "forward_matrix", "forward_file", "jacob_samples",
+    "noise_type", "noise_rate", "flip_map", "noise_matrix", "wave_frequency", "human_labels",
+    "noise_file", "noise_draws", "noise_seed", "noise_per_repeat", "wd_coef", "jacob_coef",
+    "entropy_coef", "seed", "total_repeats", "forward_matrix", "forward_file", "jacob_samples",
 )  # fmt: skip
 
 

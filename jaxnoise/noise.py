@@ -80,6 +80,9 @@ MODELS: dict[str, Callable[[Config], Model]] = {
     "matrix_noise": _matrix_noise,
     "instance_noise": lambda c: partial(noise_instances.instance_noise, rate=c.noise_rate),
     "concentrated_noise": lambda c: partial(noise_instances.concentrated_noise, rate=c.noise_rate),
+    "wave_noise": lambda c: partial(
+        noise_instances.wave_noise, rate=c.noise_rate, frequency=c.wave_frequency
+    ),
 }
 
 

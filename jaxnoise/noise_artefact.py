@@ -12,6 +12,10 @@ from jaxnoise.config import Config
 from jaxnoise.noise import NoisyLabels, summary
 from jaxnoise.task import Task
 
+_FLAGS = (
+    "flip_map", "noise_matrix", "wave_frequency", "human_labels", "noise_file", "noise_seed",
+)  # fmt: skip
+
 
 def write(folder: Path, config: Config, what: Task, *, versions: dict[str, str]) -> None:
     """noise.npz and noise.json: all draws of the noise, and what is known of them.
@@ -31,10 +35,7 @@ def write(folder: Path, config: Config, what: Task, *, versions: dict[str, str])
     document = {
         "dataset": config.dataset,
         **summary(config, train),
-        "flags": {
-            name: getattr(config, name)
-            for name in ("flip_map", "noise_matrix", "human_labels", "noise_file", "noise_seed")
-        },
+        "flags": {name: getattr(config, name) for name in _FLAGS},
         "sha256_of": "noisy labels of the training part, in its order, as little-endian int32",
         "versions": versions,
     }

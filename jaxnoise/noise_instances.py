@@ -143,3 +143,56 @@ def _neighbourhoods(
             if len(parts[0][0]):
                 clusters.append((int(label), *parts))
     return clusters
+
+
+def wave_noise(
+    train: CleanSamples,
+    valid: CleanSamples,
+    rng: np.random.RandomState,
+    _: np.random.RandomState,
+    *,
+    rate: float,
+    frequency: float,
+) -> tuple[Draw, Draw]:
+    """Gives the next class's label, cyclically, where a wave across the pictures is high.
+
+    A picture x, flattened, in [0, 1], has the place t = v·(x − x̄)/σ along the first principal
+    component v of the training pictures, of mean x̄ and standard deviation σ along v. Picked are
+    the ⌊rate · N⌋ training samples whose cos(2π · frequency · t + φ) is highest, with φ uniform in
+    [0, 2π): at rate 1/2 about those where it is positive, else equally wide stripes of another
+    share. All of them change. At a low frequency the noise is a simple function of the picture, at
+    a high one neighbours along v are as independent as under `pair_noise`. Validation samples whose
+    cosine is as high as a picked one's are picked too, so their rate is about the same.
+
+    Args:
+      frequency: cycles per σ, > 0.
+
+    Defined here.
+    """
+    phase = rng.uniform(0, 2 * np.pi)
+    places = _places(train, valid, rng)
+    heights = [np.cos(2 * np.pi * frequency * t + phase) for t in places]
+    highest = np.argsort(-heights[0], kind="stable")[: int(len(train.labels) * rate)]
+    picked = np.zeros(len(train.labels), bool)
+    picked[highest] = True
+    valid_picked = heights[1] >= heights[0][highest].min(initial=np.inf)
+    return tuple(
+        Draw(np.where(which, (part.labels + 1) % part.num_classes, part.labels), which, None)
+        for part, which in ((train, picked), (valid, valid_picked))
+    )
+
+
+def _places(
+    train: CleanSamples, valid: CleanSamples, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of train and valid along train's first principal component, in its standard deviations."""
+    from sklearn.decomposition import PCA  # half a second that other noise need not wait for
+
+    pixels = [
+        (part.images.reshape(len(part.labels), -1) / np.float32(255)) for part in (train, valid)
+    ]
+    with threadpool_limits(1):  # see `concentrated_noise`
+        pca = PCA(1, svd_solver="randomized", random_state=rng).fit(pixels[0])
+        along = [((x - pca.mean_) @ pca.components_[0]).astype(np.float64) for x in pixels]
+    spread = along[0].std() or 1.0  # of pictures that are all the same
+    return along[0] / spread, along[1] / spread

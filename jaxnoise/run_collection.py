@@ -14,8 +14,8 @@ FINISHED, UNFINISHED, FAILED, MISSING, DAMAGED = (
 )  # fmt: skip
 # What makes another column or another n of a table, not another method.
 _NOT_OF_THE_METHOD = (
-    "dataset", "noise_type", "noise_rate", "flip_map", "noise_matrix", "human_labels", "noise_file",
-    "noise_seed", "total_repeats", "jacob_samples",
+    "dataset", "noise_type", "noise_rate", "flip_map", "noise_matrix", "wave_frequency",
+    "human_labels", "noise_file", "noise_seed", "total_repeats", "jacob_samples",
 )  # fmt: skip
 
 

@@ -22,7 +22,8 @@ class TaskConfig:
         "(uniform_noise), over the other classes (symmetric_noise), from a row of --noise_matrix "
         "(matrix_noise), that of a similar class (flip_noise) or of the next one (pair_noise); "
         "instance_noise depends on each picture, concentrated_noise fills whole neighbourhoods "
-        "of pictures, human_noise is that of CIFAR-10N and CIFAR-100N.",
+        "of pictures, wave_noise follows the sign of a wave across them, human_noise is that of "
+        "CIFAR-10N and CIFAR-100N.",
         choices=(
             "uniform_noise",
             "symmetric_noise",
@@ -31,6 +32,7 @@ class TaskConfig:
             "matrix_noise",
             "instance_noise",
             "concentrated_noise",
+            "wave_noise",
             "human_noise",
         ),
     )
@@ -51,6 +53,13 @@ class TaskConfig:
         "File (.npy, .csv) for matrix_noise: row i is the distribution of a picked sample's label "
         "if its class is i; with --noise_rate=1 it is the transition matrix.",
         is_file=True,
+    )
+    wave_frequency: float | None = _flag(
+        None,
+        "Of wave_noise: cycles per standard deviation of the pictures along their first principal "
+        "component.",
+        low=0.0,
+        open_range=True,
     )
     human_labels: str | None = _flag(
         None,
@@ -109,6 +118,7 @@ class TaskConfig:
         for name, noise_type in (
             ("flip_map", "flip_noise"),
             ("noise_matrix", "matrix_noise"),
+            ("wave_frequency", "wave_noise"),
             ("human_labels", "human_noise"),
         ):
             value, used = getattr(self, name), self.noise_type == noise_type
@@ -140,9 +150,14 @@ class TaskConfig:
 
     @property
     def noise(self) -> str:
-        """The noise in two words, model and rate, or where the labels come from."""
+        """The noise in two words, model and rate, or where the labels come from.
+
+        Waves of different frequencies are different models.
+        """
         if self.noise_file:
             return "noise_file"
+        if self.noise_type == "wave_noise":
+            return f"wave_noise_{self.wave_frequency:g} {self.noise_rate:g}"
         return f"{self.noise_type} {self.human_labels or format(self.noise_rate, 'g')}"
 
     @property

@@ -107,6 +107,7 @@ REFUSED = [
         for name in ("seed", "noise_seed")
         for value in (-1, 2**31)
     ],
+    ("wave_frequency", 0.0, "0.0", r"\(0, 3.4e\+38\)"),
     ("noise_type", "salt", "salt", "uniform_noise, symmetric_noise, .*human_noise"),
     ("flip_map", "salt", "salt", "paper, patrini, pair, superclass"),
     ("human_labels", "salt", "salt", "worse_label, .*, noise_label"),
@@ -196,6 +197,12 @@ def test_jacobian_term_that_never_starts_is_refused(start):
         ),
         ({"noise_type": "human_noise"}, "--noise_type=human_noise: needed is --human_labels too"),
         ({"noise_type": "matrix_noise"}, "--noise_type=matrix_noise: needed is --noise_matrix too"),
+        ({"noise_type": "wave_noise"}, "--noise_type=wave_noise: needed is --wave_frequency too"),
+        (
+            {"wave_frequency": 2.0},
+            "--wave_frequency=2.0 with --noise_type=uniform_noise: allowed is "
+            "--noise_type=wave_noise, which alone uses it",
+        ),
         (
             {"noise_type": "matrix_noise", "noise_matrix": "m.csv"},
             "--noise_rate=0: allowed is (0, 1] with matrix_noise; 1 takes the matrix as it is",
@@ -325,6 +332,7 @@ COMPANIONS = {
     "wd_mode": {"wd_coef": 1e-4},
     "noise_matrix": {"noise_type": "matrix_noise", "noise_rate": 0.4},
     "human_labels": {"noise_type": "human_noise"},
+    "wave_frequency": {"noise_type": "wave_noise"},
     "forward_matrix": {"loss": "forward"},
     "forward_file": {"loss": "forward"},
     **{f"{name}_{hyper}": {"loss": name} for name, hypers in LOSSES.items() for hyper in hypers},
@@ -357,7 +365,11 @@ def test_fingerprint_and_folder_change_with(name, tmp_path, monkeypatch):
     companions = COMPANIONS.get(name, {})
     changed = Config(**companions | {name: other_value(name)})
     # Noise that needs a flag cannot do without it.
-    same_but = Config() if name in ("noise_matrix", "human_labels") else Config(**companions)
+    same_but = (
+        Config()
+        if name in ("noise_matrix", "human_labels", "wave_frequency")
+        else Config(**companions)
+    )
     assert changed.fingerprint != same_but.fingerprint
     assert run_folder(changed) != run_folder(same_but)
 
@@ -412,6 +424,10 @@ def test_noise_per_repeat_is_as_many_draws_as_repeats():
         ({"noise_rate": 0.25}, "uniform_noise_0.25"),
         ({"noise_type": "flip_noise", "flip_map": "pair"}, "flip_noise_0"),
         ({"noise_type": "human_noise", "human_labels": "worse_label"}, "human_noise_worse_label"),
+        (
+            {"noise_type": "wave_noise", "wave_frequency": 2, "noise_rate": 0.3},
+            "wave_noise_2_0.3",
+        ),
         ({"noise_file": "labels.csv"}, "noise_file"),
     ],
 )

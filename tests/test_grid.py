@@ -166,6 +166,11 @@ def test_settings_of_one_group_have_one_program(flag, base, splits):
     assert all(np.array_equal(a, b) for a, b in zip(splits[1:6], again[1:6], strict=True))
 
 
+def test_waves_of_all_frequencies_have_one_program():
+    listed = {"noise_type": ["wave_noise"], "wave_frequency": [0.5, 16.0]}
+    assert len(grid.by_program(x.config for x in grid.cells({None: {}}, listed))) == 1
+
+
 @pytest.mark.parametrize("flag", STATIC)
 def test_other_settings_have_programs_of_their_own(flag, base):
     other = dataclasses.replace(base, **{flag: STATIC[flag]})

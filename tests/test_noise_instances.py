@@ -117,3 +117,80 @@ def test_only_one_neighbourhood_is_cut():
         assert len(set(train.noisy[(spots == spot) & train.changed])) <= 2
     # The same pictures in validation meet the same fate, draws of its own there are none.
     np.testing.assert_array_equal(valid.noisy, train.noisy)
+
+
+# wave_noise
+
+
+def wave(parts, rate, frequency, seed=0):
+    settings = Config(noise_type="wave_noise", noise_rate=rate, wave_frequency=frequency)
+    return noise.corrupt(noise.MODELS["wave_noise"](settings), *parts, seed=seed)
+
+
+def places(train, *parts):
+    """Along the training pictures' first singular vector, in its standard deviations."""
+    pixels = [part.images.reshape(len(part.labels), -1) / 255 for part in (train, *parts)]
+    _, _, components = np.linalg.svd(pixels[0] - pixels[0].mean(axis=0), full_matrices=False)
+    along = [(x - pixels[0].mean(axis=0)) @ components[0] for x in pixels]
+    return [t / along[0].std() for t in along]
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_wave_noise_changes_exactly_its_share_to_the_next_class(digits, rate):
+    train, valid = wave(digits, rate, 2.0)
+    assert train.picked.sum() == int(rate * len(train.noisy))
+    assert train.noisy.dtype == np.int32 and train.transition_matrix is None
+    for part in (train, valid):
+        np.testing.assert_array_equal(part.noisy, (part.clean + part.picked) % 10)
+    # Validation stands in the same stripes, where at either end of the wave all or nothing is.
+    assert abs(valid.picked.mean() - rate) <= 0.1 * (rate > 0)
+    assert rate > 0 or not valid.picked.any()
+
+
+@pytest.mark.parametrize("frequency", [0.5, 2.0, 4.0])
+def test_picked_samples_come_and_go_with_the_frequency(digits, frequency):
+    train, _ = wave(digits, 0.5, frequency)
+    (t,) = places(digits[0])
+    asked = np.arange(0.25, 8, 0.05)
+    sign = np.where(train.picked, 1, -1)
+    # Middle parts of the line, where pictures are dense; a wave of 1/2 is squared, of odd harmonics
+    # 1, 1/3, ... of which the first is the strongest.
+    spectrum = np.abs(np.exp(2j * np.pi * np.multiply.outer(asked, t)) @ (sign - sign.mean()))
+    assert asked[spectrum.argmax()] == pytest.approx(frequency, abs=0.11)
+
+
+def test_wave_is_a_function_of_the_place_alone_for_validation_too(digits):
+    train, valid = wave(digits, 0.3, 1.0)
+    t, valid_t = places(*digits)
+    picked, order = np.concatenate([train.picked, valid.picked]), np.argsort([*t, *valid_t])
+    # Over six standard deviations one cycle has two borders.
+    assert 3 <= np.count_nonzero(np.diff(picked[order])) <= 14
+    # The same pictures in validation meet the same fate.
+    train, valid = wave((digits[0], digits[0]), 0.3, 16.0)
+    np.testing.assert_array_equal(valid.noisy, train.noisy)
+
+
+def test_wave_of_high_frequency_is_as_if_at_random(digits):
+    order = np.argsort(places(digits[0])[0])
+
+    def neighbours_alike(frequency):
+        picked = wave(digits, 0.3, frequency)[0].picked[order]
+        return (picked[1:] == picked[:-1]).mean()
+
+    assert neighbours_alike(0.5) > 0.98
+    independent = 0.3**2 + 0.7**2
+    deviation = np.sqrt(independent * (1 - independent) / len(order))
+    # A pair of neighbours shares a sample with the next, which doubles the variance at most.
+    assert abs(neighbours_alike(1e4) - independent) < 4 * np.sqrt(2) * deviation
+
+
+def test_wave_has_its_phase_from_the_seed(digits):
+    one, again, other = (wave(digits, 0.3, 1.0, seed)[0].noisy for seed in (0, 0, 5))
+    np.testing.assert_array_equal(one, again)
+    # The first numbers of these streams, which are the phases, are a third of a cycle apart.
+    assert (one != other).mean() > 0.1
+
+
+def test_equal_pictures_have_a_wave_too():
+    part = noise.CleanSamples(np.zeros(40, np.int32), np.full((40, 28, 28, 1), 9, np.uint8), 3)
+    assert wave((part, part), 0.5, 1.0)[0].picked.sum() == 20
