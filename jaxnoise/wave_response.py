@@ -13,98 +13,27 @@ figure. Of every repeat it takes, from history.npz,
 """
 
 import argparse
-import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from jaxnoise import artefacts, divergence
-from jaxnoise.config import Config, InputError
+from jaxnoise.config import InputError
 from jaxnoise.figures import save
 from jaxnoise.flags import complain
-from jaxnoise.regularizer_config import RegularizerConfig
 from jaxnoise.spectrum_figures import decorate
+from jaxnoise.wave_runs import LAST, Response, collect
 
-_LAST = ("changed_as_noisy", "valid_noisy_accuracy", "test_accuracy")
-# What the runs of one figure may differ in.
-_FREE = {"wave_frequency", *(field.name for field in dataclasses.fields(RegularizerConfig))}
 # Okabe and Ito's colours; markers and lines tell them apart in grey.
 _STYLES = (
     ("#000000", "o", "-"), ("#0072B2", "^", "--"), ("#009E73", "D", "-."), ("#D55E00", "s", "-"),
     ("#CC79A7", "v", "--"), ("#E69F00", "P", "-."), ("#56B4E9", "X", ":"),
 )  # fmt: skip
-
-
-class Response(NamedTuple):
-    """What one run did to its wave."""
-
-    folder: Path
-    config: Config
-    # float (repeats,) each: infinite if it never came, NaN for repeats that diverged.
-    epochs_to_half: np.ndarray
-    last: dict[str, np.ndarray]  # for each name in _LAST, NaN for repeats that diverged
-
-
-def epochs_to_half(changed_as_noisy: np.ndarray) -> np.ndarray:
-    """The first epoch, from 1, with at least 50 percent, (epochs, repeats) → float (repeats,).
-
-    Infinite where there is none.
-    """
-    reached = changed_as_noisy >= 50
-    return np.where(reached.any(axis=0), 1.0 + reached.argmax(axis=0), np.inf)
-
-
-def read(folder: Path) -> Response:
-    """Raises InputError if a folder holds no finished run with waves of noise."""
-    run = artefacts.read_run(folder)
-    if run.config.noise_type != "wave_noise" or not run.config.noise_rate:
-        raise InputError(
-            f"RUN_DIR={folder}: its noise is {run.config.noise}; allowed is wave_noise of a rate "
-            "above 0"
-        )
-    history = artefacts.read_history(folder, run.config)
-    for name in _LAST:
-        if name not in history:
-            raise InputError(f"RUN_DIR={folder}: history.npz has no array {name}")
-    half = np.where(
-        divergence.epochs(history) > 0, np.nan, epochs_to_half(history["changed_as_noisy"])
-    )
-    last = {name: artefacts.of_survivors(history, history[name][-1]) for name in _LAST}
-    return Response(folder, run.config, half, last)
-
-
-def collect(folders: list[Path]) -> dict[str, list[Response]]:
-    """The responses by their regularization, in the order given, each by frequency.
-
-    Raises:
-      InputError: see `read`; or runs that differ in more than frequency and regularizers, or of
-        which two do not differ even in those.
-    """
-    rows: dict[str, dict[float, Response]] = {}
-    responses = [read(folder) for folder in folders]
-    for response in responses:
-        here, there = (x.config.result_settings for x in (response, responses[0]))
-        for name in here.keys() - _FREE:
-            if here[name] != there[name]:
-                raise InputError(
-                    f"RUN_DIR={response.folder}: --{name} is {here[name]}, that of "
-                    f"{responses[0].folder} is {there[name]}; allowed are runs that differ in "
-                    "--wave_frequency and regularizers"
-                )
-        row = rows.setdefault(response.config.regularization, {})
-        same = row.setdefault(response.config.wave_frequency, response)
-        if same is not response:
-            raise InputError(
-                f"RUN_DIR={response.folder}: {same.folder} has the same regularization and "
-                "frequency; allowed is one run of each"
-            )
-    return {name: [row[frequency] for frequency in sorted(row)] for name, row in rows.items()}
 
 
 def document(rows: dict[str, list[Response]]) -> dict[str, Any]:
@@ -142,26 +71,27 @@ def draw(rows: dict[str, list[Response]]) -> Figure:
     config = next(iter(rows.values()))[0].config
     figure = Figure(figsize=(10.2, 4.0), layout="constrained")
     half, fitted, test = panels = figure.subplots(1, 3)
-    never = 1.35 * config.epochs_num
+    never, any_never = 1.35 * config.epochs_num, False
     for i, (name, row) in enumerate(rows.items()):
         colour, marker, line = _STYLES[i % len(_STYLES)]
         # Side by side, so that none hides another.
         shift = 1.05 ** (i - (len(rows) - 1) / 2)
         x = np.array([response.config.wave_frequency for response in row]) * shift
         epochs = np.stack([response.epochs_to_half for response in row])
-        came = np.where(np.isinf(epochs).any(axis=1, keepdims=True), np.nan, epochs)
+        never_fitted = np.isinf(epochs).any(axis=1)
+        came = np.where(never_fitted[:, None], np.nan, epochs)
         how = {"color": colour, "label": name, "fmt": marker + line}
         _errorbar(half, x, came, **how)
-        half.plot(
-            x[np.isinf(epochs).any(axis=1)], np.full(np.isinf(epochs).any(axis=1).sum(), never),
-            marker, color=colour, markerfacecolor="white", markersize=5.5,
-        )  # fmt: skip
+        above = np.where(never_fitted, never, np.nan)
+        half.plot(x, above, marker, color=colour, markerfacecolor="white", markersize=5.5)
+        any_never |= never_fitted.any()
         _errorbar(fitted, x, np.stack([r.last["changed_as_noisy"] for r in row]), **how)
         _errorbar(test, x, np.stack([r.last["test_accuracy"] for r in row]), **how)
     half.set_yscale("log")
     half.set_ylim(0.85, 1.2 * never)
     ticks = [x for x in (1, 2, 5, 10, 20, 50, 100, 200, 500) if x <= 0.8 * config.epochs_num]
-    half.yaxis.set_major_locator(FixedLocator([*ticks, config.epochs_num, never]))
+    ticks += [config.epochs_num, *[never] * any_never]
+    half.yaxis.set_major_locator(FixedLocator(ticks))
     half.yaxis.set_major_formatter(
         FuncFormatter(lambda y, _: f"> {config.epochs_num}" if y == never else f"{y:g}")
     )
@@ -184,10 +114,7 @@ def draw(rows: dict[str, list[Response]]) -> Figure:
         fontsize=10,
     )
     handles, labels = half.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(len(labels), 6), frameon=False,
-        fontsize=9,
-    )  # fmt: skip
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
     return figure
 
 
@@ -228,9 +155,11 @@ def write(folders: list[Path], out: Path | None = None) -> str:
 
 
 def _in_words(run: dict[str, Any]) -> str:
-    pairs = zip(run["epochs_to_half"], run["diverged"], strict=True)
-    halves = ["diverged" if gone else "never" if x is None else f"{x:g}" for x, gone in pairs]
-    means = [np.mean([x for x in run[name] if x is not None] or [np.nan]) for name in _LAST]
+    halves = [
+        "diverged" if gone else "never" if x is None else f"{x:g}"
+        for x, gone in zip(run["epochs_to_half"], run["diverged"], strict=True)
+    ]
+    means = [np.mean([x for x in run[name] if x is not None] or [np.nan]) for name in LAST]
     fitted, valid, test = (f"{mean:.1f} %" for mean in means)
     return (
         f"{run['regularization']}, frequency {run['wave_frequency']:g}: half fitted at epoch "
