@@ -90,7 +90,7 @@ def draw(rows: dict[str, list[Response]]) -> Figure:
     half.set_yscale("log")
     half.set_ylim(0.85, 1.2 * never)
     ticks = [x for x in (1, 2, 5, 10, 20, 50, 100, 200, 500) if x <= 0.8 * config.epochs_num]
-    ticks += [config.epochs_num, *[never] * any_never]
+    ticks += [config.epochs_num, never] if any_never else [config.epochs_num]
     half.yaxis.set_major_locator(FixedLocator(ticks))
     half.yaxis.set_major_formatter(
         FuncFormatter(lambda y, _: f"> {config.epochs_num}" if y == never else f"{y:g}")
