@@ -35,7 +35,8 @@ def make_run(tmp_path):
         last = np.where(gone, np.nan, history["test_accuracy"][-1])
         selected = {name: selection.Selected(last, 1 - gone) for name in selection.SELECTIONS}
         zeros = {name: np.zeros(len(curves)) for name in scoring.SCORES}
-        noise = {"noise": config.noise, "true_rate": 0.3, "draws": []}
+        draw = {"seed": 0, "picked": 3, "changed": 3, "true_rate": 0.3, "sha256": "0" * 64}
+        noise = {"noise": config.noise, "true_rate": 0.3, "draws": [draw]}
         report = scoring.Report(zeros, selected, gone.astype(int), noise, "clean")
         results.write_scores(folder, report)
         return folder
