@@ -175,7 +175,8 @@ def wave_noise(
     highest = np.argsort(-heights[0], kind="stable")[: int(len(train.labels) * rate)]
     picked = np.zeros(len(train.labels), bool)
     picked[highest] = True
-    valid_picked = heights[1] >= heights[0][highest].min(initial=np.inf)
+    lowest = -np.inf if picked.all() else heights[0][highest].min(initial=np.inf)
+    valid_picked = heights[1] >= lowest
     return tuple(
         Draw(np.where(which, (part.labels + 1) % part.num_classes, part.labels), which, None)
         for part, which in ((train, picked), (valid, valid_picked))
