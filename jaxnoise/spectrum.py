@@ -20,12 +20,14 @@ from jaxnoise import (
     assembly,
     commands,
     console,
+    figures,
     fourier_lines,
     provenance,
     spectral_panel,
     spectral_summary,
     spectral_verdict,
     spectrum_figures,
+    verdict_figure,
 )
 from jaxnoise.config import InputError
 from jaxnoise.spectral_verdict import Measured
@@ -126,7 +128,23 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(spectral_verdict.text(measured))
+    if len(measured) > 1:
+        print("Drawn:", _draw_verdict(measured))
     return 0
+
+
+def _draw_verdict(measured: list[Measured]) -> Path:
+    """figures/spectrum_comparison.png and .pdf in the first run's folder."""
+    config = measured[0].run.config
+    figure = verdict_figure.draw(
+        [one.run.config.regularization for one in measured],
+        [one.share("changed") for one in measured],
+        [one.test_accuracy for one in measured],
+        title=", ".join([config.dataset, config.network, config.noise]),
+    )
+    stem = measured[0].run.folder / "figures" / "spectrum_comparison"
+    figures.save(figure, stem)
+    return stem.with_suffix(".png")
 
 
 def _at_least(low: int, high: int | None = None):

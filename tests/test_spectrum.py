@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxnoise import experiment, results, spectral_dynamics, spectral_verdict, spectrum
+from jaxnoise import (
+    experiment,
+    results,
+    spectral_dynamics,
+    spectral_verdict,
+    spectrum,
+    verdict_figure,
+)
 from jaxnoise.config import Config
 from jaxnoise.fourier_lines import DIRECTIONS, POINTS
 
@@ -104,6 +111,17 @@ def test_two_runs_are_compared(command):
     text = spectral_verdict.text([measured, measured])
     assert "does not clearly change the high-frequency share on changed samples" in text
     assert "+0.00 [+0.00, +0.00]" in text and "Spearman's ρ" in text
+
+
+def test_verdict_is_drawn_with_a_point_for_each_repeat():
+    shares = [np.full((4, len(DIRECTIONS)), 2.0), np.full((3, len(DIRECTIONS)), 1.0)]
+    figure = verdict_figure.draw(["a", "b"], shares, [np.arange(4.0), np.arange(3.0)], title="t")
+    panels = figure.axes
+    assert len(panels) == len(DIRECTIONS)
+    for axes in panels:
+        assert [line.get_xydata().tolist() for line in axes.lines] == [
+            [[2.0, i] for i in range(4)], [[1.0, i] for i in range(3)],
+        ]  # fmt: skip
 
 
 @pytest.mark.parametrize("argument", ["--pictures=1", "--cutoff=0", "--cutoff=33"])
