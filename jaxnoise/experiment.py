@@ -43,7 +43,7 @@ def run(config: Config, watch: interruption.Watch | None = None) -> dict[str, An
       Interrupted: `watch` asked to stop; the epochs so far are saved.
     """
     folder = results.run_folder(config)
-    if devices.of_the_first(_done(folder, config)):
+    if devices.of_the_first(results.done(config)):
         return _tell(folder)
     with devices.own_results(config) as own:
         results.check_usable(results.run_folder(own))
@@ -51,13 +51,9 @@ def run(config: Config, watch: interruption.Watch | None = None) -> dict[str, An
             log.info("First the run that the transition matrices are estimated from:")
             run(first_stage, watch)
         with cell.opened(own) as opened:
-            if devices.of_the_first(_done(folder, config)):  # by another process, meanwhile
+            if devices.of_the_first(results.done(config)):  # by another process, meanwhile
                 return _tell(folder)
             return _run(opened, watch or interruption.Watch())
-
-
-def _done(folder: Path, config: Config) -> bool:
-    return results.finished(folder) and not config.overwrite
 
 
 def _tell(folder: Path) -> dict[str, Any]:

@@ -36,6 +36,11 @@ def finished(folder: Path) -> bool:
     return os.path.isfile(folder / "scores.json")  # pathlib raises where a name is too long
 
 
+def done(config: Config) -> bool:
+    """Whether a run is finished and not to be made again."""
+    return finished(run_folder(config)) and not config.overwrite
+
+
 def check_usable(folder: Path) -> None:
     """Raises InputError if the folder could not be made and written, or holds something else."""
     try:

@@ -101,7 +101,7 @@ def _members(config: Config, splits: task.Splits, number: int) -> list[loop.Memb
 def tell(planned: Sequence[PlannedCell]) -> None:
     """Prints the cells and the programs, with their estimates."""
     configs = list(dict.fromkeys(cell.config for cell in planned))
-    finished = {c for c in configs if results.finished(results.run_folder(c)) and not c.overwrite}
+    finished = {config for config in configs if results.done(config)}
     rows = [
         (cell.name or "", console.title(cell.config, " · "), cell.config.total_repeats,
          "finished" if cell.config in finished else "", cell.folder)

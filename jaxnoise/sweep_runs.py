@@ -17,7 +17,7 @@ log = logging.getLogger("jaxnoise")
 def left_of(planned: Iterable[PlannedCell]) -> list[Config]:
     """The runs that are not finished, or to be made again; says how many there are."""
     configs = dict.fromkeys(cell.config for cell in planned)
-    left = [c for c in configs if c.overwrite or not results.finished(results.run_folder(c))]
+    left = [config for config in configs if not results.done(config)]
     log.info(
         "%d runs, %d of them finished before; %d programs",
         len(configs), len(configs) - len(left), len(grid.by_program(left)),

@@ -64,7 +64,7 @@ class Together:
           Interrupted: the watch asked to stop; the epochs so far are saved.
         """
         stages = (forward_matrix.first_stage(config) for config in configs)
-        if unfinished := [stage for stage in stages if stage and not _done(stage)]:
+        if unfinished := [stage for stage in stages if stage and not results.done(stage)]:
             yield from self.run(unfinished)
         try:
             self._prepare(configs[0])
@@ -103,7 +103,7 @@ class Together:
                 try:
                     opened = folders.enter_context(cell.opened(config, self._splits))
                     outcomes[config] = Outcome(config)
-                    if not _done(config):  # by another process, meanwhile
+                    if not results.done(config):  # by another process, meanwhile
                         with console.about(opened.folder):
                             opened.begin(self._engine.program, self._engine.pictures)
                         cells.append(opened)
@@ -143,7 +143,3 @@ def _told(failed: Cell, error: Exception) -> str:
     with console.about(failed.folder):
         log.error("Failed", exc_info=error)
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _done(config: Config) -> bool:
-    return results.finished(results.run_folder(config)) and not config.overwrite

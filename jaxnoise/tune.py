@@ -112,7 +112,7 @@ def search(
         asked = [study.ask() for _ in range(min(batch, trials - len(study.trials)))]
         configs = [dataclasses.replace(base, **_values(trial, ranges)) for trial in asked]
         failed = {}
-        for program in grid.by_program(dict.fromkeys(c for c in configs if not _done(c))):
+        for program in grid.by_program(dict.fromkeys(c for c in configs if not results.done(c))):
             for outcome in runner.run(program):
                 failed[outcome.config] = outcome.error
         for trial, config in zip(asked, configs, strict=True):
@@ -139,10 +139,6 @@ def _values(trial: optuna.Trial, ranges: dict[str, Range]) -> dict[str, float]:
             value = trial.suggest_float(name, low, high, log=low > 0)
             values[name] = min(max(float(f"{value:.{DIGITS}g}"), low), high)
     return values
-
-
-def _done(config: Config) -> bool:
-    return results.finished(results.run_folder(config)) and not config.overwrite
 
 
 def write(base: Config, ranges: dict[str, Range], metric: str, found: list[Trial]) -> Path:
