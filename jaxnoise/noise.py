@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnoise import flip_maps, noise_instances, noise_models
+from jaxnoise import flip_maps, noise_instances, noise_models, noise_waves
 from jaxnoise.config import Config
 from jaxnoise.noise_models import CleanSamples, Draw
 
@@ -81,7 +81,7 @@ MODELS: dict[str, Callable[[Config], Model]] = {
     "instance_noise": lambda c: partial(noise_instances.instance_noise, rate=c.noise_rate),
     "concentrated_noise": lambda c: partial(noise_instances.concentrated_noise, rate=c.noise_rate),
     "wave_noise": lambda c: partial(
-        noise_instances.wave_noise, rate=c.noise_rate, frequency=c.wave_frequency
+        noise_waves.wave_noise, rate=c.noise_rate, frequency=c.wave_frequency
     ),
 }
 

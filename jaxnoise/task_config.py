@@ -22,8 +22,8 @@ class TaskConfig:
         "(uniform_noise), over the other classes (symmetric_noise), from a row of --noise_matrix "
         "(matrix_noise), that of a similar class (flip_noise) or of the next one (pair_noise); "
         "instance_noise depends on each picture, concentrated_noise fills whole neighbourhoods "
-        "of pictures, wave_noise follows the sign of a wave across them, human_noise is that of "
-        "CIFAR-10N and CIFAR-100N.",
+        "of pictures, wave_noise follows a wave through them, human_noise is that of CIFAR-10N "
+        "and CIFAR-100N.",
         choices=(
             "uniform_noise",
             "symmetric_noise",
@@ -56,8 +56,8 @@ class TaskConfig:
     )
     wave_frequency: float | None = _flag(
         None,
-        "Of wave_noise: cycles per standard deviation of the pictures along their first principal "
-        "component.",
+        "Frequency of wave_noise: cycles per standard deviation of a class's pictures along their "
+        "first principal component.",
         low=0.0,
         open_range=True,
     )
