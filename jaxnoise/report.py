@@ -111,7 +111,8 @@ def _cell(entry: Entry) -> dict[str, Any]:
 def _memorized(folder: Path) -> float | None:
     """Percent of changed samples predicted as labelled after the last epoch, mean of repeats."""
     try:
-        with np.load(folder / "history.npz") as history:
+        # Opened here, since NumPy leaves a damaged archive open.
+        with open(folder / "history.npz", "rb") as file, np.load(file) as history:
             values = np.float64(history["changed_as_noisy"][-1])
         return float(np.nanmean(values)) if np.isfinite(values).any() else None
     except Exception:  # each kind of damage raises another type

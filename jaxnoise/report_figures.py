@@ -85,7 +85,8 @@ def curves(folder: Path) -> Figure | None:
 
 
 def _curves(folder: Path) -> Figure:
-    with np.load(folder / "history.npz") as archive:
+    # Opened here, since NumPy leaves a damaged archive open.
+    with open(folder / "history.npz", "rb") as file, np.load(file) as archive:
         history = dict(archive)
     survived = divergence.epochs(history) == 0
     spectra = _spectra(folder / "spectrum.npz")
@@ -127,7 +128,7 @@ def _spectra(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     if not path.is_file():
         return {}
     drawn = slice(1, -1)  # the trend is no frequency, and the last bin is half a bin
-    with np.load(path) as archive:
+    with open(path, "rb") as file, np.load(file) as archive:
         return {
             name: (
                 archive["frequencies"][drawn],

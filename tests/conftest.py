@@ -1,5 +1,6 @@
 """Strict JAX for all tests: no silent rank or dtype promotion, and no PRNG key used twice."""
 
+import logging
 import os
 
 # Tests compile much and compute little. (`Trainer` sets the level of its programs itself.)
@@ -12,6 +13,15 @@ import pytest  # noqa: E402
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_debug_key_reuse", True)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before():
+    """A command that a test calls leaves no handler behind, whose stream is closed later."""
+    log = logging.getLogger("jaxnoise")
+    handlers, level, propagate = log.handlers[:], log.level, log.propagate
+    yield
+    log.handlers[:], log.level, log.propagate = handlers, level, propagate
 
 
 @pytest.fixture

@@ -74,17 +74,17 @@ def shared():
 def run(where, *, diverging=None, watch=None, **settings):
     """A run in which the weight decay of one repeat can be huge; returns its folder."""
     config = Config(**SETTINGS | settings, results_dir=str(where))
-    assemble = assembly.assemble
+    make = assembly.members
 
     def with_one(*settings):
-        program, members, pictures = assemble(*settings)
+        members = make(*settings)
         if diverging is not None:
             coefficients = members[diverging].coefficients._replace(wd=HUGE)
             members[diverging] = members[diverging]._replace(coefficients=coefficients)
-        return program, members, pictures
+        return members
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assembly, "assemble", with_one)
+        patch.setattr(assembly, "members", with_one)
         experiment.run(config, watch)
     return results.run_folder(config)
 

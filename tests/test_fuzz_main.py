@@ -152,7 +152,7 @@ def flag(draw):
     field = FIELDS[draw(st.sampled_from(sorted(FIELDS)))]
     right = KINDS[flag_type(field)]
     if field.metadata["choices"]:
-        right = st.sampled_from(field.metadata["choices"])
+        right = st.sampled_from(tuple(field.metadata["choices"]))
     value = draw(st.one_of(right, right, TEXT))
     form = draw(st.sampled_from(["--{}={}", "--{}={}", "--{}={}", "-{}={}", "--no{}={}", "--{}"]))
     return form.format(field.name, value)

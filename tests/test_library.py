@@ -127,7 +127,7 @@ def test_logits_of_the_nets_give_the_scores(finished):
 
 
 def test_readme_snippet_prints_the_scores(ran, finished, monkeypatch, capsys):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"^```python\n(import jaxnoise\n.*?)```$", readme, re.M | re.S)
     monkeypatch.setattr(jaxnoise, "Config", lambda **_: ran)
     exec(snippet, {})

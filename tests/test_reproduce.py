@@ -131,7 +131,8 @@ def test_kept_references_are_of_settings_that_there_are(kept):
     assert kept
     for reference in kept.values():
         assert Config(**reference["flags"]).command == reference["command"]
-        for name, mean in (("last", "last_test_accuracy"), ("best_clean_valid", "test_accuracy")):
+        best = f"best_{reference['flags'].get('validation_labels', 'clean')}_valid"
+        for name, mean in (("last", "last_test_accuracy"), (best, "test_accuracy")):
             accuracy = reference["accuracy"][name]
             assert len(accuracy) == reference["n"] >= 3
             assert np.mean(accuracy) == pytest.approx(reference["mean"][mean], abs=1e-4)
