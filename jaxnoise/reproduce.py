@@ -11,14 +11,21 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import absl.logging
 import numpy as np
 import scipy.stats
 from tabulate import tabulate
 
-from jaxnoise import console, devices, documents, experiment, interruption, paired, results
+from jaxnoise import (
+    commands,
+    console,
+    devices,
+    documents,
+    experiment,
+    interruption,
+    paired,
+    results,
+)
 from jaxnoise.config import Config, InputError
-from jaxnoise.flags import complain
 from jaxnoise.selection import SELECTIONS
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -45,7 +52,7 @@ class Comparison(NamedTuple):
         return self.equal or bool(self.low <= self.now.mean() <= self.high)
 
 
-def record(name: str, run_dir: Path) -> Path:
+def keep(name: str, run_dir: Path) -> Path:
     """Keeps a finished run's results as reference/NAME.json, a few kilobytes.
 
     Raises:
@@ -138,8 +145,6 @@ def table(comparisons: list[Comparison]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code: 0 if all agree, 1 if not."""
-    # Orbax and TFDS tell absl's log every step they take.
-    absl.logging.set_verbosity(absl.logging.WARNING)
     parser = argparse.ArgumentParser(
         "python -m jaxnoise.reproduce", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -149,30 +154,25 @@ def main(argv: list[str] | None = None) -> int:
     for flag in ("results_dir", "data_dir", "manual_dir", "cache_dir"):
         parser.add_argument(f"--{flag}", metavar="DIR", help="as of main.py")
     arguments = vars(parser.parse_args(argv))
-    name, run_dir = arguments.pop("name"), arguments.pop("record")
-    where = {flag: value for flag, value in arguments.items() if value is not None}
-    try:
-        if name is None:
-            rows = [(each, read(each)["command"]) for each in names()]
-            print(tabulate(rows, ["NAME", "command"]))
-            return 0
-        if run_dir is not None:
-            print(record(name, run_dir))
-            return 0
-        reference = read(name)
-        config = Config(**reference["flags"], **where)
-        console.log_to_console()
-        devices.start(config, gpu_asked=False)
-        with interruption.Watch() as watch:
-            experiment.run(config, watch)
-        folder = results.run_folder(config)
-        comparisons = compare(reference, folder)
-    except interruption.Interrupted as interrupted:
-        return interrupted.exit_code
-    except InputError as error:
-        return complain(error)
-    except KeyboardInterrupt:
-        return 130
+    return commands.ended(lambda: _main(**arguments))
+
+
+def _main(name: str | None, record: Path | None, **where: str | None) -> int:
+    if name is None:
+        rows = [(each, read(each)["command"]) for each in names()]
+        print(tabulate(rows, ["NAME", "command"]))
+        return 0
+    if record is not None:
+        print(keep(name, record))
+        return 0
+    reference = read(name)
+    given = {flag: value for flag, value in where.items() if value is not None}
+    config = Config(**reference["flags"], **given)
+    console.log_to_console()
+    devices.start(config, gpu_asked=False)
+    with interruption.Watch() as watch:
+        experiment.run(config, watch)
+    comparisons = compare(reference, results.run_folder(config))
     passed = all(each.agrees for each in comparisons)
     print(f"\n{name}, n = {reference['n']}\n\n{table(comparisons)}\n")
     joint = f"{100 * CONFIDENCE:g} %"

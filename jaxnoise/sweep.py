@@ -14,9 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import absl.logging
-
 from jaxnoise import (
+    commands,
     console,
     devices,
     executor,
@@ -29,49 +28,42 @@ from jaxnoise import (
     sweep_runs,
 )
 from jaxnoise.config import InputError, flag_type
-from jaxnoise.flags import complain
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code: 1 if a run failed."""
-    # Orbax and TFDS tell absl's log every step they take.
-    absl.logging.set_verbosity(absl.logging.WARNING)
     parser = _parser()
     parsed, others = parser.parse_known_args(argv)
-    arguments = vars(parsed)
     if unknown := [word for word in others if not word.startswith("--slurm_")]:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return commands.ended(lambda: _main(vars(parsed), others))
+
+
+def _main(arguments: dict[str, Any], slurm_words: Sequence[str]) -> int:
     where = arguments["executor"]
-    try:
-        _check_jobs(arguments, others)
-        options = slurm.read_options(others)
-        listed = given(arguments)
-        rows = grid.read_rows(arguments["grid"]) if arguments["grid"] else {None: {}}
-        planned = grid.cells(rows, listed)
-        console.log_to_console(runs=False)
-        jobs = {"gpu_asked": "GPU_num" in listed, "cells_per_job": arguments["cells_per_job"]}
-        if arguments["dry_run"] or where is None:  # else the GPU is the jobs'
-            devices.start(planned[0].config, gpu_asked=jobs["gpu_asked"])
-        for cell in planned:
-            results.check_usable(cell.folder)
-        if arguments["dry_run"]:
-            sweep_estimate.tell(planned)
-            return 0
-        with interruption.Watch() as watch:
-            if where == "slurm":
-                return slurm.run(planned, options, watch, **jobs, wait=arguments["wait"])
-            plan, left = plan_file.write(planned), sweep_runs.left_of(planned)
-            if where == "local":
-                outcomes = executor.run_local(executor.chunks(left, plan, **jobs), plan, watch)
-            else:
-                outcomes = sweep_runs.here(left, plan, watch)
-            return sweep_runs.tell(outcomes, left, plan)
-    except interruption.Interrupted as interrupted:
-        return interrupted.exit_code
-    except InputError as error:
-        return complain(error)
-    except KeyboardInterrupt:  # before there was anything to lose
-        return 130
+    _check_jobs(arguments, slurm_words)
+    options = slurm.read_options(slurm_words)
+    listed = given(arguments)
+    rows = grid.read_rows(arguments["grid"]) if arguments["grid"] else {None: {}}
+    planned = grid.cells(rows, listed)
+    console.log_to_console(runs=False)
+    jobs = {"gpu_asked": "GPU_num" in listed, "cells_per_job": arguments["cells_per_job"]}
+    if arguments["dry_run"] or where is None:  # else the GPU is the jobs'
+        devices.start(planned[0].config, gpu_asked=jobs["gpu_asked"])
+    for cell in planned:
+        results.check_usable(cell.folder)
+    if arguments["dry_run"]:
+        sweep_estimate.tell(planned)
+        return 0
+    with interruption.Watch() as watch:
+        if where == "slurm":
+            return slurm.run(planned, options, watch, **jobs, wait=arguments["wait"])
+        plan, left = plan_file.write(planned), sweep_runs.left_of(planned)
+        if where == "local":
+            outcomes = executor.run_local(executor.chunks(left, plan, **jobs), plan, watch)
+        else:
+            outcomes = sweep_runs.here(left, plan, watch)
+        return sweep_runs.tell(outcomes, left, plan)
 
 
 def _check_jobs(arguments: Mapping[str, Any], slurm_words: Sequence[str]) -> None:

@@ -15,14 +15,13 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import absl.logging
 import numpy as np
 import optuna
 from tabulate import tabulate
 
-from jaxnoise import console, devices, grid, interruption, results, sweep
+from jaxnoise import commands, console, devices, grid, interruption, results, sweep
 from jaxnoise.config import Config, InputError, flag_type
 from jaxnoise.flags import complain
 from jaxnoise.together import Together
@@ -165,8 +164,6 @@ def write(base: Config, ranges: dict[str, Range], metric: str, found: list[Trial
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code: 1 if no trial finished."""
-    # Orbax and TFDS tell absl's log every step they take.
-    absl.logging.set_verbosity(absl.logging.WARNING)
     parser = argparse.ArgumentParser(
         "python -m jaxnoise.tune", description=__doc__, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -187,32 +184,28 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     sweep.add_flags(parser)
     arguments = vars(parser.parse_args(argv))
-    try:
-        for name in ("trials", "batch"):
-            if arguments[name] < 1:
-                raise InputError(f"--{name}={arguments[name]}: allowed is 1 or more")
-        ranges, metric = parse_ranges(arguments["tune"]), OBJECTIVES[arguments["objective"]]
-        given = sweep.given(arguments)
-        if both := given.keys() & ranges.keys():
-            raise InputError(f"--{min(both)}: allowed is a value, or --tune to search it")
-        for name, (low, high) in ranges.items():  # both ends, before any work
-            grid.cells(
-                {None: {}}, given | {name: [grid.parse(name, f"{x:g}") for x in (low, high)]}
-            )
-        (base, *others) = [cell.config for cell in grid.cells({None: {}}, given)]
-        if others:
-            raise InputError("--tune: allowed is one value for each of the other flags")
-        console.log_to_console(runs=False)
-        devices.start(base, gpu_asked="GPU_num" in given)
-        with interruption.Watch() as watch:
-            found = search(base, ranges, trials=arguments["trials"], batch=arguments["batch"],
-                           metric=metric, watch=watch)  # fmt: skip
-    except interruption.Interrupted as interrupted:
-        return interrupted.exit_code
-    except InputError as error:
-        return complain(error)
-    except KeyboardInterrupt:  # before there was anything to lose
-        return 130
+    return commands.ended(lambda: _main(arguments))
+
+
+def _main(arguments: dict[str, Any]) -> int:
+    for name in ("trials", "batch"):
+        if arguments[name] < 1:
+            raise InputError(f"--{name}={arguments[name]}: allowed is 1 or more")
+    ranges, metric = parse_ranges(arguments["tune"]), OBJECTIVES[arguments["objective"]]
+    given = sweep.given(arguments)
+    if both := given.keys() & ranges.keys():
+        raise InputError(f"--{min(both)}: allowed is a value, or --tune to search it")
+    for name, (low, high) in ranges.items():  # both ends, before any work
+        ends = [grid.parse(name, f"{x:g}") for x in (low, high)]
+        grid.cells({None: {}}, given | {name: ends})
+    (base, *others) = [cell.config for cell in grid.cells({None: {}}, given)]
+    if others:
+        raise InputError("--tune: allowed is one value for each of the other flags")
+    console.log_to_console(runs=False)
+    devices.start(base, gpu_asked="GPU_num" in given)
+    with interruption.Watch() as watch:
+        found = search(base, ranges, trials=arguments["trials"], batch=arguments["batch"],
+                       metric=metric, watch=watch)  # fmt: skip
     if not found:
         return complain("all trials failed")
     found = sorted(found, key=lambda trial: -trial.objective)

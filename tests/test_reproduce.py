@@ -43,13 +43,13 @@ def changed(folder, tmp_path, change):
 
 
 def test_run_reproduces_itself_to_the_last_digit(folder):
-    reproduce.record("small", folder)
+    reproduce.keep("small", folder)
     comparisons = reproduce.compare(reproduce.read("small"), folder)
     assert len(comparisons) == 4 and all(x.equal and x.agrees for x in comparisons)
 
 
 def test_reference_holds_the_settings_that_are_no_defaults(folder):
-    path = reproduce.record("small", folder)
+    path = reproduce.keep("small", folder)
     reference = reproduce.read("small")
     assert reference["flags"] == SETTINGS | {"net": "lenet"}
     assert Config(**reference["flags"]).fingerprint == Config(**SETTINGS).fingerprint
@@ -60,7 +60,7 @@ def test_reference_holds_the_settings_that_are_no_defaults(folder):
 
 
 def test_interval_is_where_another_mean_is_expected(folder, tmp_path):
-    reproduce.record("small", folder)
+    reproduce.keep("small", folder)
     reference = reproduce.read("small")
     reference["accuracy"]["last"] = [80.0, 82.0, 84.0]  # s = 2
     there = changed(folder, tmp_path, lambda _: np.array([70.0, 74.0]))
@@ -72,7 +72,7 @@ def test_interval_is_where_another_mean_is_expected(folder, tmp_path):
 
 @pytest.mark.parametrize(("off", "passes"), [(0.05, True), (-30, False), (30, False)])
 def test_other_accuracies_fail_where_they_are_too_far_off(off, passes, folder, tmp_path):
-    reproduce.record("small", folder)
+    reproduce.keep("small", folder)
     reference = reproduce.read("small")
     reference["accuracy"] = dict.fromkeys(reference["accuracy"], [60.0, 60.1, 60.2])
     there = changed(folder, tmp_path, lambda _: off + np.array([60.2, 60.1, 60.0]))
@@ -82,13 +82,13 @@ def test_other_accuracies_fail_where_they_are_too_far_off(off, passes, folder, t
 def test_run_of_too_few_repeats_is_no_reference(folder, tmp_path):
     there = changed(folder, tmp_path, lambda x: x[:2])
     with pytest.raises(InputError, match="3 repeats or more"):
-        reproduce.record("small", there)
+        reproduce.keep("small", there)
     assert reproduce.names() == []
 
 
 @pytest.mark.parametrize("what", ["data_sha256", "noise"])
 def test_other_pictures_or_labels_are_told(what, folder):
-    reproduce.record("small", folder)
+    reproduce.keep("small", folder)
     reference = reproduce.read("small")
     reference[what] = "another"
     with pytest.raises(InputError, match="are others than the reference's"):
@@ -96,10 +96,10 @@ def test_other_pictures_or_labels_are_told(what, folder):
 
 
 def test_name_that_is_taken_or_missing(folder):
-    reproduce.record("small", folder)
+    reproduce.keep("small", folder)
     before = run_folders.everything(reproduce.REFERENCE)
     with pytest.raises(InputError, match="^NAME=small: .* is there"):
-        reproduce.record("small", folder)
+        reproduce.keep("small", folder)
     with pytest.raises(InputError, match="^NAME=large: allowed are small"):
         reproduce.read("large")
     assert run_folders.everything(reproduce.REFERENCE) == before
