@@ -10,6 +10,7 @@ import yaml
 
 from jaxnoise import results
 from jaxnoise.config import Config, InputError, flag_type
+from jaxnoise.task_config import NOISE_FLAGS
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 # These make several processes of one run; a sweep spreads its cells over jobs instead.
@@ -120,16 +121,13 @@ def cells(
             telling = [
                 f"{flag}={value}"
                 for flag, value in settings.items()
-                if len(row.get(flag, ())) > 1 and flag not in given and not _of_noise(flag)
+                if len(row.get(flag, ())) > 1
+                and flag not in given
+                and flag not in ("dataset", *NOISE_FLAGS)
             ]
             label = None if name is None else " ".join([name, *telling])
             planned.append(PlannedCell(label, _config(settings)))
     return planned
-
-
-def _of_noise(flag: str) -> bool:
-    others = ("dataset", "flip_map", "wave_frequency", "human_labels")
-    return flag.startswith("noise") or flag in others
 
 
 def _config(settings: Mapping[str, Any]) -> Config:
@@ -155,9 +153,8 @@ def by_program(configs: Iterable[Config]) -> list[list[Config]]:
 
 # Flags that change what a member is, not the program that it runs in.
 _TRACED = (
-    "noise_type", "noise_rate", "flip_map", "noise_matrix", "wave_frequency", "human_labels",
-    "noise_file", "noise_draws", "noise_seed", "noise_per_repeat", "wd_coef", "jacob_coef",
-    "entropy_coef", "seed", "total_repeats", "forward_matrix", "forward_file", "jacob_samples",
+    *NOISE_FLAGS, "wd_coef", "jacob_coef", "entropy_coef", "seed", "total_repeats",
+    "forward_matrix", "forward_file", "jacob_samples",
 )  # fmt: skip
 
 

@@ -2,21 +2,20 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxnoise import documents, paired, results
 from jaxnoise.config import Config, InputError
+from jaxnoise.task_config import NOISE_FLAGS
 
 FINISHED, UNFINISHED, FAILED, MISSING, DAMAGED = (
     "finished", "unfinished", "failed", "not begun", "damaged",
 )  # fmt: skip
 # What makes another column or another n of a table, not another method.
-_NOT_OF_THE_METHOD = (
-    "dataset", "noise_type", "noise_rate", "flip_map", "noise_matrix", "wave_frequency",
-    "human_labels", "noise_file", "noise_seed", "total_repeats", "jacob_samples",
-)  # fmt: skip
+_NOT_OF_THE_METHOD = {"dataset", *NOISE_FLAGS, "total_repeats", "jacob_samples"} - {
+    "noise_draws", "noise_per_repeat",
+}  # fmt: skip
 
 
 class Entry(NamedTuple):
@@ -105,9 +104,8 @@ def _command(folder: Path) -> str:
         return ""
 
 
-def _told_apart(entries: Iterable[Entry]) -> list[Entry]:
+def _told_apart(entries: list[Entry]) -> list[Entry]:
     """Methods that differ in more than their name says get what they differ in added to it."""
-    entries = list(entries)
     # Within a data set: other data sets have other nets and sizes.
     of_name: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for entry in entries:

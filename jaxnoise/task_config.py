@@ -5,6 +5,12 @@ import dataclasses
 from jaxnoise.flags import InputError
 from jaxnoise.flags import flag as _flag
 
+# What makes the labels noisy, and how.
+NOISE_FLAGS = (
+    "noise_type", "noise_rate", "flip_map", "noise_matrix", "wave_frequency", "human_labels",
+    "noise_file", "noise_draws", "noise_seed", "noise_per_repeat",
+)  # fmt: skip
+
 
 @dataclasses.dataclass(frozen=True)
 class TaskConfig:
