@@ -1,6 +1,7 @@
-"""Reading the JSON documents of a run, which may be damaged, edited, or another program's."""
+"""JSON documents: written whole or not at all, and read though they may be damaged or edited."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,13 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ValueError(f"a {type(document).__name__}, not an object with names")
     return document
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
 
 
 def check_facts(facts: Any) -> None:

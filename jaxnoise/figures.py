@@ -80,7 +80,7 @@ def _mean_figure(
         x, mean, std = np.arange(1, epochs + 1), values.mean(axis=1), values.std(axis=1)
         axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.1, linewidth=0)
         axes.plot(x, mean, style, color=colour, label=label, linewidth=1.8, **_marker(epochs))
-    _decorate(axes)
+    decorate(axes)
     axes.set_xlabel("epoch")
     axes.set_ylabel(y_label)
     axes.set_title(f"{title}\n{_covered_in_words(diverged)}", fontsize=10)
@@ -127,7 +127,7 @@ def _repeats_figure(
             axes.axvline(
                 chosen, color="0.6", linewidth=0.8, zorder=0, label="best validation epoch"
             )
-        _decorate(axes)
+        decorate(axes)
         name = f"repeat {i + 1}"
         axes.set_title(
             f"{name}: diverged at epoch {diverged[i]}" if diverged[i] else name, fontsize=9
@@ -146,7 +146,7 @@ def _marker(epochs: int) -> dict[str, str]:
     return {"marker": "o"} if epochs == 1 else {}
 
 
-def _decorate(axes: Axes) -> None:
+def decorate(axes: Axes) -> None:
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))

@@ -4,6 +4,7 @@ import dataclasses
 import sys
 import types
 import typing
+from collections.abc import Collection
 from typing import Any
 
 
@@ -15,7 +16,7 @@ def flag(
     default: Any,
     help: str,
     *,
-    choices: tuple[str, ...] | None = None,
+    choices: Collection[str] | None = None,
     low: float | None = None,
     high: float | None = None,
     open_range: bool = False,

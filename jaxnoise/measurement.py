@@ -36,7 +36,7 @@ def of_nets(
     """
     scores = {}
     for split in ("train", "test"):
-        index = _evenly(split_index(what, split), config.jacob_samples)
+        index = evenly(split_index(what, split), config.jacob_samples)
         measured = trainer.mean_jacobian(states, pictures, index)
         scores[f"{split}_jacob"] = trainer.gather(measured, config.total_repeats)
     test = split_index(what, "test")
@@ -64,7 +64,7 @@ def split_index(what: task.Task, split: str) -> np.ndarray:
     return np.flatnonzero(what.split == task.SPLITS.index(split)).astype(np.int32)
 
 
-def _evenly(index: np.ndarray, samples: int) -> np.ndarray:
+def evenly(index: np.ndarray, samples: int) -> np.ndarray:
     """So many of the indices, evenly spaced; all if `samples` is 0 or there are no more."""
     if 0 < samples < len(index):
         return index[np.arange(samples) * len(index) // samples]

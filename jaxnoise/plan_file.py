@@ -85,6 +85,4 @@ def _lock(path: Path) -> filelock.FileLock:
 
 
 def _replace(path: Path, cells: list[dict]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps({"cells": cells}, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    documents.write(path, json.dumps({"cells": cells}, indent=1) + "\n")

@@ -89,7 +89,8 @@ def _cell(entry: Entry) -> dict[str, Any]:
     accuracies = {}
     if entry.state == FINISHED and entry.run.n:
         accuracies = {name: mean for name, (mean, _) in entry.run.mean_and_std().items()}
-    figure = report_figures.curves(entry.folder) if entry.state == FINISHED else None
+    history = _history(entry.folder) if entry.state == FINISHED else None
+    figure = report_figures.curves(history, entry.folder) if history else None
     try:
         config = json.dumps(documents.read(entry.folder / "config.json"), indent=2)
     except (OSError, ValueError):
@@ -102,21 +103,26 @@ def _cell(entry: Entry) -> dict[str, Any]:
         if entry.run and not entry.run.survived.all()
         else str(entry.run.n if entry.run else ""),
         "true_rate": f"{100 * entry.run.true_rate:.2f}" if entry.run else "",
-        "memorized": _memorized(entry.folder) if entry.run else None,
+        "memorized": _memorized(history) if history else None,
         "figure": report_figures.svg(figure) if figure else "",
         "config": config,
     }
 
 
-def _memorized(folder: Path) -> float | None:
-    """Percent of changed samples predicted as labelled after the last epoch, mean of repeats."""
+def _history(folder: Path) -> dict[str, np.ndarray] | None:
+    """history.npz; None if it is missing or damaged."""
     try:
         # Opened here, since NumPy leaves a damaged archive open.
-        with open(folder / "history.npz", "rb") as file, np.load(file) as history:
-            values = np.float64(history["changed_as_noisy"][-1])
-        return float(np.nanmean(values)) if np.isfinite(values).any() else None
+        with open(folder / "history.npz", "rb") as file, np.load(file) as archive:
+            return dict(archive)
     except Exception:  # each kind of damage raises another type
         return None
+
+
+def _memorized(history: dict[str, np.ndarray]) -> float | None:
+    """Percent of changed samples predicted as labelled after the last epoch, mean of repeats."""
+    values = np.float64(history["changed_as_noisy"][-1]) if "changed_as_noisy" in history else []
+    return float(np.nanmean(values)) if np.isfinite(values).any() else None
 
 
 def main(argv: list[str] | None = None) -> int:

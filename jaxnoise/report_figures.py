@@ -6,12 +6,10 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from jaxnoise import divergence, fourier_lines
-from jaxnoise.figures import CURVES, MEMORIZATION
+from jaxnoise.figures import CURVES, MEMORIZATION, decorate
 from jaxnoise.run_collection import Entry
 from jaxnoise.selection import SELECTIONS
 from jaxnoise.spectral_summary import mean_over_pictures
@@ -59,7 +57,7 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
                 rate, mean, marker=_MARKERS[i % len(_MARKERS)], color=colour, markersize=4,
                 linestyle=_STYLES[i // len(_COLOURS) % len(_STYLES)], linewidth=1.4,
             )  # fmt: skip
-        _decorate(axes)
+        decorate(axes)
         axes.set_title(" · ".join(place), fontsize=10)
         axes.set_xlabel("noise rate asked for (%)")
         axes.set_ylabel("test accuracy (%)")
@@ -73,21 +71,21 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
     return figure
 
 
-def curves(folder: Path) -> Figure | None:
+def curves(history: dict[str, np.ndarray], folder: Path) -> Figure | None:
     """Accuracy and memorization by epoch, and line spectra if they were measured; None if damaged.
 
     Means over the repeats that did not diverge, with ± std.
+
+    Args:
+      history: of the run in `folder`.
     """
     try:
-        return _curves(folder)
+        return _curves(history, folder)
     except Exception:  # each kind of damage raises another type
         return None
 
 
-def _curves(folder: Path) -> Figure:
-    # Opened here, since NumPy leaves a damaged archive open.
-    with open(folder / "history.npz", "rb") as file, np.load(file) as archive:
-        history = dict(archive)
+def _curves(history: dict[str, np.ndarray], folder: Path) -> Figure:
     survived = divergence.epochs(history) == 0
     spectra = _spectra(folder / "spectrum.npz")
     panels = 3 if spectra else 2
@@ -106,7 +104,7 @@ def _curves(folder: Path) -> Figure:
             mean, std = values.mean(axis=1), values.std(axis=1)
             axes.plot(epoch, mean, style, color=colour, label=words, linewidth=1.3)
             axes.fill_between(epoch, mean - std, mean + std, color=colour, alpha=0.12, linewidth=0)
-        _decorate(axes)
+        decorate(axes)
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
     if spectra:
@@ -128,6 +126,7 @@ def _spectra(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     if not path.is_file():
         return {}
     drawn = slice(1, -1)  # the trend is no frequency, and the last bin is half a bin
+    # Opened here, since NumPy leaves a damaged archive open.
     with open(path, "rb") as file, np.load(file) as archive:
         return {
             name: (
@@ -139,12 +138,6 @@ def _spectra(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
             for name in DRAWN_AS
             if f"{name}_power" in archive
         }
-
-
-def _decorate(axes: Axes) -> None:
-    axes.grid(alpha=0.25, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
 
 
 def svg(figure: Figure) -> str:

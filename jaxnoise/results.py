@@ -102,7 +102,7 @@ def writing(folder: Path) -> Iterator[None]:
 def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
     """config.json: every flag as it was used, and the facts of the run."""
     flags = dataclasses.asdict(config) | {"net": config.network}
-    _write(folder / "config.json", json.dumps({"flags": flags, **facts}, indent=2) + "\n")
+    documents.write(folder / "config.json", json.dumps({"flags": flags, **facts}, indent=2) + "\n")
 
 
 def sessions(folder: Path) -> list[dict[str, Any]]:
@@ -181,9 +181,9 @@ def write_scores(folder: Path, report: scoring.Report) -> None:
     table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()
     table.writerows(report.rows())
-    _write(folder / "scores.csv", text.getvalue())
-    _write(folder / "scores.txt", report.text() + "\n")
-    _write(folder / "scores.json", json.dumps(report.document(), indent=2) + "\n")
+    documents.write(folder / "scores.csv", text.getvalue())
+    documents.write(folder / "scores.txt", report.text() + "\n")
+    documents.write(folder / "scores.json", json.dumps(report.document(), indent=2) + "\n")
 
 
 def read_scores(folder: Path) -> dict[str, Any]:
@@ -193,10 +193,3 @@ def read_scores(folder: Path) -> dict[str, Any]:
         return documents.read(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: damaged ({error}); --overwrite trains the run again") from error
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

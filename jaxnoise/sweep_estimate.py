@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from tabulate import tabulate
 
-from jaxnoise import assembly, console, grid, loop, results, task
+from jaxnoise import assembly, console, grid, loop, measurement, results, task
 from jaxnoise.config import Config
 from jaxnoise.grid import PlannedCell
 from jaxnoise.trainer import Trainer
@@ -74,7 +74,8 @@ def measure(configs: Sequence[Config], splits: task.Splits) -> Estimate:
 
 def _part(splits: task.Splits, *, share: float) -> task.Splits:
     """Every so many pictures of each split."""
-    places = np.arange(0, len(splits.labels), 1 / share).astype(int)
+    total = len(splits.labels)
+    places = measurement.evenly(np.arange(total), max(1, round(share * total)))
     split = splits.split[places]
     return splits._replace(
         images=splits.images[places],

@@ -101,7 +101,9 @@ def load(
         valid_index=valid_index,
         class_names=dataset.class_names,
         data_sha256=dataset.sha256,
-        train_files=tuple(dataset.train_files[i] for i in train_index if dataset.train_files),
+        train_files=tuple(dataset.train_files[i] for i in train_index)
+        if dataset.train_files
+        else (),
     )
 
 
