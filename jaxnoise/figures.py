@@ -28,6 +28,11 @@ MEMORIZATION = {
     "changed_as_noisy": ("changed label, predicted as the noisy one", "#D55E00", "-"),
     "changed_as_neither": ("changed label, predicted as neither", "#0072B2", "-."),
 }
+# Of runs side by side, in the same colours: colour and marker of each.
+SERIES = (
+    ("#000000", "o"), ("#0072B2", "s"), ("#009E73", "^"), ("#D55E00", "D"), ("#CC79A7", "v"),
+    ("#E69F00", "P"), ("#56B4E9", "X"),
+)  # fmt: skip
 _UNITS = {"loss": "cross-entropy (nats)", "accuracy": "accuracy (%)"}
 
 

@@ -9,15 +9,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxnoise import divergence, fourier_lines
-from jaxnoise.figures import CURVES, MEMORIZATION, decorate
+from jaxnoise.figures import CURVES, MEMORIZATION, SERIES, decorate
 from jaxnoise.run_collection import Entry
 from jaxnoise.selection import SELECTIONS
 from jaxnoise.spectral_summary import mean_over_pictures
 from jaxnoise.spectrum_figures import DRAWN_AS, over_members
 
-# Okabe and Ito's colours; with the markers and styles there are enough for many methods.
-_COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS, _STYLES = "osv^DPX", ("-", "--", "-.", ":")
+# With these there are enough for many methods.
+_STYLES = ("-", "--", "-.", ":")
 
 
 def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
@@ -51,11 +50,11 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
             line.sort(key=lambda entry: entry.rate)
             mean, std = np.transpose([x.run.mean_and_std()[selection] for x in line])
             rate, i = [100 * entry.rate for entry in line], methods.index(method)
-            colour = _COLOURS[i % len(_COLOURS)]
+            colour, marker = SERIES[i % len(SERIES)]
             axes.fill_between(rate, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
             (handles[method],) = axes.plot(
-                rate, mean, marker=_MARKERS[i % len(_MARKERS)], color=colour, markersize=4,
-                linestyle=_STYLES[i // len(_COLOURS) % len(_STYLES)], linewidth=1.4,
+                rate, mean, marker=marker, color=colour, markersize=4,
+                linestyle=_STYLES[i // len(SERIES) % len(_STYLES)], linewidth=1.4,
             )  # fmt: skip
         decorate(axes)
         axes.set_title(" · ".join(place), fontsize=10)

@@ -5,12 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxnoise.figures import SERIES
 from jaxnoise.fourier_lines import DIRECTIONS
 from jaxnoise.spectrum_figures import DIRECTION_WORDS, decorate
-
-# Okabe and Ito's colours; markers tell them apart in grey.
-_COLOURS = ("#000000", "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS = "os^DvPX"
 
 
 def draw(
@@ -33,9 +30,10 @@ def draw(
     panels = figure.subplots(1, len(DIRECTIONS), sharey=True)
     for j, (axes, direction) in enumerate(zip(panels, DIRECTIONS, strict=True)):
         for i, (name, share, accuracy) in enumerate(zip(names, shares, accuracies, strict=True)):
+            colour, marker = SERIES[i % len(SERIES)]
             axes.plot(
-                share[:, j], accuracy, _MARKERS[i % len(_MARKERS)], label=name, markersize=5,
-                color=_COLOURS[i % len(_COLOURS)], alpha=0.8, markeredgecolor="white",
+                share[:, j], accuracy, marker, label=name, markersize=5, color=colour, alpha=0.8,
+                markeredgecolor="white",
             )  # fmt: skip
         decorate(axes)
         axes.set_title(DIRECTION_WORDS[direction], fontsize=10)

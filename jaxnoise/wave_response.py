@@ -24,16 +24,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jaxnoise.config import InputError
-from jaxnoise.figures import save
+from jaxnoise.figures import SERIES, save
 from jaxnoise.flags import complain
 from jaxnoise.spectrum_figures import decorate
 from jaxnoise.wave_runs import LAST, Response, collect
 
-# Okabe and Ito's colours; markers and lines tell them apart in grey.
-_STYLES = (
-    ("#000000", "o", "-"), ("#0072B2", "^", "--"), ("#009E73", "D", "-."), ("#D55E00", "s", "-"),
-    ("#CC79A7", "v", "--"), ("#E69F00", "P", "-."), ("#56B4E9", "X", ":"),
-)  # fmt: skip
+_STYLES = ("-", "--", "-.")
 
 
 def document(rows: dict[str, list[Response]]) -> dict[str, Any]:
@@ -73,7 +69,7 @@ def draw(rows: dict[str, list[Response]]) -> Figure:
     half, fitted, test = panels = figure.subplots(1, 3)
     never, any_never = 1.35 * config.epochs_num, False
     for i, (name, row) in enumerate(rows.items()):
-        colour, marker, line = _STYLES[i % len(_STYLES)]
+        (colour, marker), line = SERIES[i % len(SERIES)], _STYLES[i % len(_STYLES)]
         # Side by side, so that none hides another.
         shift = 1.05 ** (i - (len(rows) - 1) / 2)
         x = np.array([response.config.wave_frequency for response in row]) * shift
