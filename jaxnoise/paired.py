@@ -82,10 +82,13 @@ def read(folder: Path) -> Run:
 
 def unpaired_because(run: Run, first: Run) -> str | None:
     """Why repeats of two runs are no pairs; None if they are."""
+    hashes = {run.data_sha256, first.data_sha256}
+    same_data = len(hashes) == 1 and None not in hashes
     for name in PAIRED_BY:
-        if run.flags[name] != first.flags[name]:
+        # One folder of pictures can be spelled in many ways.
+        if run.flags[name] != first.flags[name] and not (name == "dataset" and same_data):
             return f"--{name} is {run.flags[name]}, there it is {first.flags[name]}"
-    if None not in (both := {run.data_sha256, first.data_sha256}) and len(both) > 1:
+    if len(hashes) > 1 and None not in hashes:
         return "the pictures or labels of its data set are others than there (data_sha256)"
     n = pairs(run, first).sum()
     if n < 2:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from jaxnoise import divergence, fourier_lines
 from jaxnoise.figures import CURVES, MEMORIZATION, SERIES, decorate
-from jaxnoise.run_collection import Entry
+from jaxnoise.run_collection import Entry, one_of_each
 from jaxnoise.selection import SELECTIONS
 from jaxnoise.spectral_summary import mean_over_pictures
 from jaxnoise.spectrum_figures import DRAWN_AS, over_members
@@ -24,7 +24,7 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
 
     None if no method has two rates.
     """
-    able = [entry for entry in entries if entry.run and entry.run.n and entry.rate is not None]
+    able = [x for x in one_of_each(entries) if x.run and x.run.n and x.rate is not None]
     places: dict[tuple[str, str], dict[str, list[Entry]]] = {}
     for entry in able:
         lines = places.setdefault((entry.dataset, entry.model), {})

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from jaxnoise.paired import differences, unpaired_because
-from jaxnoise.run_collection import FINISHED, Entry
+from jaxnoise.run_collection import FINISHED, Entry, one_of_each
 from jaxnoise.selection import ORACLE_WORDS, SELECTIONS
 
 NOTE = (
@@ -45,6 +45,7 @@ class Table(NamedTuple):
 
 def tables(entries: Sequence[Entry]) -> list[Table]:
     """A table for each of SELECTIONS."""
+    entries = one_of_each(entries)
     columns = sorted({entry.column for entry in entries})
     methods = list(dict.fromkeys(entry.method for entry in entries))
     found = []
@@ -54,9 +55,7 @@ def tables(entries: Sequence[Entry]) -> list[Table]:
             there = [entry for entry in entries if entry.column == column]
             best = _clearly_best(there, selection)
             for entry in there:
-                values.setdefault(
-                    (entry.method, column), Value(in_words(entry, selection), entry is best)
-                )
+                values[entry.method, column] = Value(in_words(entry, selection), entry is best)
         found.append(Table(selection, columns, methods, values))
     return found
 

@@ -1,21 +1,31 @@
 """All runs of a results folder, planned ones included: which method each is, on which noise."""
 
-import re
+import dataclasses
 from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxnoise import documents, paired, results
 from jaxnoise.config import Config, InputError
+from jaxnoise.method_config import MethodConfig
+from jaxnoise.regularizer_config import RegularizerConfig
 from jaxnoise.task_config import NOISE_FLAGS
 
 FINISHED, UNFINISHED, FAILED, MISSING, DAMAGED = (
     "finished", "unfinished", "failed", "not begun", "damaged",
 )  # fmt: skip
-# What makes another column or another n of a table, not another method.
-_NOT_OF_THE_METHOD = {"dataset", *NOISE_FLAGS, "total_repeats", "jacob_samples"} - {
-    "noise_draws", "noise_per_repeat",
+# What makes another column of a table.
+_OF_THE_NOISE = set(NOISE_FLAGS) - {"noise_draws", "noise_per_repeat"}
+# What makes another row. Where the number of repeats alone differs, the runs are of one method.
+_OF_THE_METHOD = paired.DEFAULTS.keys() - _OF_THE_NOISE - {
+    "dataset", "total_repeats", "jacob_samples",
 }  # fmt: skip
+# Of these a run folder's name tells nothing.
+_UNTOLD = _OF_THE_METHOD - {
+    field.name for part in (RegularizerConfig, MethodConfig) for field in dataclasses.fields(part)
+}
+_FLAGS = {field.name: field.default for field in dataclasses.fields(Config)}
 
 
 class Entry(NamedTuple):
@@ -23,8 +33,9 @@ class Entry(NamedTuple):
 
     folder: Path
     dataset: str
-    noise: str  # model and rate, as folders are named: uniform_noise_0.4
+    noise: str  # as folders are named, uniform_noise_0.4, then what else tells it from others
     method: str
+    named: bool  # whether a sweep's file gave the method its name
     state: str
     run: paired.Run | None = None  # of a finished one
     command: str = ""
@@ -37,13 +48,16 @@ class Entry(NamedTuple):
     @property
     def rate(self) -> float | None:
         """The rate in the noise's name, in [0, 1], if there is one."""
-        found = re.search(r"_(\d+(?:\.\d+)?(?:e-\d+)?)$", self.noise)
-        return float(found[1]) if found else None
+        try:
+            return float(self.noise.split(" ")[0].rpartition("_")[2])
+        except ValueError:
+            return None
 
     @property
     def model(self) -> str:
         """The noise without its rate."""
-        return self.noise if self.rate is None else self.noise.rpartition("_")[0]
+        name, *more = self.noise.split(" ")
+        return " ".join([name if self.rate is None else name.rpartition("_")[0], *more])
 
 
 def collect(results_dir: Path) -> list[Entry]:
@@ -83,7 +97,10 @@ def _entry(folder: Path, cell: dict[str, Any]) -> Entry:
     dataset, noise, name = folder.parts[-3:]
     # The folder's own name is legible but for its hash.
     method = cell.get("name") or name.rpartition("-")[0] or name
-    entry = Entry(folder, dataset, noise, method, MISSING, command=cell.get("command", ""))
+    entry = Entry(
+        folder, dataset, noise, method, bool(cell.get("name")), MISSING,
+        command=cell.get("command", ""),
+    )  # fmt: skip
     error = cell.get("error")
     if not (folder / "config.json").is_file():
         return entry._replace(state=FAILED, error=error) if error else entry
@@ -104,30 +121,52 @@ def _command(folder: Path) -> str:
         return ""
 
 
+def one_of_each(entries: list[Entry]) -> list[Entry]:
+    """One run for each method and noise: where the number of repeats differs, that of the most."""
+    found: dict[tuple, Entry] = {}
+    for entry in entries:
+        cell = entry.method, entry.column
+        found[cell] = max(found.get(cell, entry), entry, key=lambda x: x.run.n if x.run else -1)
+    return list(found.values())
+
+
 def _told_apart(entries: list[Entry]) -> list[Entry]:
-    """Methods that differ in more than their name says get what they differ in added to it."""
-    # Within a data set: other data sets have other nets and sizes.
-    of_name: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    """Adds to names what runs of one name differ in: of the noise, and of the method."""
+    entries = _tell(entries, "noise", _OF_THE_NOISE, lambda entry: entry.noise)
+    # What no name tells would be taken for equal in different methods too.
+    entries = _tell(entries, "method", _UNTOLD, lambda entry: None if entry.named else "")
+    return _tell(entries, "method", _OF_THE_METHOD, lambda entry: entry.method)
+
+
+def _tell(
+    entries: list[Entry],
+    part: str,
+    names: Collection[str],
+    key: Callable[[Entry], Hashable],
+) -> list[Entry]:
+    """Adds to a part of the names those settings in which entries of an equal key differ.
+
+    Within a data set: other data sets have other nets and sizes. Defaults are not told. Entries
+    whose key is None are left alone.
+    """
+    of_key: dict[Hashable, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for entry in entries:
         if entry.run:
-            of_name[entry.method][entry.dataset].append(entry.run.flags)
+            of_key[key(entry)][entry.dataset].append(entry.run.flags)
     telling = {
-        method: [
+        one: [
             name
             for name in paired.DEFAULTS
-            if name not in _NOT_OF_THE_METHOD
+            if name in names
             and any(len({str(each[name]) for each in flags}) > 1 for flags in datasets.values())
         ]
-        for method, datasets in of_name.items()
+        for one, datasets in of_key.items()
+        if one is not None
     }
-    return [
-        entry._replace(
-            method=" ".join(
-                [entry.method]
-                + [f"{name}={entry.run.flags[name]}" for name in telling[entry.method]]
-            )
-        )
-        if entry.run
-        else entry
-        for entry in entries
-    ]
+
+    def told(entry: Entry) -> str:
+        flags = entry.run.flags
+        more = [name for name in telling.get(key(entry), ()) if flags[name] != _FLAGS[name]]
+        return " ".join([getattr(entry, part), *(f"{name}={flags[name]}" for name in more)])
+
+    return [entry._replace(**{part: told(entry)}) if entry.run else entry for entry in entries]

@@ -276,6 +276,16 @@ def test_runs_on_other_pictures_are_no_pairs(make_run):
     assert reasons[:2] == [None, None] and "pictures or labels" in reasons[2]
 
 
+def test_one_folder_of_pictures_spelled_in_two_ways_is_one(make_run):
+    first, same, other, unknown = (
+        compare.read(make_run(name, ACCURACIES["first"], sha256, dataset=f"folder:{name}"))
+        for name, sha256 in (("a", "0f"), ("b", "0f"), ("c", "1f"), ("d", None))
+    )
+    assert compare.unpaired_because(same, first) is None
+    for run in other, unknown:
+        assert compare.unpaired_because(run, first).startswith("--dataset is folder:")
+
+
 def test_a_run_given_twice_is_refused(two):
     with pytest.raises(InputError, match="^RUN_DIR=.* one of them is given twice$"):
         compare.compare([two[0], two[1], two[0] / ".." / "first"])

@@ -72,13 +72,50 @@ def test_runs_are_methods_times_noise(make, tmp_path):
     assert entries[0].command.startswith("python main.py --dataset=digits --noise_rate=")
 
 
-def test_methods_of_one_name_are_told_apart_by_what_they_differ_in(make, tmp_path):
+def test_what_no_name_tells_is_added_to_it(make, tmp_path):
     make([80.0, 82], noise_rate=0.4)
     make([81.0, 83], noise_rate=0.4, epochs_num=7)
+    make([70.0, 71], noise_rate=0.4, loss="mae", epochs_num=7)  # not equal to the first in all else
+    make([71.0, 72], noise_rate=0.4, loss="gce", gce_q=0.5)
     make([90.0, 91, 92], noise_rate=0.2, noise_seed=3, jacob_samples=7)  # no other method
-    make([70.0, 71], noise_rate=0.4, loss="mae")
-    methods = {x.method for x in run_collection.collect(tmp_path)}
-    assert methods == {"no_reg epochs_num=30", "no_reg epochs_num=7", "mae"}
+    entries = run_collection.collect(tmp_path)
+    (gce,) = {x.method for x in entries if x.method.startswith("gce")}
+    assert {x.method for x in entries} == {
+        "no_reg", "no_reg epochs_num=7", "mae epochs_num=7", gce,
+    }  # fmt: skip
+    assert "epochs_num" not in gce
+    assert {x.noise for x in entries} == {"uniform_noise_0.4", "uniform_noise_0.2"}
+
+
+def test_named_methods_have_nothing_added_that_differs_between_names(make, tmp_path):
+    settings = dict(dataset="digits", total_repeats=2, results_dir=str(tmp_path))
+    for epochs, name in ((3, "short"), (30, "long")):
+        make([80.0, 82], epochs_num=epochs)
+        plan_file.write([PlannedCell(name, Config(**settings, epochs_num=epochs))])
+    assert {x.method for x in run_collection.collect(tmp_path)} == {"short", "long"}
+
+
+def test_different_noise_of_one_rate_is_in_columns_of_its_own(make, tmp_path):
+    make([80.0, 82], noise_type="flip_noise", noise_rate=0.4)
+    make([70.0, 71], noise_type="flip_noise", noise_rate=0.4, flip_map="pair")
+    make([60.0, 61], noise_type="flip_noise", noise_rate=0.4, flip_map="pair", noise_seed=1)
+    make([90.0, 91], noise_type="flip_noise", noise_rate=0.2)
+    entries = run_collection.collect(tmp_path)
+    assert {(x.model, x.rate, x.noise) for x in entries} == {
+        ("flip_noise", 0.4, "flip_noise_0.4"),
+        ("flip_noise flip_map=pair", 0.4, "flip_noise_0.4 flip_map=pair"),
+        ("flip_noise flip_map=pair noise_seed=1", 0.4, "flip_noise_0.4 flip_map=pair noise_seed=1"),
+        ("flip_noise", 0.2, "flip_noise_0.2"),
+    }
+    assert len(values(entries).values) == 4
+
+
+def test_of_runs_that_differ_in_their_repeats_the_longest_is_shown(make, tmp_path):
+    for accuracy in ([80.0, 82], [90.0, 91, 92], [70.0]):
+        make(accuracy)
+    entries = run_collection.collect(tmp_path)
+    assert len(entries) == 3
+    assert [x.text for x in values(entries).values.values()] == ["91.00 ± 0.82"]
 
 
 def test_plans_tell_names_and_what_is_missing(make, tmp_path):
