@@ -1,6 +1,7 @@
 """Cells of a sweep: values from lists and files, crossed, and grouped by program."""
 
 import dataclasses
+import pathlib
 import shlex
 
 import numpy as np
@@ -99,6 +100,15 @@ def test_files_that_say_no_grid(text, told, tmp_path):
 def test_file_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         grid.read_rows(tmp_path / "none.yaml")
+
+
+def test_grids_of_the_documentation_can_be_run():
+    found = {}
+    for path in (pathlib.Path(__file__).parents[1] / "docs").glob("*.yaml"):
+        planned = grid.cells(grid.read_rows(path), {"noise_rate": [0.2, 0.6]})
+        assert len({cell.folder for cell in planned}) == len(planned)
+        found[path.name] = len(planned) // 2
+    assert found == {"gallery.yaml": 5, "methods.yaml": 16}
 
 
 def test_cell_that_cannot_be_run_is_named():
