@@ -44,6 +44,7 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
         figsize=(max(5.2, 3.6 * columns), 3.0 * rows + 0.24 * legend + 0.4), layout="constrained"
     )
     panels = figure.subplots(rows, columns, squeeze=False)
+    what = f"{SELECTIONS[selection].words}, mean ± std over repeats"
     handles = {}
     for axes, (place, lines) in zip(panels.flat, places.items(), strict=False):
         for method, line in lines.items():
@@ -57,7 +58,7 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
                 linestyle=_STYLES[i // len(SERIES) % len(_STYLES)], linewidth=1.4,
             )  # fmt: skip
         decorate(axes)
-        axes.set_title(" · ".join(place), fontsize=10)
+        axes.set_title("\n".join([" · ".join(place)] + [what] * (len(places) == 1)), fontsize=10)
         axes.set_xlabel("noise rate asked for (%)")
         axes.set_ylabel("test accuracy (%)")
     for axes in panels.flat[len(places) :]:
@@ -66,7 +67,8 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
         handles.values(), handles.keys(), loc="outside lower center", fontsize=8, frameon=False,
         ncols=min(3, len(methods)),
     )  # fmt: skip
-    figure.suptitle(f"{SELECTIONS[selection].words}, mean ± std over repeats", fontsize=10)
+    if len(places) > 1:
+        figure.suptitle(what, fontsize=10)
     return figure
 
 

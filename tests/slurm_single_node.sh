@@ -25,11 +25,19 @@ work=$(mktemp -d)
 chmod 711 "$work"
 daemons=()
 finish() {
-    scancel --user=root 2>/dev/null || true
-    sleep 1
-    for ((i = ${#daemons[@]} - 1; i >= 0; i--)); do
-        kill "${daemons[i]}" 2>/dev/null && wait "${daemons[i]}" 2>/dev/null || true
+    trap - EXIT
+    timeout 10 scancel --user=root 2>/dev/null || true
+    for ((i = 0; i < 15; i++)); do # until jobs have ended too
+        [[ -n $(timeout 5 squeue --noheader 2>/dev/null) ]] || break
+        sleep 1
     done
+    kill "${daemons[@]}" 2>/dev/null || true
+    for ((i = 0; i < 5; i++)); do
+        kill -0 "${daemons[@]}" 2>/dev/null || break
+        sleep 1
+    done
+    kill -KILL "${daemons[@]}" 2>/dev/null || true # a slurmd may wait for a step that never ends
+    wait
     rm -rf "$work"
 }
 trap finish EXIT
