@@ -118,6 +118,7 @@ def _repeats_figure(
     size = (max(5.4, 2.5 * columns), 2.3 * lines + 1.1)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    low, high = _range(curves, diverged)
     for i, axes in enumerate(panels.flat):
         if i >= repeats:
             axes.set_axis_off()
@@ -127,7 +128,8 @@ def _repeats_figure(
             label, colour, style = CURVES[name]
             axes.plot(x, values[:, i], style, color=colour, label=label, **_marker(epochs))
             if last >= 0:
-                axes.plot(x[last], values[last, i], "X", color=colour, markeredgecolor="white")
+                end = np.clip(values[last, i], low, high)
+                axes.plot(x[last], end, "X", color=colour, markeredgecolor="white")
         if chosen := int(best_epoch[i]):
             axes.axvline(
                 chosen, color="0.6", linewidth=0.8, zorder=0, label="best validation epoch"
@@ -140,10 +142,19 @@ def _repeats_figure(
         if i + columns >= repeats:
             axes.set_xlabel("epoch")
             axes.tick_params(labelbottom=True)
+    if diverged.any() and np.isfinite(high - low):
+        margin = 0.05 * (high - low)
+        panels.flat[0].set_ylim(low - margin, high + margin)
     figure.supylabel(_UNITS[quantity], fontsize=10)
     figure.suptitle(title, fontsize=10)
     _legend_below(figure, panels.flat[0])
     return figure
+
+
+def _range(curves: dict[str, np.ndarray], diverged: np.ndarray) -> tuple[float, float]:
+    """Of the repeats that did not diverge, beside which one on its way there may be huge."""
+    values = np.stack(list(curves.values()))[:, :, diverged == 0]
+    return (values.min(), values.max()) if values.size else (-np.inf, np.inf)
 
 
 def _marker(epochs: int) -> dict[str, str]:

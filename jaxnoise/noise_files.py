@@ -169,14 +169,17 @@ def _given(source: str, content: dict[str, np.ndarray]) -> GivenLabels:
     return GivenLabels(source, noisy, clean, picked, index)
 
 
+# Not by np.load, which takes what is neither for a pickle and says how to load that.
+
+
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    with open(path, "rb") as file, np.load(file) as archive:  # np.load leaves a damaged file open
+    with open(path, "rb") as file, np.lib.npyio.NpzFile(file) as archive:
         return {name: archive[name] for name in archive}
 
 
 def _read_npy(path: Path) -> dict[str, np.ndarray]:
     with open(path, "rb") as file:
-        return {"noisy": np.load(file)}
+        return {"noisy": np.lib.format.read_array(file)}
 
 
 def _read_csv(path: Path) -> dict[str, np.ndarray]:

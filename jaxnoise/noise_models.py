@@ -101,9 +101,9 @@ def read_matrix(path: str, *, flag: str) -> np.ndarray:
     if file.suffix not in (".npy", ".csv"):
         raise InputError(f"{flag}: allowed are files .npy and .csv")
     try:
-        with open(file, "rb") as opened:  # np.load leaves a damaged file open
-            if file.suffix == ".npy":
-                rows = np.load(opened)
+        with open(file, "rb") as opened:
+            if file.suffix == ".npy":  # np.load would take another file for a pickle
+                rows = np.lib.format.read_array(opened)
             else:
                 rows = [line.split(",") for line in opened.read().decode().split("\n") if line]
         if isinstance(rows, np.ndarray) and rows.dtype.kind not in "biuf":

@@ -3,7 +3,7 @@
 import logging
 import os
 
-# Tests compile much and compute little. (`Trainer` sets the level of its programs itself.)
+# Tests compile much and compute little, in the processes that they start too.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 
 import hypothesis  # noqa: E402

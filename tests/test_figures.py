@@ -119,6 +119,21 @@ def test_curves_of_a_repeat_that_diverged_end_with_a_mark():
     assert best == [True, True, False]
 
 
+def test_a_repeat_on_its_way_to_infinity_leaves_the_others_legible():
+    history = random_history(6, 3)
+    diverge(history, 1, 4)
+    history["train_accuracy"][2, 1] = 1e30
+    panels = repeats_figure(history, np.array([5, 2, 3])).get_axes()
+    low, high = panels[0].get_ylim()
+    assert -10 < low < 1 and 90 < high < 100
+    (mark,) = (
+        line.get_ydata()[0]
+        for line in panels[1].get_lines()
+        if line.get_marker() == "X" and line.get_color() == figures.CURVES["train"][1]
+    )
+    assert low < mark < high
+
+
 @pytest.mark.parametrize("quantity", ["loss", "accuracy"])
 def test_mean_figure_shows_mean_and_deviation(quantity):
     history = random_history(6, 3)

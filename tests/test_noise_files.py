@@ -114,8 +114,8 @@ def test_labels_out_of_range_are_refused(tmp_path, label, said):
     [
         ("x.txt", b"1", "allowed are files .npz, .npy, .csv, .json"),
         ("none.npy", None, "cannot be read: .*No such file"),
-        ("x.npz", b"PK no archive", "cannot be read: "),
-        ("x.npy", b"no array", "cannot be read: "),
+        ("x.npz", b"PK no archive", "cannot be read: File is not a zip file"),
+        ("x.npy", b"no array", "cannot be read: the magic string is not correct"),
         ("x.json", b"[1, 2", "cannot be read: "),
         ("x.json", b'{"a": 1}', "cannot be read: needed is a list"),
         ("x.json", b"[[1], [2, 3]]", "cannot be read: "),
