@@ -3,7 +3,6 @@
 python -m jaxnoise.compare RUN_DIR... prints a table and writes comparison.md, .csv and .tex.
 """
 
-import argparse
 import csv
 import io
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from jaxnoise.config import InputError
-from jaxnoise.flags import complain
+from jaxnoise.flags import CommandParser, complain
 from jaxnoise.paired import DEFAULTS, Run, differences, pairs, read, unpaired_because
 from jaxnoise.selection import ORACLE_WORDS, SELECTIONS
 
@@ -149,7 +148,7 @@ def _latex(table: str, notes: list[str]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser("python -m jaxnoise.compare", description=__doc__)
+    parser = CommandParser("compare", __doc__)
     parser.add_argument("runs", metavar="RUN_DIR", nargs="+", type=Path, help="of a finished run")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where to write (default: beside the first run)"

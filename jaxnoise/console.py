@@ -4,6 +4,7 @@ import contextlib
 import contextvars
 import io
 import logging
+import math
 import shutil
 import sys
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from jaxnoise import divergence, noise
+from jaxnoise import divergence, noise, normalization
 from jaxnoise.config import Config, InputError
 from jaxnoise.method_config import MethodConfig
 from jaxnoise.regularizer_config import RegularizerConfig
@@ -109,6 +110,7 @@ def announce(config: Config, folder: Path, what: Task, *, device: str) -> None:
     if config.noise_rate == 0 and not config.noise_is_given:
         log.info("         --noise_rate is 0: training on clean labels")
     _warn_of_exact_jacobian(config, what.num_classes)
+    _tell_of_few_steps(config, int(np.sum(what.split == 0)))
     log.info(
         "Training %d repeats together, %d epochs, on %s; the first epoch includes compilation",
         config.total_repeats,
@@ -143,6 +145,19 @@ def _warn_of_exact_jacobian(config: Config, num_classes: int) -> None:
             config.jacob_start_epoch + 1,
             num_classes + 1,
             num_classes,
+        )
+
+
+def _tell_of_few_steps(config: Config, samples: int) -> None:
+    """Running averages forget their start, 0 and 1, as MOMENTUM^steps: in 400 steps to 2 %."""
+    steps = -(-samples // config.batch_size)
+    late = math.ceil(4 / (1 - normalization.MOMENTUM) / steps)
+    if late > config.epochs_num / 2:
+        log.info(
+            "Epochs   %d steps each: for about %d epochs batch norm's running averages lag, "
+            "and with them all accuracies (--epochs_num, --batch_size)",
+            steps,
+            late,
         )
 
 

@@ -21,8 +21,10 @@ from jaxnoise.trainer import Trainer
 class Nets:
     """The nets of all repeats at one moment of a run; every array leads with (repeats,)."""
 
-    params: Any  # as Flax has them: net.apply({"params": params, **variables}, …)
-    variables: dict[str, Any]  # batch_stats and, with --do_sn, spectral
+    # As Flax has them: net.apply({"params": params, **variables}, …).
+    params: Any = dataclasses.field(repr=False)
+    # batch_stats and, with --do_sn, spectral
+    variables: dict[str, Any] = dataclasses.field(repr=False)
     _measure: Callable[[np.ndarray], np.ndarray] = dataclasses.field(repr=False)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
@@ -52,8 +54,9 @@ class FinishedRun:
     folder: Path
     config: Config
     # float (repeats,) for each name in `scoring.SCORES`; NaN for repeats that diverged.
-    scores: dict[str, np.ndarray]
-    history: dict[str, np.ndarray]  # of every metric of metrics.jsonl, float32 (epochs, repeats)
+    scores: dict[str, np.ndarray] = dataclasses.field(repr=False)
+    # Of every metric of metrics.jsonl, float32 (epochs, repeats).
+    history: dict[str, np.ndarray] = dataclasses.field(repr=False)
     _data_sha256: str | None = dataclasses.field(repr=False)  # None: of before it was recorded
 
     @property

@@ -1,11 +1,13 @@
-"""Declaring one flag, and checking a value against its declaration."""
+"""Declaring one flag, checking a value against its declaration, and telling what is wrong."""
 
+import argparse
 import dataclasses
+import difflib
 import sys
 import types
 import typing
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NoReturn
 
 
 class InputError(ValueError):
@@ -64,7 +66,8 @@ def check(field: dataclasses.Field, value: Any) -> None:
     if kind is str and "\0" in value:
         raise InputError(f"{flag}: allowed is any text without the character NUL")
     if meta["choices"] and value not in meta["choices"]:
-        raise InputError(f"{flag}: allowed are {', '.join(meta['choices'])}")
+        near = nearest(value, meta["choices"])
+        raise InputError(f"{flag}: allowed are {', '.join(meta['choices'])}{near}")
     if meta["low"] is None:
         return
     low, high, is_open = meta["low"], meta["high"], meta["open_range"]
@@ -72,7 +75,28 @@ def check(field: dataclasses.Field, value: Any) -> None:
         high = _MAX_INT if kind is int else _MAX_FLOAT
     if not (low < value < high if is_open else low <= value <= high):  # false for NaN
         left, right = "()" if is_open else "[]"
-        raise InputError(f"{flag}: allowed is {left}{low:g}, {high:.10g}{right}")
+        is_percent = field.name.endswith(("_rate", "_ratio")) and 2 <= value <= 100
+        share = f", a share: {value / 100:g} for {value:g} %" if is_percent else ""
+        raise InputError(f"{flag}: allowed is {left}{low:g}, {high:.10g}{right}{share}")
+
+
+def nearest(text: str, allowed: Collection[str]) -> str:
+    """What may have been meant, as the end of a message; empty if nothing is near."""
+    found = difflib.get_close_matches(text, allowed, 1)
+    return f" (did you mean {found[0]}?)" if found else ""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The arguments of a command `python -m jaxnoise.NAME`; a bad one is told in one line."""
+
+    def __init__(self, name: str, description: str):
+        super().__init__(
+            f"python -m jaxnoise.{name}", description=description, allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(complain(f"{message} ({self.prog} --help lists all arguments)"))
 
 
 def complain(error: object) -> int:

@@ -29,7 +29,6 @@ Basri et al., "The Convergence Rate of Neural Networks for Learned Functions of 
 Frequencies" (NeurIPS 2019, https://arxiv.org/abs/1906.00425).
 """
 
-import argparse
 import functools
 import sys
 from pathlib import Path
@@ -42,6 +41,7 @@ from jax import lax
 from matplotlib.figure import Figure
 
 from jaxnoise.figures import save
+from jaxnoise.flags import CommandParser
 from jaxnoise.spectrum_figures import decorate
 
 FREQUENCIES = (1, 2, 3, 4, 5, 6, 8, 10)
@@ -195,7 +195,7 @@ def draw(measured: dict[Regularizer, np.ndarray]) -> Figure:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser("python -m jaxnoise.frequency_response", description=__doc__)
+    parser = CommandParser("frequency_response", __doc__)
     parser.add_argument("--out", type=Path, metavar="DIR", default=Path("."), help="default: here")
     out = parser.parse_args(argv).out
     try:

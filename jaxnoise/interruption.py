@@ -40,11 +40,11 @@ class Watch:
 
     def __init__(self) -> None:
         self._asked: int | None = None
-        self._saved = "no epoch is saved yet"
+        self._saved = "no epoch is saved yet; the same command starts anew"
 
     def saved(self, what: str) -> None:
         """Takes down what is saved, to be told by who stops."""
-        self._saved = what
+        self._saved = f"{what}; the same command goes on"
 
     def check(self, epoch: int) -> None:
         """Raises Interrupted, in all processes after the same epoch, if one of them was asked."""
@@ -55,7 +55,7 @@ class Watch:
                 number = signal.SIGTERM
         if number is not None:
             interrupted = Interrupted(number)
-            log.info("Stopped by %s: %s; the same command goes on", interrupted.signal, self._saved)
+            log.info("Stopped by %s: %s", interrupted.signal, self._saved)
             raise interrupted
 
     def __enter__(self) -> "Watch":
@@ -85,8 +85,7 @@ class Watch:
             # Not by the log, which the main thread may be holding.
             message = (
                 f"\n{signal.Signals(self._asked).name}: stopping after the epoch in hand, in "
-                f"{GRACE_SECONDS} s at the latest (a second signal stops at once); {self._saved}; "
-                "the same command goes on\n"
+                f"{GRACE_SECONDS} s at the latest (a second signal stops at once); {self._saved}\n"
             )
             os.write(2, message.encode(errors="replace"))
             self._reader.settimeout(GRACE_SECONDS)
@@ -95,6 +94,7 @@ class Watch:
             except TimeoutError:
                 again = self._asked
             if again is not None:
+                os.write(2, f"Stopped without it: {self._saved}\n".encode(errors="replace"))
                 os._exit(128 + again)
 
     def _received(self) -> int | None:

@@ -49,13 +49,14 @@ class MethodConfig:
         "ce",
         "Loss on the labels: ce (cross-entropy), mae, gce (generalized cross-entropy), sce "
         "(symmetric), bi_tempered, label_smoothing, forward (correction by a transition matrix), "
-        "nce_rce (normalized and reverse cross-entropy); README has formulas and defaults.",
+        "nce_rce (normalized and reverse cross-entropy); formulas and defaults are in "
+        "docs/methods.md.",
         choices=LOSSES,
     )
     gce_q: float | None = _flag(
         None,
         "q of --loss=gce, between ce (near 0) and mae (1). Like all hyper-parameters of losses and "
-        "methods it has a default, some by data set; see README.",
+        "methods it has a default, some by data set; see docs/methods.md.",
         low=0.0,
         high=1.0,
         open_range=True,
@@ -155,6 +156,12 @@ class MethodConfig:
     def method_settings(self) -> dict[str, float]:
         """The hyper-parameters of the method, if there is one."""
         return self._settings(self.method, METHODS[self.method]) if self.method else {}
+
+    @property
+    def hyperparameters(self) -> dict[str, float]:
+        """Those of the loss and of the method, by the names of their flags, defaults included."""
+        parts = ((self.loss, self.loss_settings), (self.method, self.method_settings))
+        return {f"{of}_{name}": value for of, part in parts for name, value in part.items()}
 
     @property
     def method_name(self) -> str:

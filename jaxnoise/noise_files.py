@@ -186,7 +186,10 @@ def _read_csv(path: Path) -> dict[str, np.ndarray]:
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if not rows or "label_noisy" not in rows[0]:
-        raise ValueError("needed are a header line with label_noisy (and label) and rows below")
+        raise ValueError(
+            "needed are a header line with label_noisy (and label), for folder:PATH alternatively "
+            "with file and label, and rows below"
+        )
     columns = {"noisy": "label_noisy", "clean": "label"}
     return {
         name: np.array([int(row[column]) for row in rows])

@@ -27,6 +27,7 @@ class Run(NamedTuple):
     # Percent, (repeats,), for each name in SELECTIONS; NaN for those that diverged.
     accuracy: dict[str, np.ndarray]
     data_sha256: str | None  # of the data set; None: of before it was recorded
+    labels_sha256: tuple[str, ...]  # of the noisy training labels, each draw's
 
     @property
     def survived(self) -> np.ndarray:
@@ -69,6 +70,7 @@ def read(folder: Path) -> Run:
             name: np.array(scores["selection"][name]["accuracy"], float) for name in SELECTIONS
         }
         true_rate = float(scores["noise"]["true_rate"])
+        labels_sha256 = tuple(str(draw["sha256"]) for draw in scores["noise"]["draws"])
         lengths = {values.shape for values in accuracy.values()}
         if len(lengths) > 1 or lengths.pop() in ((), (0,)) or not np.isfinite(true_rate):
             raise ValueError("its accuracies are not one for each repeat, or it has no true rate")
@@ -77,16 +79,20 @@ def read(folder: Path) -> Run:
             f"RUN_DIR={folder}: its config.json or scores.json is damaged or an earlier version's; "
             f"main.py --overwrite makes the run anew ({error!r})"
         ) from error
-    return Run(folder, flags, true_rate, accuracy, data_sha256)
+    return Run(folder, flags, true_rate, accuracy, data_sha256, labels_sha256)
 
 
 def unpaired_because(run: Run, first: Run) -> str | None:
     """Why repeats of two runs are no pairs; None if they are."""
     hashes = {run.data_sha256, first.data_sha256}
-    same_data = len(hashes) == 1 and None not in hashes
+    # One folder of pictures, and one file of labels, can be spelled in many ways.
+    same = {
+        "dataset": len(hashes) == 1 and None not in hashes,
+        "noise_file": None not in (run.flags["noise_file"], first.flags["noise_file"])
+        and run.labels_sha256 == first.labels_sha256,
+    }
     for name in PAIRED_BY:
-        # One folder of pictures can be spelled in many ways.
-        if run.flags[name] != first.flags[name] and not (name == "dataset" and same_data):
+        if run.flags[name] != first.flags[name] and not same.get(name):
             return f"--{name} is {run.flags[name]}, there it is {first.flags[name]}"
     if len(hashes) > 1 and None not in hashes:
         return "the pictures or labels of its data set are others than there (data_sha256)"

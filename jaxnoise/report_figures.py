@@ -24,15 +24,15 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
 
     None if no method has two rates.
     """
-    able = [x for x in one_of_each(entries) if x.run and x.run.n and x.rate is not None]
+    able = [x for x in one_of_each(entries) if x.run and x.run.n and x.column.rate is not None]
     places: dict[tuple[str, str], dict[str, list[Entry]]] = {}
     for entry in able:
-        lines = places.setdefault((entry.dataset, entry.model), {})
+        lines = places.setdefault((entry.dataset, entry.column.model), {})
         lines.setdefault(entry.method, []).append(entry)
     places = {
         place: lines
         for place, lines in sorted(places.items())
-        if any(len({entry.rate for entry in line}) > 1 for line in lines.values())
+        if any(len({entry.column.rate for entry in line}) > 1 for line in lines.values())
     }
     if not places:
         return None
@@ -41,16 +41,18 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
     rows = -(-len(places) // columns)
     legend = -(-len(methods) // 3)
     figure = Figure(
-        figsize=(max(5.2, 3.6 * columns), 3.0 * rows + 0.24 * legend + 0.4), layout="constrained"
+        figsize=(max(4.7, 3.6 * columns), 3.0 * rows + 0.24 * legend + 0.4), layout="constrained"
     )
     panels = figure.subplots(rows, columns, squeeze=False)
-    what = f"{SELECTIONS[selection].words}, mean ± std over repeats"
+    numbers = sorted({entry.run.n for entry in able})
+    n = "–".join(str(x) for x in dict.fromkeys((numbers[0], numbers[-1])))
+    what = f"{SELECTIONS[selection].words}, mean ± std over {n} repeats"
     handles = {}
     for axes, (place, lines) in zip(panels.flat, places.items(), strict=False):
         for method, line in lines.items():
-            line.sort(key=lambda entry: entry.rate)
+            line.sort(key=lambda entry: entry.column.rate)
             mean, std = np.transpose([x.run.mean_and_std()[selection] for x in line])
-            rate, i = [100 * entry.rate for entry in line], methods.index(method)
+            rate, i = [100 * entry.column.rate for entry in line], methods.index(method)
             colour, marker = SERIES[i % len(SERIES)]
             axes.fill_between(rate, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
             (handles[method],) = axes.plot(

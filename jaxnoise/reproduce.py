@@ -5,7 +5,6 @@ whether its test accuracies agree with them. Without a name it lists those that 
 --record=RUN_DIR keeps a finished run's results under a new name.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -26,6 +25,7 @@ from jaxnoise import (
     results,
 )
 from jaxnoise.config import Config, InputError
+from jaxnoise.flags import CommandParser, nearest
 from jaxnoise.selection import SELECTIONS
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -89,8 +89,13 @@ def read(name: str) -> dict[str, Any]:
     try:
         return documents.read(REFERENCE / f"{name}.json")
     except (OSError, ValueError) as error:
-        there = ", ".join(names()) or f"none: {REFERENCE} is part of the repository, not of a wheel"
-        raise InputError(f"NAME={name}: allowed are {there}") from error
+        if not (there := names()):
+            here = f"none are there: {REFERENCE} is part of the repository, not of a wheel"
+            raise InputError(f"NAME={name}: {here}") from error
+        raise InputError(
+            f"NAME={name}: allowed are the {len(there)} names that python -m jaxnoise.reproduce "
+            f"lists{nearest(name, there)}"
+        ) from error
 
 
 def names() -> list[str]:
@@ -145,10 +150,7 @@ def table(comparisons: list[Comparison]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code: 0 if all agree, 1 if not."""
-    parser = argparse.ArgumentParser(
-        "python -m jaxnoise.reproduce", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = CommandParser("reproduce", __doc__)
     parser.add_argument("name", metavar="NAME", nargs="?")
     parser.add_argument("--record", type=Path, metavar="RUN_DIR", help="finished run to be kept")
     for flag in ("results_dir", "data_dir", "manual_dir", "cache_dir"):

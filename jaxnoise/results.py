@@ -37,8 +37,25 @@ def finished(folder: Path) -> bool:
 
 
 def done(config: Config) -> bool:
-    """Whether a run is finished and not to be made again."""
-    return finished(run_folder(config)) and not config.overwrite
+    """Whether a run is finished and not to be made again.
+
+    Raises:
+      InputError: it is, but by other defaults of its loss or method than there are now.
+    """
+    folder = run_folder(config)
+    if config.overwrite or not finished(folder):
+        return False
+    try:
+        recorded = documents.read(folder / "config.json").get("hyperparameters")
+    except (OSError, ValueError):  # told by whoever needs it
+        recorded = None
+    if recorded not in (None, config.hyperparameters):
+        raise InputError(
+            f"{folder}: made with {recorded}, now it would be {config.hyperparameters}, since a "
+            "default has changed; allowed are --overwrite, which trains it again, or another name "
+            "for the loss or method"
+        )
+    return True
 
 
 def check_usable(folder: Path) -> None:
@@ -100,9 +117,10 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
-    """config.json: every flag as it was used, and the facts of the run."""
+    """config.json: every flag as it was used, hyper-parameters as resolved, facts of the run."""
     flags = dataclasses.asdict(config) | {"net": config.network}
-    documents.write(folder / "config.json", json.dumps({"flags": flags, **facts}, indent=2) + "\n")
+    document = {"flags": flags, "hyperparameters": config.hyperparameters, **facts}
+    documents.write(folder / "config.json", json.dumps(document, indent=2) + "\n")
 
 
 def sessions(folder: Path) -> list[dict[str, Any]]:
@@ -111,6 +129,7 @@ def sessions(folder: Path) -> list[dict[str, Any]]:
         facts = documents.read(folder / "config.json")
         found = [*facts.pop("earlier_sessions"), facts]
         del facts["flags"]
+        facts.pop("hyperparameters", None)
         for session in found:
             documents.check_facts(session)
     except (OSError, ValueError, KeyError, TypeError):  # none yet, or damaged

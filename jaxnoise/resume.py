@@ -41,6 +41,8 @@ def identity(
       transition_matrices: those of --loss=forward, which may be estimated.
     """
     sha = hashlib.sha256(config.fingerprint.encode())
+    for name, value in config.hyperparameters.items():  # their defaults are in no fingerprint
+        sha.update(f"{name}={value}".encode())
     labels = (x.noisy for x in (*what.noisy_labels, *what.noisy_valid_labels))
     for array in (what.images, what.labels, what.split, *what.preprocessing, *labels):
         sha.update(np.ascontiguousarray(array))

@@ -28,22 +28,11 @@ _UNTOLD = _OF_THE_METHOD - {
 _FLAGS = {field.name: field.default for field in dataclasses.fields(Config)}
 
 
-class Entry(NamedTuple):
-    """A cell of the table: a run that is there, or was to be."""
+class Column(NamedTuple):
+    """What methods are compared on."""
 
-    folder: Path
     dataset: str
     noise: str  # as folders are named, uniform_noise_0.4, then what else tells it from others
-    method: str
-    named: bool  # whether a sweep's file gave the method its name
-    state: str
-    run: paired.Run | None = None  # of a finished one
-    command: str = ""
-    error: str = ""  # one line
-
-    @property
-    def column(self) -> tuple[str, str]:
-        return self.dataset, self.noise
 
     @property
     def rate(self) -> float | None:
@@ -58,6 +47,24 @@ class Entry(NamedTuple):
         """The noise without its rate."""
         name, *more = self.noise.split(" ")
         return " ".join([name if self.rate is None else name.rpartition("_")[0], *more])
+
+
+class Entry(NamedTuple):
+    """A cell of the table: a run that is there, or was to be."""
+
+    folder: Path
+    dataset: str
+    noise: str  # see Column
+    method: str
+    named: bool  # whether a sweep's file gave the method its name
+    state: str
+    run: paired.Run | None = None  # of a finished one
+    command: str = ""
+    error: str = ""  # one line
+
+    @property
+    def column(self) -> Column:
+        return Column(self.dataset, self.noise)
 
 
 def collect(results_dir: Path) -> list[Entry]:
@@ -132,6 +139,10 @@ def one_of_each(entries: list[Entry]) -> list[Entry]:
 
 def _told_apart(entries: list[Entry]) -> list[Entry]:
     """Adds to names what runs of one name differ in: of the noise, and of the method."""
+    files: dict[tuple[str, ...], str] = {}
+    for entry in entries:
+        if entry.run and (path := entry.run.flags["noise_file"]):  # one name for the same labels
+            entry.run.flags["noise_file"] = files.setdefault(entry.run.labels_sha256, path)
     entries = _tell(entries, "noise", _OF_THE_NOISE, lambda entry: entry.noise)
     # What no name tells would be taken for equal in different methods too.
     entries = _tell(entries, "method", _UNTOLD, lambda entry: None if entry.named else "")

@@ -30,6 +30,7 @@ from jaxnoise import (
     verdict_figure,
 )
 from jaxnoise.config import InputError
+from jaxnoise.flags import CommandParser
 from jaxnoise.spectral_verdict import Measured
 from jaxnoise.trainer import Trainer
 
@@ -102,7 +103,7 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser("python -m jaxnoise.spectrum", description=__doc__)
+    parser = CommandParser("spectrum", __doc__)
     parser.add_argument("runs", metavar="RUN_DIR", nargs="+", type=Path, help="of a finished run")
     parser.add_argument(
         "--checkpoint", choices=CHECKPOINTS, default="last",

@@ -28,6 +28,7 @@ from jaxnoise import (
     sweep_runs,
 )
 from jaxnoise.config import InputError, flag_type
+from jaxnoise.flags import CommandParser, nearest
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,7 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = _parser()
     parsed, others = parser.parse_known_args(argv)
     if unknown := [word for word in others if not word.startswith("--slurm_")]:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        near = nearest(unknown[0].partition("=")[0], [f"--{name}" for name in grid.FIELDS])
+        parser.error(f"unknown: {' '.join(unknown)}{near}; values have commas between")
     return commands.ended(lambda: _main(vars(parsed), others))
 
 
@@ -76,10 +78,7 @@ def _check_jobs(arguments: Mapping[str, Any], slurm_words: Sequence[str]) -> Non
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m jaxnoise.sweep", description=__doc__, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = CommandParser("sweep", __doc__)
     parser.add_argument(
         "--grid", type=Path, metavar="FILE",
         help="YAML file with values of flags, and under rows those of named rows",

@@ -48,11 +48,16 @@ def tell(outcomes: Iterable[Outcome], left: Sequence[Config], plan: Path) -> int
     for outcome in outcomes:
         done += outcome.config in left
         passed = time.time() - started
+        # The first waited for pictures and compilation, and tells nothing of the others.
+        if done < 2:
+            first_ended, rest = passed, ""
+        else:
+            each = (passed - first_ended) / (done - 1)
+            rest = f", {_duration(each * (len(left) - done))} left"
         log.info(
-            "[%*d/%d] %s: %s  [%s, %s left]",
+            "[%*d/%d] %s: %s  [%s%s]",
             len(str(len(left))), done, len(left),
-            console.title(outcome.config, " · "), _ending(outcome),
-            _duration(passed), _duration(passed / max(done, 1) * (len(left) - done)),
+            console.title(outcome.config, " · "), _ending(outcome), _duration(passed), rest,
         )  # fmt: skip
         if outcome.error and not outcome.elsewhere:
             failed.append((outcome.config.command, outcome.error))

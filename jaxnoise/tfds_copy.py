@@ -14,6 +14,7 @@ from PIL import Image
 
 from jaxnoise import prepare
 from jaxnoise.config import InputError
+from jaxnoise.flags import nearest
 
 _log = logging.getLogger(__name__)
 
@@ -164,10 +165,11 @@ def _damaged(path: str, record: int | None, reason: Exception | str) -> InputErr
 
 
 def _open(name: str, data_dir: pathlib.Path) -> tfds.core.DatasetBuilder:
+    near = nearest(name, ("digits", *prepare.PREPARABLE))
     unknown = InputError(
         f"--dataset={name} is unknown; allowed are digits, {', '.join(prepare.PREPARABLE)}, "
         "folder:PATH and TFDS classification sets of small pictures with a copy in "
-        f"--data_dir={data_dir}"
+        f"--data_dir={data_dir}{near}"
     )
     # TFDS takes more than names of its own: versions, arguments, sets to be got from elsewhere.
     if not re.fullmatch(r"\w+(/[\w.-]+)?", name):

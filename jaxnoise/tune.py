@@ -7,7 +7,6 @@ which whoever has no clean ones has too; never test accuracy.
   python -m jaxnoise.tune --tune=wd_coef,jacob_coef=1e-4:1e-1 --trials=32 --dataset=digits ...
 """
 
-import argparse
 import csv
 import dataclasses
 import hashlib
@@ -23,7 +22,7 @@ from tabulate import tabulate
 
 from jaxnoise import commands, console, devices, grid, interruption, results, sweep
 from jaxnoise.config import Config, InputError, flag_type
-from jaxnoise.flags import complain
+from jaxnoise.flags import CommandParser, complain
 from jaxnoise.together import Together
 
 log = logging.getLogger("jaxnoise")
@@ -164,10 +163,7 @@ def write(base: Config, ranges: dict[str, Range], metric: str, found: list[Trial
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code: 1 if no trial finished."""
-    parser = argparse.ArgumentParser(
-        "python -m jaxnoise.tune", description=__doc__, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = CommandParser("tune", __doc__)
     parser.add_argument(
         "--tune", required=True, metavar="FLAG[=LOW:HIGH],...",
         help=f"what is searched; {', '.join(RANGES)} have ranges of their own",

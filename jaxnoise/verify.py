@@ -6,14 +6,13 @@ if something does not, 2 if a run cannot be verified. Nothing is trained: what o
 the epochs in between and the losses summed over them, is taken from history.npz and samples.npz.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
 from jaxnoise import artefacts, commands, data, provenance, verdict, verification
 from jaxnoise.config import InputError
-from jaxnoise.flags import complain
+from jaxnoise.flags import CommandParser, complain
 from jaxnoise.scoring import SCORES
 
 
@@ -63,7 +62,7 @@ def _made_with(facts: dict[str, Any]) -> dict[str, str]:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser("python -m jaxnoise.verify", description=__doc__)
+    parser = CommandParser("verify", __doc__)
     parser.add_argument("runs", metavar="RUN_DIR", nargs="+", type=Path, help="of a finished run")
     commands.add_where(parser)
     arguments = vars(parser.parse_args(argv))

@@ -12,7 +12,6 @@ figure. Of every repeat it takes, from history.npz,
   test_accuracy         on true labels after the last epoch, in percent.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -25,7 +24,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jaxnoise.config import InputError
 from jaxnoise.figures import SERIES, save
-from jaxnoise.flags import complain
+from jaxnoise.flags import CommandParser, complain
 from jaxnoise.spectrum_figures import decorate
 from jaxnoise.wave_runs import LAST, Response, collect
 
@@ -165,10 +164,7 @@ def _in_words(run: dict[str, Any]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        "python -m jaxnoise.wave_response", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = CommandParser("wave_response", __doc__)
     parser.add_argument("runs", metavar="RUN_DIR", nargs="+", type=Path, help="of a finished run")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: here)")
     arguments = parser.parse_args(argv)

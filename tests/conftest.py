@@ -3,8 +3,10 @@
 import logging
 import os
 
-# Tests compile much and compute little, in the processes that they start too.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+# Tests compile much and compute little, in the processes that they start too: without LLVM's
+# optimizations, and with the older of XLA's two code generators, which is twice as fast.
+_COMPILE_FAST = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_COMPILE_FAST}"
 
 import hypothesis  # noqa: E402
 import jax  # noqa: E402

@@ -162,6 +162,13 @@ def test_title_says_what_sets_a_run_apart():
     assert console.title(config, ", ") == "digits, lenet, uniform_noise 0.25, wd_0.0001"
 
 
+@pytest.mark.parametrize(("samples", "epochs", "told"), [(176, 10, 67), (1293, 30, None)])
+def test_averages_that_lag_are_told(samples, epochs, told, stdout):
+    console._tell_of_few_steps(Config(epochs_num=epochs), samples)
+    lines = stdout.getvalue()
+    assert (f"for about {told} epochs" in lines) if told else lines == ""
+
+
 def test_cost_of_the_exact_jacobian_is_told_before_it_is_paid(stdout):
     for settings in ({"jacob_mode": "exact"}, {"jacob_coef": 0.1}):
         console._warn_of_exact_jacobian(Config(**settings), 100)

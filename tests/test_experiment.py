@@ -25,6 +25,7 @@ from jaxnoise import (
     cell,
     checkpoint,
     experiment,
+    method_config,
     nets,
     results,
     scoring,
@@ -431,6 +432,24 @@ def test_finished_run_is_told_and_not_trained_again(copied, caplog):
     assert run_folders.everything(pathlib.Path(copied.results_dir)) == before
     assert returned == json.loads((folder / "scores.json").read_text())
     assert (folder / "scores.txt").read_text() in caplog.text
+
+
+@pytest.mark.usefixtures("no_training")
+def test_run_by_other_defaults_does_not_count_as_done(tmp_path, monkeypatch):
+    config = Config(dataset="digits", loss="gce", results_dir=str(tmp_path))
+    folder = results.run_folder(config)
+    folder.mkdir(parents=True)
+    results.write_config(folder, config, {})
+    (folder / "scores.json").write_text("{}")
+    assert results.done(config)
+    monkeypatch.setitem(method_config.LOSSES, "gce", {"q": 0.6})
+    before = run_folders.everything(tmp_path)
+    with pytest.raises(InputError, match=r"{'gce_q': 0.7}.*{'gce_q': 0.6}.*--overwrite"):
+        experiment.run(config)
+    assert run_folders.everything(tmp_path) == before
+    assert not results.done(dataclasses.replace(config, overwrite=True))
+    named = dataclasses.replace(config, gce_q=0.6)  # the same value, asked for
+    assert results.run_folder(named) != folder
 
 
 @pytest.mark.parametrize("what", ["overwrite", "unfinished", "other settings"])

@@ -53,7 +53,9 @@ def test_process_ends_when_its_time_is_over():
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=10)
     assert process.returncode == 130
-    assert error.endswith("(a second signal stops at once); all; the same command goes on\n")
+    first, last = error.strip().splitlines()
+    assert first.endswith("(a second signal stops at once); all; the same command goes on")
+    assert last == "Stopped without it: all; the same command goes on"
 
 
 def test_run_is_asked_once_the_signal_is_there():

@@ -94,6 +94,11 @@ def test_import_and_settings_load_no_jax(use):
     assert "jaxnoise" in told.stdout.split() and not heavy & set(told.stdout.split())
 
 
+def test_a_run_is_shown_in_a_few_lines(finished):
+    shown = repr(finished)
+    assert str(finished.folder) in shown and "array" not in shown and len(shown) < 5000
+
+
 def test_every_name_is_there_and_no_other():
     assert set(jaxnoise.__all__) <= set(dir(jaxnoise))
     for name in jaxnoise.__all__:

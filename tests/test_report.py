@@ -51,8 +51,9 @@ def make(tmp_path):
     return make
 
 
-def values(entries, name="last"):
-    (table,) = (x for x in report_tables.tables(entries) if x.selection == name)
+def values(entries, name="last", *, less=None):
+    found = report_tables.tables(entries)
+    (table,) = (x for x in found if (x.selection, x.less) == (name, less))
     return table
 
 
@@ -65,7 +66,7 @@ def test_runs_are_methods_times_noise(make, tmp_path):
         make([85.0, 86], noise_rate=rate, wd_coef=1e-4, do_sn=True)
     entries = run_collection.collect(tmp_path)
     assert {x.method for x in entries} == {"no_reg", "wd_0.0001_sn"}
-    assert {(x.dataset, x.model, x.rate) for x in entries} == {
+    assert {(x.dataset, x.column.model, x.column.rate) for x in entries} == {
         ("digits", "uniform_noise", 0.2), ("digits", "uniform_noise", 0.4),
     }  # fmt: skip
     assert {x.state for x in entries} == {"finished"}
@@ -101,7 +102,7 @@ def test_different_noise_of_one_rate_is_in_columns_of_its_own(make, tmp_path):
     make([60.0, 61], noise_type="flip_noise", noise_rate=0.4, flip_map="pair", noise_seed=1)
     make([90.0, 91], noise_type="flip_noise", noise_rate=0.2)
     entries = run_collection.collect(tmp_path)
-    assert {(x.model, x.rate, x.noise) for x in entries} == {
+    assert {(x.column.model, x.column.rate, x.noise) for x in entries} == {
         ("flip_noise", 0.4, "flip_noise_0.4"),
         ("flip_noise flip_map=pair", 0.4, "flip_noise_0.4 flip_map=pair"),
         ("flip_noise flip_map=pair noise_seed=1", 0.4, "flip_noise_0.4 flip_map=pair noise_seed=1"),
@@ -150,6 +151,15 @@ def test_unfinished_and_damaged_runs_are_shown(make, tmp_path):
     assert report.write(tmp_path, tmp_path / "report").exists()
 
 
+def test_the_same_labels_in_other_files_are_one_column(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(Config, "fingerprint", property(lambda self: f"{hash(self):x}"[-8:]))
+    make([80.0, 82], noise_file="a.npz")
+    make([90.0, 92], noise_file="./a.npz", wd_coef=1e-4)
+    one, other = run_collection.collect(tmp_path)
+    assert one.column == other.column == ("digits", "noise_file")
+    assert len(values([one, other], less=one.method).values) == 1
+
+
 @pytest.mark.parametrize("name", ["none", "empty", "damaged plan"])
 def test_folders_without_runs(name, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
@@ -170,6 +180,41 @@ def test_best_is_bold_only_where_its_lead_is_not_chance(make, tmp_path):
     table = values(run_collection.collect(tmp_path))
     bold = {key for key, value in table.values.items() if value.bold}
     assert bold == {("wd_0.0001", ("digits", "uniform_noise_0.2"))}
+
+
+def test_differences_are_to_no_regularizer_and_bold_where_they_are_not_chance(make, tmp_path):
+    make([86.0, 80, 83], noise_rate=0.2, wd_coef=1e-4)  # better by chance
+    make([80.0, 82, 84], noise_rate=0.2)
+    make([78.0, 80.1, 81.9], noise_rate=0.2, do_sn=True)
+    make([90.0, 91, 92], noise_rate=0.2, do_sn=True, wd_coef=1e-4, seed=5)  # no pairs
+    make([80.0, 82, 84], noise_rate=0.4, wd_coef=1e-4)  # nothing to subtract
+    entries = run_collection.collect(tmp_path)
+    table = values(entries, less="no_reg")
+    column = "digits", "uniform_noise_0.2"
+    assert table.title == "last epoch, less no_reg" and "no_reg" not in table.methods
+    assert table.values == {
+        # t(0.975, 2) · s / √3 = 4.303 · 0.1 / √3 = 0.25, and with s = √19 10.83.
+        ("sn", column): ("−2.00 [−2.25, −1.75]", True),
+        ("wd_0.0001", column): ("+1.00 [−9.83, +11.83]", False),
+    }
+    assert "$-$2.00 [$-$2.25, $-$1.75]" in report_tables.latex([table])
+
+
+def test_rates_stand_below_their_noise_models_in_latex(make, tmp_path):
+    for rate in (0.2, 0.4):
+        make([80.0, 82], noise_rate=rate)
+        make([80.0, 82], noise_type="flip_noise", noise_rate=rate)
+    make([80.0, 82], noise_type="flip_noise", noise_rate=0.4, flip_map="pair")
+    lines = report_tables.latex([values(run_collection.collect(tmp_path))]).splitlines()
+    (heads,) = (i for i, line in enumerate(lines) if "multicolumn" in line)
+    assert lines[heads - 1] == r"\toprule"
+    assert lines[heads] == (
+        r" & \multicolumn{2}{l}{digits, flip\_noise} & \multicolumn{1}{l}{digits, flip\_noise "
+        r"flip\_map=pair} & \multicolumn{2}{l}{digits, uniform\_noise} \\ "
+        r"\cmidrule(lr){2-3} \cmidrule(lr){4-4} \cmidrule(lr){5-6}"
+    )
+    rates = re.sub(r"\s", "", lines[heads + 1])
+    assert rates == r"method&0.2&0.4&0.4&0.2&0.4\\"
 
 
 def test_best_is_not_bold_without_pairs(make, tmp_path):
@@ -204,6 +249,7 @@ def test_files_hold_the_same_numbers(make, tmp_path):
         "report.html", "report.md", "report.tex", "report.csv",
         "accuracy_by_rate_last.png", "accuracy_by_rate_last.pdf",
         "accuracy_by_rate_best_clean_valid.png", "accuracy_by_rate_best_clean_valid.pdf",
+        "accuracy_by_rate_best_noisy_valid.png", "accuracy_by_rate_best_noisy_valid.pdf",
     }  # fmt: skip
 
 
@@ -313,5 +359,5 @@ def test_page_in_a_browser(make, tmp_path, browser):
         "select.dispatchEvent(new Event('change'))"
     )
     assert js("[...document.querySelectorAll('[data-selection]')].filter(x => !x.hidden)"
-              ".map(x => x.dataset.selection)") == ["oracle_test"]  # fmt: skip
+              ".map(x => x.dataset.selection)") == ["oracle_test"] * 2  # fmt: skip
     assert browser.get_log("browser") == []

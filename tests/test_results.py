@@ -116,12 +116,20 @@ def test_sessions_are_the_facts_of_the_config_so_far(tmp_path):
 # config.json
 
 
+def test_config_json_holds_hyperparameters_that_are_defaults(tmp_path):
+    results.write_config(tmp_path, Config(dataset="cifar100", loss="sce", sce_beta=2.0), {})
+    document = json.loads((tmp_path / "config.json").read_text())
+    expected = {"sce_alpha": 6.0, "sce_beta": 2.0, "sce_log_zero": -4.0}
+    assert document["hyperparameters"] == expected
+    assert results.sessions(tmp_path) == []
+
+
 def test_config_json_holds_every_flag_as_used_and_the_facts(tmp_path):
     config = Config(wd_coef=1e-5, results_dir="elsewhere")
     results.write_config(tmp_path, config, {"wall_seconds": 1.5})
     document = json.loads((tmp_path / "config.json").read_text())
     assert document.pop("wall_seconds") == 1.5
-    assert document.keys() == {"flags"}
+    assert document.keys() == {"flags", "hyperparameters"} and not document["hyperparameters"]
     assert document["flags"].pop("net") == "allcnn"
     assert Config(**document["flags"]) == config
 

@@ -72,7 +72,10 @@ def test_a_cell_named_twice_is_run_once(ran, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--noise_rate=0,2"], "--noise_rate=2.0: allowed is [0, 1] (in the cell"),
+        (
+            ["--noise_rate=0,2"],
+            "--noise_rate=2.0: allowed is [0, 1]",
+        ),
         (["--noise_rate=0,x"], "--noise_rate=x"),
         (["--grid=none.yaml"], "--grid=none.yaml: cannot be read"),
         (["--results_dir=a,b"], "--results_dir=a,b"),
@@ -84,6 +87,23 @@ def test_bad_input_is_one_line_before_any_work(flags, told, ran, tmp_path, monke
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and told in error
     assert ran == [] and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--noise_rate", "0.2", "0.4"], "unknown: 0.4; values have commas between"),
+        (["--noise_rat=0.2"], "unknown: --noise_rat=0.2 (did you mean --noise_rate?)"),
+        (["--executor=cloud"], "argument --executor: invalid choice: 'cloud'"),
+    ],
+)
+def test_bad_words_are_told_in_one_line(words, told, capsys):
+    with pytest.raises(SystemExit) as ended:
+        sweep.main(words)
+    error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert error.startswith(f"error: {told}") and error.count("\n") == 1
+    assert error.endswith("(python -m jaxnoise.sweep --help lists all arguments)\n")
 
 
 def test_dry_run_tells_and_leaves_nothing(ran, tmp_path, capsys):
