@@ -5,6 +5,7 @@ python -m jaxnoise.compare RUN_DIR... prints a table and writes comparison.md, .
 
 import csv
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -141,8 +142,11 @@ def compare(folders: list[Path], out: Path | None = None) -> str:
 
 
 def _latex(table: str, notes: list[str]) -> str:
-    """For \\input, with booktabs: the notes as comments, no character that old LaTeX lacks."""
-    comments = "".join(f"% {note}\n" for note in notes)
+    """For \\input: the notes as comments, no character that old LaTeX lacks."""
+    comments = "".join(
+        f"% {note}\n" for note in (r"Needed in the preamble: \usepackage{booktabs}", *notes)
+    )
+    table = re.sub(r"(?<![\w.])-(?=\d)", "$-$", table)
     return comments + table.replace("±", r"$\pm$").replace("–", "--") + "\n"
 
 

@@ -22,7 +22,7 @@ from jaxnoise.selection import SELECTIONS
 
 # What main.py makes the scores of, unless told otherwise.
 HEADLINE = "best_clean_valid"
-# Not that of the oracle: its figures in papers are none of a method.
+# The oracle's accuracies are no results.
 _DRAWN = [name for name in SELECTIONS if name != "oracle_test"]
 
 

@@ -129,6 +129,9 @@ def test_markdown_and_latex_are_tables(two, tmp_path):
     body = [line for line in latex.splitlines() if not line.startswith("%")]
     assert "\n".join(body).isascii()
     assert len({line.count("&") for line in body if line.endswith(r"\\")}) == 1
+    compare.compare(two[::-1], tmp_path / "back")
+    latex = (tmp_path / "back" / "comparison.tex").read_text()
+    assert re.search(r" \$-\$\d.* \[\$-\$\d", latex) and not re.search(r"& -\d", latex)
 
 
 def test_repeats_that_one_run_has_more_of_have_no_pair(make_run):
