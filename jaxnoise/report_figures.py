@@ -54,7 +54,7 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
             mean, std = np.transpose([x.run.mean_and_std()[selection] for x in line])
             rate, i = [100 * entry.column.rate for entry in line], methods.index(method)
             colour, marker = SERIES[i % len(SERIES)]
-            axes.fill_between(rate, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
+            axes.fill_between(rate, mean - std, mean + std, color=colour, alpha=0.1, linewidth=0)
             (handles[method],) = axes.plot(
                 rate, mean, marker=marker, color=colour, markersize=4,
                 linestyle=_STYLES[i // len(SERIES) % len(_STYLES)], linewidth=1.4,
