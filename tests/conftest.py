@@ -27,6 +27,14 @@ def _log_as_before():
 
 
 @pytest.fixture
+def standard_compilation(monkeypatch):
+    """For processes that compute much: they compile as a user's do."""
+    # Twice in the workers of pytest-xdist; and a blank alone XLA takes for a file's name.
+    given = os.environ["XLA_FLAGS"].replace(_COMPILE_FAST, "").strip()
+    monkeypatch.setenv("XLA_FLAGS", given)
+
+
+@pytest.fixture
 def standard_dtype_promotion():
     """For what runs optax's Adam, which takes a float to the power of its integer step.
 

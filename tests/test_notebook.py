@@ -24,6 +24,7 @@ def test_no_output_is_older_than_the_code(notebook):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("standard_compilation")
 @pytest.mark.filterwarnings("default")  # of the kernel's libraries
 def test_notebook_runs(notebook, tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient")

@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ SETTINGS = dict(
     dataset="digits", noise_rate=0.4, train_size=300, test_size=60, total_repeats=3, epochs_num=1,
     jacob_samples=20,
 )  # fmt: skip
-REAL = pathlib.Path(__file__).parents[2] / "shared" / "tfds"
+ROOT = pathlib.Path(__file__).parents[1]
+REAL = ROOT.parent / "shared" / "tfds"
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +142,14 @@ def test_kept_references_are_of_settings_that_there_are(kept):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("standard_compilation")
 @pytest.mark.parametrize("name", ["digits_uniform_0.4_wd_sn", "fashion_mnist_flip_0.4"])
-def test_reference_is_reproduced(name, kept, tmp_path):
+def test_reference_is_reproduced(name, tmp_path):
     if "mnist" in name and not REAL.is_dir():
         pytest.skip("no real pictures here")
-    assert reproduce.main([name, f"--results_dir={tmp_path}", f"--data_dir={REAL}"]) == 0
+    subprocess.run(
+        [sys.executable, "-m", "jaxnoise.reproduce", name, f"--results_dir={tmp_path}",
+         f"--data_dir={REAL}"],
+        cwd=ROOT,
+        check=True,
+    )  # fmt: skip
