@@ -13,11 +13,11 @@ import dataclasses
 import os
 import sys
 
-import absl.logging
 from absl import app, flags
 
+from jaxnoise import exits
 from jaxnoise.config import Config, InputError, flag_type
-from jaxnoise.flags import complain
+from jaxnoise.exits import complain
 
 
 def define_flags() -> None:
@@ -53,28 +53,22 @@ def config_of_flags() -> Config:
 
 
 def main(argv: list[str]) -> int:
-    # Orbax and TFDS tell absl's log every step they take.
-    absl.logging.set_verbosity(absl.logging.WARNING)
-    try:
-        if len(argv) > 1:
-            raise InputError(
-                f"{argv[1]!r} is not a flag; flags start with --, and switches take no value"
-            )
-        config = config_of_flags()
-        # Imported late, so that --helpshort and a bad flag are answered at once.
-        from jaxnoise import console, devices, experiment, interruption
+    return exits.ended(lambda: _main(argv))
 
-        console.log_to_console()
-        devices.start(config, gpu_asked=flags.FLAGS["GPU_num"].present > 0)
-        try:
-            with interruption.Watch() as watch:
-                scores = experiment.run(config, watch)
-        except interruption.Interrupted as interrupted:
-            return interrupted.exit_code
-    except InputError as error:
-        return complain(error)
-    except KeyboardInterrupt:  # before there was anything to lose
-        return 130  # what a shell expects of a program ended by SIGINT
+
+def _main(argv: list[str]) -> int:
+    if len(argv) > 1:
+        raise InputError(
+            f"{argv[1]!r} is not a flag; flags start with --, and switches take no value"
+        )
+    config = config_of_flags()
+    # Imported late, so that --helpshort and a bad flag are answered at once.
+    from jaxnoise import console, devices, experiment, interruption
+
+    console.log_to_console()
+    devices.start(config, gpu_asked=flags.FLAGS["GPU_num"].present > 0)
+    with interruption.Watch() as watch:
+        scores = experiment.run(config, watch)
     if config.fail_on_divergence and any(scores.get("diverged_at_epoch", [])):
         complain("--fail_on_divergence: a repeat diverged; scores.txt says which")
         return 3

@@ -1,15 +1,13 @@
-"""What commands have in common: where data and device are, and how they end."""
+"""What the commands that measure finished runs again have in common: where data and device are."""
 
 import argparse
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import absl.logging
 
-from jaxnoise import devices, interruption
-from jaxnoise.config import Config, InputError
-from jaxnoise.flags import complain
+from jaxnoise import devices
+from jaxnoise.config import Config
 
 _WHERE = ("data_dir", "manual_dir", "cache_dir")
 
@@ -33,17 +31,3 @@ def start(arguments: dict[str, Any]) -> dict[str, str]:
     where = {name: arguments[name] for name in _WHERE if arguments[name] is not None}
     devices.start(Config(GPU_num=arguments["GPU_num"], **where), gpu_asked=False)
     return where
-
-
-def ended(work: Callable[[], int]) -> int:
-    """The exit code of a command's work, also where a bad input or a signal ends it."""
-    # Orbax and TFDS tell absl's log every step they take.
-    absl.logging.set_verbosity(absl.logging.WARNING)
-    try:
-        return work()
-    except interruption.Interrupted as interrupted:
-        return interrupted.exit_code
-    except InputError as error:
-        return complain(error)
-    except KeyboardInterrupt:  # before there was anything to lose
-        return 130  # what a shell expects of a program ended by SIGINT

@@ -12,7 +12,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from jaxnoise.config import InputError
-from jaxnoise.flags import CommandParser, complain
+from jaxnoise.exits import CommandParser, complain
 from jaxnoise.paired import DEFAULTS, Run, differences, pairs, read, unpaired_because
 from jaxnoise.selection import ORACLE_WORDS, SELECTIONS
 

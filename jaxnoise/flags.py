@@ -1,13 +1,11 @@
-"""Declaring one flag, checking a value against its declaration, and telling what is wrong."""
+"""Declaring one flag, and checking a value against its declaration."""
 
-import argparse
 import dataclasses
 import difflib
-import sys
 import types
 import typing
 from collections.abc import Collection
-from typing import Any, NoReturn
+from typing import Any
 
 
 class InputError(ValueError):
@@ -84,26 +82,3 @@ def nearest(text: str, allowed: Collection[str]) -> str:
     """What may have been meant, as the end of a message; empty if nothing is near."""
     found = difflib.get_close_matches(text, allowed, 1)
     return f" (did you mean {found[0]}?)" if found else ""
-
-
-class CommandParser(argparse.ArgumentParser):
-    """The arguments of a command `python -m jaxnoise.NAME`; a bad one is told in one line."""
-
-    def __init__(self, name: str, description: str):
-        super().__init__(
-            f"python -m jaxnoise.{name}", description=description, allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )  # fmt: skip
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(complain(f"{message} ({self.prog} --help lists all arguments)"))
-
-
-def complain(error: object) -> int:
-    """Prints what is wrong as one line, whatever the user's values hold; returns exit code 2."""
-    line = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in str(error)
-    )
-    print(f"error: {line}", file=sys.stderr)
-    return 2

@@ -40,8 +40,8 @@ import numpy as np
 from jax import lax
 from matplotlib.figure import Figure
 
+from jaxnoise.exits import CommandParser
 from jaxnoise.figures import save
-from jaxnoise.flags import CommandParser
 from jaxnoise.spectrum_figures import decorate
 
 FREQUENCIES = (1, 2, 3, 4, 5, 6, 8, 10)

@@ -14,20 +14,13 @@ import jax
 from jax.experimental import multihost_utils
 
 from jaxnoise import devices
+from jaxnoise.exits import Interrupted
 
 log = logging.getLogger("jaxnoise")
 
 # How long the epoch in hand may take to its end: less than the 10 s that containers are given
 # before SIGKILL, and the 30 s of Slurm.
 GRACE_SECONDS = 8
-
-
-class Interrupted(Exception):
-    """The run was asked to stop, and did after a whole epoch, which is saved."""
-
-    def __init__(self, number: int):
-        self.signal = signal.Signals(number).name
-        self.exit_code = 128 + number  # what a shell says of a process that a signal ended
 
 
 class Watch:

@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxnoise import documents, figures, report_figures, report_tables, run_collection
 from jaxnoise.config import InputError
-from jaxnoise.flags import CommandParser, complain
+from jaxnoise.exits import CommandParser, complain
 from jaxnoise.run_collection import FINISHED, Entry
 from jaxnoise.selection import SELECTIONS
 

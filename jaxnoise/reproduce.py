@@ -15,17 +15,18 @@ import scipy.stats
 from tabulate import tabulate
 
 from jaxnoise import (
-    commands,
     console,
     devices,
     documents,
+    exits,
     experiment,
     interruption,
     paired,
     results,
 )
 from jaxnoise.config import Config, InputError
-from jaxnoise.flags import CommandParser, nearest
+from jaxnoise.exits import CommandParser
+from jaxnoise.flags import nearest
 from jaxnoise.selection import SELECTIONS
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -156,7 +157,7 @@ def main(argv: list[str] | None = None) -> int:
     for flag in ("results_dir", "data_dir", "manual_dir", "cache_dir"):
         parser.add_argument(f"--{flag}", metavar="DIR", help="as of main.py")
     arguments = vars(parser.parse_args(argv))
-    return commands.ended(lambda: _main(**arguments))
+    return exits.ended(lambda: _main(**arguments))
 
 
 def _main(name: str | None, record: Path | None, **where: str | None) -> int:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxnoise import documents, paired, results
 from jaxnoise.config import Config, InputError
+from jaxnoise.grid import FIELDS
 from jaxnoise.method_config import MethodConfig
 from jaxnoise.regularizer_config import RegularizerConfig
 from jaxnoise.task_config import NOISE_FLAGS
@@ -25,7 +26,6 @@ _OF_THE_METHOD = paired.DEFAULTS.keys() - _OF_THE_NOISE - {
 _UNTOLD = _OF_THE_METHOD - {
     field.name for part in (RegularizerConfig, MethodConfig) for field in dataclasses.fields(part)
 }
-_FLAGS = {field.name: field.default for field in dataclasses.fields(Config)}
 
 
 class Column(NamedTuple):
@@ -177,7 +177,7 @@ def _tell(
 
     def told(entry: Entry) -> str:
         flags = entry.run.flags
-        more = [name for name in telling.get(key(entry), ()) if flags[name] != _FLAGS[name]]
+        more = [name for name in telling.get(key(entry), ()) if flags[name] != FIELDS[name].default]
         return " ".join([getattr(entry, part), *(f"{name}={flags[name]}" for name in more)])
 
     return [entry._replace(**{part: told(entry)}) if entry.run else entry for entry in entries]

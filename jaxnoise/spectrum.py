@@ -30,7 +30,7 @@ from jaxnoise import (
     verdict_figure,
 )
 from jaxnoise.config import InputError
-from jaxnoise.flags import CommandParser
+from jaxnoise.exits import CommandParser
 from jaxnoise.spectral_verdict import Measured
 from jaxnoise.trainer import Trainer
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxnoise import (
-    commands,
     console,
     devices,
     executor,
+    exits,
     grid,
     interruption,
     plan_file,
@@ -28,7 +28,8 @@ from jaxnoise import (
     sweep_runs,
 )
 from jaxnoise.config import InputError, flag_type
-from jaxnoise.flags import CommandParser, nearest
+from jaxnoise.exits import CommandParser
+from jaxnoise.flags import nearest
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     if unknown := [word for word in others if not word.startswith("--slurm_")]:
         near = nearest(unknown[0].partition("=")[0], [f"--{name}" for name in grid.FIELDS])
         parser.error(f"unknown: {' '.join(unknown)}{near}; values have commas between")
-    return commands.ended(lambda: _main(vars(parsed), others))
+    return exits.ended(lambda: _main(vars(parsed), others))
 
 
 def _main(arguments: dict[str, Any], slurm_words: Sequence[str]) -> int:

@@ -20,9 +20,9 @@ import numpy as np
 import optuna
 from tabulate import tabulate
 
-from jaxnoise import commands, console, devices, grid, interruption, results, sweep
+from jaxnoise import console, devices, exits, grid, interruption, results, sweep
 from jaxnoise.config import Config, InputError, flag_type
-from jaxnoise.flags import CommandParser, complain
+from jaxnoise.exits import CommandParser, complain
 from jaxnoise.together import Together
 
 log = logging.getLogger("jaxnoise")
@@ -180,7 +180,7 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     sweep.add_flags(parser)
     arguments = vars(parser.parse_args(argv))
-    return commands.ended(lambda: _main(arguments))
+    return exits.ended(lambda: _main(arguments))
 
 
 def _main(arguments: dict[str, Any]) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 from jaxnoise import artefacts, commands, data, provenance, verdict, verification
 from jaxnoise.config import InputError
-from jaxnoise.flags import CommandParser, complain
+from jaxnoise.exits import CommandParser, complain
 from jaxnoise.scoring import SCORES
 
 

@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jaxnoise.config import InputError
+from jaxnoise.exits import CommandParser, complain
 from jaxnoise.figures import SERIES, save
-from jaxnoise.flags import CommandParser, complain
 from jaxnoise.spectrum_figures import decorate
 from jaxnoise.wave_runs import LAST, Response, collect
 
