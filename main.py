@@ -1,6 +1,12 @@
-"""The front door, see `jaxnoise.command_line`; python main.py --helpshort lists all flags."""
+"""python main.py trains one run; --helpshort lists all flags. See `experiments.command_line`."""
 
-from jaxnoise.command_line import config_of_flags, define_flags, main, parse_flags, program
+from jaxnoise.experiments.command_line import (
+    config_of_flags,
+    define_flags,
+    main,
+    parse_flags,
+    program,
+)
 
 __all__ = ["config_of_flags", "define_flags", "main", "parse_flags", "program"]
 

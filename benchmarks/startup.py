@@ -32,15 +32,15 @@ def measure(argv: list[str]) -> dict[str, float]:
     from absl import flags
 
     import main
-    from jaxnoise import assembly, task
-    from jaxnoise.trainer import Trainer
+    from jaxnoise.labels import noisy_dataset
+    from jaxnoise.training import assembly
 
     parts = {"imports": time.perf_counter() - started}
     main.define_flags()
     flags.FLAGS(argv)
     config = main.config_of_flags()
     loading = time.perf_counter()
-    what = task.load(config)
+    dataset = noisy_dataset.load(config)
     parts |= {"data": time.perf_counter() - loading} | dict.fromkeys(COMPILATION.values(), 0.0)
 
     def count(event: str, seconds: float, **_: str) -> None:
@@ -48,9 +48,8 @@ def measure(argv: list[str]) -> dict[str, float]:
             parts[COMPILATION[event]] += seconds
 
     jax.monitoring.register_event_duration_secs_listener(count)
-    program, members, pictures = assembly.assemble(config, what)
-    trainer = Trainer(program, config.batch_size, members_at_once=config.members_at_once)
-    next(trainer.epochs(members, pictures, epochs=1, jacob_start_epoch=1))
+    engine, members = assembly.engine(config, dataset), assembly.members(config, dataset)
+    next(engine.trainer.epochs(members, engine.pictures, epochs=1, jacob_start_epoch=1))
     total = time.perf_counter() - started
     return parts | {"the rest": total - sum(parts.values()), "total": total}
 

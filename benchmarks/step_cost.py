@@ -13,11 +13,10 @@ import numpy as np
 from tabulate import tabulate
 from workload import SHAPES, Workload, in_turn, spread
 
-from jaxnoise.config import Config
-from jaxnoise.method_config import LOSSES, METHODS
-from jaxnoise.methods import METHODS as METHODS_BY_NAME
-from jaxnoise.robust_losses import Loss
-from jaxnoise.spectral_norm import SpectralNorm
+from jaxnoise.config import LOSSES, METHODS, Config
+from jaxnoise.layers.spectral_norm import SpectralNorm
+from jaxnoise.methods.robust_losses import Loss
+from jaxnoise.methods.robust_training import METHODS as METHODS_BY_NAME
 
 
 def of_loss(name: str) -> dict:

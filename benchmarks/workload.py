@@ -10,13 +10,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout, not installed
 
-from jaxnoise import loop, nets, optim  # noqa: E402
-from jaxnoise.evaluation import Samples  # noqa: E402
-from jaxnoise.methods import Method  # noqa: E402
-from jaxnoise.robust_losses import Loss  # noqa: E402
-from jaxnoise.spectral_norm import SpectralNorm  # noqa: E402
+from jaxnoise import nets
+from jaxnoise.layers.spectral_norm import SpectralNorm  # noqa: E402
+from jaxnoise.methods import optim
+from jaxnoise.methods.robust_losses import Loss  # noqa: E402
+from jaxnoise.methods.robust_training import Method  # noqa: E402
 from jaxnoise.train_step import Coefficients, Program  # noqa: E402
-from jaxnoise.trainer import Trainer  # noqa: E402
+from jaxnoise.training import loop  # noqa: E402
+from jaxnoise.training.evaluation import Samples  # noqa: E402
+from jaxnoise.training.trainer import Trainer  # noqa: E402
 
 SHAPES = {"lenet": (28, 28, 1), "allcnn": (32, 32, 3)}
 BATCH = 32

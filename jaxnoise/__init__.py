@@ -2,36 +2,62 @@
 
     import jaxnoise
 
+    jaxnoise.show_progress()
     config = jaxnoise.Config(dataset="digits", noise_rate=0.4, wd_coef=1e-4, do_sn=True)
-    scores = jaxnoise.run(config)  # what scores.json holds; a finished run is not trained again
+    scores = jaxnoise.run(config)  # the content of scores.json; a finished run is not trained again
     finished = jaxnoise.load_run(jaxnoise.run_folder(config))
     finished.history["test_accuracy"]  # float (epochs, repeats)
-    finished.best.logits(finished.task.images[:100])  # float32 (repeats, 100, classes)
+    finished.best.logits(finished.dataset.images[:100])  # float32 (repeats, 100, classes)
 
-A setting is a flag of `main.py` by the same name. Bad ones raise `InputError`, a `ValueError`. What
-a run tells goes to the logger `jaxnoise`; the devices are those that JAX is set up for, whatever
-`Config.GPU_num` says. JAX is imported when the first of these names is asked for that needs it.
+A setting is a flag of `main.py` by the same name. Bad ones raise `InputError`, a `ValueError`.
+Devices are those that JAX is set up for, whatever `Config.GPU_num` says. JAX is imported when the
+first of these names is asked for that needs it.
+
+The package is a stack of wings, each a folder whose `__init__.py` says what it does; a wing imports
+only what stands below it. From the top:
+
+    verify report sweep      what finished runs say; many runs
+    experiments              one run, from labels to scores
+    spectrum                 how smooth the learned mapping is
+    runs                     the folder of a run and its files
+    figures terminal         what people see
+    training scores          members over the hardware; what they are worth
+    train_step.py            one step of one member
+    nets.py layers           networks
+    losses.py methods        the paper's losses; robust ones, optimizers
+    labels                   noise
+    data.py datasets         pictures
+    config                   settings
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxnoise.config import Config
-    from jaxnoise.experiment import run
-    from jaxnoise.finished_run import FinishedRun, load_run
-    from jaxnoise.flags import InputError
-    from jaxnoise.results import run_folder
+    from jaxnoise.config import Config, InputError
+    from jaxnoise.experiments.experiment import run
+    from jaxnoise.runs.finished import FinishedRun, load_run
+    from jaxnoise.runs.folders import run_folder
+    from jaxnoise.terminal.console import show_progress
 
-__all__ = ["Config", "FinishedRun", "InputError", "load_run", "run", "run_folder"]
+__all__ = [
+    "Config",
+    "FinishedRun",
+    "InputError",
+    "load_run",
+    "run",
+    "run_folder",
+    "show_progress",
+]
 
 _MODULES = {
     "Config": "config",
-    "FinishedRun": "finished_run",
-    "InputError": "flags",
-    "load_run": "finished_run",
-    "run": "experiment",
-    "run_folder": "results",
+    "FinishedRun": "runs.finished",
+    "InputError": "config",
+    "load_run": "runs.finished",
+    "run": "experiments.experiment",
+    "run_folder": "runs.folders",
+    "show_progress": "terminal.console",
 }
 
 
@@ -42,4 +68,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__

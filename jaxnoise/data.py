@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from jaxnoise import class_folders, decoded_cache, digests, splits
-from jaxnoise.config import InputError
+from jaxnoise.config import InputError, class_folders
+from jaxnoise.datasets import decoded_cache, digests, splits
 
 _log = logging.getLogger(__name__)
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -40,6 +40,11 @@ class Dataset:
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
+
+    def without_pictures(self) -> "Dataset":
+        """Its names and labels alone, which stay in memory when the pictures need not."""
+        none = np.empty((0, *self.train_images.shape[1:]), np.uint8)
+        return dataclasses.replace(self, train_images=none, test_images=none)
 
 
 class Preprocessing(NamedTuple):
@@ -87,7 +92,7 @@ def load(
     if name.startswith(class_folders.PREFIX):
         return _class_folders(class_folders.find(name, data_dir), cache_folder(cache_dir))
     # Imported here: TFDS takes half a second, which `digits` need not spend.
-    from jaxnoise import copy_digests, tfds_copy
+    from jaxnoise.datasets import copy_digests, tfds_copy
 
     copy = _open_copy(name, data_dir, manual_dir)
     version, folder = str(copy.version), cache_folder(cache_dir)
@@ -118,7 +123,7 @@ def load_labels(
     Raises:
       InputError: as `load`.
     """
-    from jaxnoise import copy_digests, tfds_copy
+    from jaxnoise.datasets import copy_digests, tfds_copy
 
     copy = _open_copy(name, data_dir, manual_dir)
     copy_digests.check(copy, cache_folder(cache_dir))
@@ -168,7 +173,7 @@ def _digits() -> Dataset:
 
 
 def _class_folders(found: class_folders.ClassFolders, folder: pathlib.Path) -> Dataset:
-    from jaxnoise import class_pictures
+    from jaxnoise.datasets import class_pictures
 
     cache = folder / f"class_folders-{found.sha256()[:16]}.npz"
     chosen = class_pictures.train_and_test(found)
@@ -200,7 +205,7 @@ def _decoded(
 def _open_copy(
     name: str, data_dir: str | os.PathLike | None, manual_dir: str | os.PathLike | None
 ) -> Any:
-    from jaxnoise import tfds_copy
+    from jaxnoise.datasets import tfds_copy
 
     return tfds_copy.open_copy(
         name,

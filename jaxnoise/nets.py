@@ -13,10 +13,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxnoise import conv, spectral_norm
-from jaxnoise.normalization import BatchNormReLU
-from jaxnoise.product import product
-from jaxnoise.spectral_norm import SpectralNorm
+from jaxnoise.layers import conv, spectral_norm
+from jaxnoise.layers.batch_norm import BatchNormReLU
+from jaxnoise.layers.matmul import matmul
+from jaxnoise.layers.spectral_norm import SpectralNorm
 
 VALID, SAME = "VALID", "SAME"
 
@@ -93,7 +93,7 @@ class DenseBlock(_Layer):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         glorot = nn.initializers.glorot_uniform()
-        y = product(self.weights((x.shape[0], self.features), glorot, x, train).T, x)
+        y = matmul(self.weights((x.shape[0], self.features), glorot, x, train).T, x)
         if not self.last:
             return BatchNormReLU(use_scale=self.spectral is None, name="bn")(y, train=train)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnoise import losses, methods, optim, robust_losses
+from jaxnoise import losses
+from jaxnoise.methods import optim, robust_losses, robust_training
 
 
 class Coefficients(NamedTuple):
@@ -57,7 +58,7 @@ class Program:
     validation_labels: str = "clean"  # or "noisy": those whose accuracy chooses the best epoch
     wd_mode: str = "coupled"  # or "decoupled", see `optim.optimizer`
     loss: robust_losses.Loss = robust_losses.Loss("ce")
-    method: methods.Method | None = None
+    method: robust_training.Method | None = None
 
     def matmul_precision(self) -> contextlib.AbstractContextManager:
         """Inside, products are as exact as `precision` promises, whatever the device's default."""
@@ -99,7 +100,7 @@ def create_state(
     params = variables.pop("params")
     opt_state = program.optimizer(Coefficients(0.0, 0.0, 0.0)).init(params)
     targets = None
-    if isinstance(program.method, methods.ELR):
+    if isinstance(program.method, robust_training.ELR):
         targets = jnp.zeros((samples, program.net.num_classes), jnp.float32)
     return TrainState(jnp.int32(0), params, variables, opt_state, targets)
 
@@ -149,11 +150,11 @@ def loss_fn(
 
     label_loss = _mixed(program.loss, batch, logits, transition_matrix=batch.transition_matrix)
     targets = None
-    if isinstance(program.method, methods.ELR):
-        targets = methods.elr_targets(
+    if isinstance(program.method, robust_training.ELR):
+        targets = robust_training.elr_targets(
             state.targets[batch.index], logits=logits, beta=program.method.beta
         )
-        penalty = methods.elr_penalty(logits=logits, targets=targets)
+        penalty = robust_training.elr_penalty(logits=logits, targets=targets)
         label_loss = label_loss + program.method.weight * penalty.mean()
     cross_entropy = _mixed(losses.cross_entropy, batch, logits)
     entropy = losses.entropy(logits=logits).mean()
@@ -207,8 +208,8 @@ def train_step(
     )
     with program.matmul_precision():
         gradient, (parts, variables, targets) = differentiate(state.params)
-        if isinstance(program.method, methods.SAM):
-            off = methods.ascend(state.params, gradient, rho=program.method.rho)
+        if isinstance(program.method, robust_training.SAM):
+            off = robust_training.ascend(state.params, gradient, rho=program.method.rho)
             gradient, _ = differentiate(off)
     updates, opt_state = program.optimizer(coefficients).update(
         gradient, state.opt_state, state.params

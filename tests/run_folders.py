@@ -1,4 +1,4 @@
-"""What stands in a run folder, in a form in which two runs can be compared bit for bit."""
+"""Runs that are interrupted, and what stands in run folders, to compare bit for bit."""
 
 import json
 import pathlib
@@ -8,7 +8,20 @@ import jax
 import numpy as np
 from tensorboardX.proto import event_pb2
 
-from jaxnoise import checkpoint
+from jaxnoise.runs import checkpoint
+from jaxnoise.terminal import interruption
+
+
+class StopAfter(interruption.Watch):
+    """Asks to stop after an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def check(self, epoch):
+        if epoch == self.epoch:
+            raise interruption.Interrupted(15)
 
 
 def content(folder: pathlib.Path) -> dict[str, object]:

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import sklearn.datasets
 import synthetic
+from places import REAL
 
-from jaxnoise import data, splits, tfds_copy
+from jaxnoise import data
 from jaxnoise.config import InputError
+from jaxnoise.datasets import splits, tfds_copy
 
-REAL = pathlib.Path(__file__).parents[2] / "shared" / "tfds"
 LABELS = np.arange(30) % 5
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxnoise import nets
-from jaxnoise.spectral_norm import SpectralNorm
+from jaxnoise.layers.spectral_norm import SpectralNorm
 
 SHAPES = [(28, 28, 1), (28, 28, 3), (29, 31, 1), (32, 32, 3)]
 

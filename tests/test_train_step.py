@@ -7,10 +7,11 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnoise import eval_step as es
-from jaxnoise import losses, nets, optim
+from jaxnoise import losses, nets
 from jaxnoise import train_step as ts
-from jaxnoise.spectral_norm import SpectralNorm
+from jaxnoise.layers.spectral_norm import SpectralNorm
+from jaxnoise.methods import optim
+from jaxnoise.training import eval_step as es
 
 CLASSES = 10
 

@@ -1,0 +1,29 @@
+"""Settings: every flag of a run, declared and checked before any work starts.
+
+Takes the values of flags; gives a frozen `Config`, or raises `InputError` with one line that names
+the flag, the value and what is allowed. Nothing here loads JAX or NumPy, and no file is read but
+those whose content is part of a run's identity.
+
+May import: nothing of jaxnoise.
+"""
+
+from jaxnoise.config import class_folders
+from jaxnoise.config.data import NOISE_FLAGS
+from jaxnoise.config.flags import InputError, flag_type, nearest
+from jaxnoise.config.methods import LOSSES, METHODS, MethodConfig
+from jaxnoise.config.regularizers import RegularizerConfig
+from jaxnoise.config.settings import FIELDS, Config
+
+__all__ = [
+    "FIELDS",
+    "LOSSES",
+    "METHODS",
+    "NOISE_FLAGS",
+    "Config",
+    "InputError",
+    "MethodConfig",
+    "RegularizerConfig",
+    "class_folders",
+    "flag_type",
+    "nearest",
+]

@@ -1,0 +1,195 @@
+"""The settings of a method: which loss, which way to train, and their hyper-parameters."""
+
+import dataclasses
+import math
+
+from jaxnoise.config import class_folders
+from jaxnoise.config.flags import InputError
+from jaxnoise.config.flags import flag as _flag
+
+Defaults = dict[str, float | dict[str, float]]
+
+# A hyper-parameter's default, or defaults by the kind of data set; its flag is --name_argument,
+# where there is one. They are the papers', or of configurations that their authors published; those
+# of bi_tempered and label_smoothing are common choices.
+LOSSES: dict[str, Defaults] = {
+    "ce": {},
+    "mae": {},
+    "gce": {"q": 0.7},
+    "sce": {
+        "alpha": {"mnist": 0.01, "cifar10": 0.1, "cifar100": 6.0},
+        "beta": {"mnist": 1.0, "cifar10": 1.0, "cifar100": 0.1},
+        "log_zero": -4.0,
+    },
+    "nce_rce": {
+        "alpha": {"mnist": 1.0, "cifar10": 1.0, "cifar100": 10.0},
+        "beta": {"mnist": 10.0, "cifar10": 1.0, "cifar100": 0.1},
+        "log_zero": math.log(1e-4),
+    },
+    "bi_tempered": {"t1": 0.8, "t2": 1.2},
+    "label_smoothing": {"alpha": 0.1},
+    "forward": {},
+}
+METHODS: dict[str, Defaults] = {
+    "mixup": {"alpha": 1.0},
+    "elr": {
+        "beta": {"mnist": 0.7, "cifar10": 0.7, "cifar100": 0.9},
+        "weight": {"mnist": 3.0, "cifar10": 3.0, "cifar100": 7.0},
+    },
+    "sam": {"rho": 0.05},
+    "early_stopping": {"patience": 5},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodConfig:
+    """How noisy labels are learned; `Config`, which adds the rest, checks it."""
+
+    loss: str = _flag(
+        "ce",
+        "Loss on the labels: ce (cross-entropy), mae, gce (generalized cross-entropy), sce "
+        "(symmetric), bi_tempered, label_smoothing, forward (correction by a transition matrix), "
+        "nce_rce (normalized and reverse cross-entropy); formulas and defaults are in "
+        "docs/methods.md.",
+        choices=LOSSES,
+    )
+    gce_q: float | None = _flag(
+        None,
+        "q of --loss=gce, between ce (near 0) and mae (1). Like all hyper-parameters of losses and "
+        "methods it has a default, some by data set; see docs/methods.md.",
+        low=0.0,
+        high=1.0,
+        open_range=True,
+    )
+    sce_alpha: float | None = _flag(None, "Weight of ce in --loss=sce.", low=0.0)
+    sce_beta: float | None = _flag(None, "Weight of the reverse ce in --loss=sce.", low=0.0)
+    sce_log_zero: float | None = _flag(
+        None, "What log 0 is in --loss=sce.", low=-1e6, high=0.0, open_range=True
+    )
+    bi_tempered_t1: float | None = _flag(
+        None, "Temperature of the logarithm in --loss=bi_tempered; 1 as ce.", low=0.0, high=1.0
+    )
+    bi_tempered_t2: float | None = _flag(
+        None, "Temperature of the softmax in --loss=bi_tempered; 1 as ce.", low=1.0
+    )
+    label_smoothing_alpha: float | None = _flag(
+        None,
+        "Share of the target that --loss=label_smoothing spreads over all classes.",
+        low=0.0,
+        high=1.0,
+    )
+    nce_rce_alpha: float | None = _flag(
+        None, "Weight of the normalized ce in --loss=nce_rce.", low=0.0
+    )
+    nce_rce_beta: float | None = _flag(None, "Weight of the reverse ce in --loss=nce_rce.", low=0.0)
+    nce_rce_log_zero: float | None = _flag(
+        None, "What log 0 is in --loss=nce_rce.", low=-1e6, high=0.0, open_range=True
+    )
+    forward_matrix: str = _flag(
+        "true",
+        "Transition matrix of --loss=forward: that of the noise (true), or estimated from a first "
+        "run with --loss=ce, which is made and kept if it is not there.",
+        choices=("true", "estimated"),
+    )
+    forward_file: str | None = _flag(
+        None,
+        "File (.npy, .csv) with the transition matrix of --loss=forward: row i is the "
+        "distribution of the label if the true class is i.",
+        is_file=True,
+    )
+    method: str | None = _flag(
+        None,
+        "A way to train, with any loss: mixup, elr (early-learning regularization), sam "
+        "(sharpness-aware minimization), early_stopping (by --validation_labels).",
+        choices=tuple(METHODS),
+    )
+    mixup_alpha: float | None = _flag(
+        None,
+        "Of --method=mixup: shares are drawn from Beta(alpha, alpha).",
+        low=0.0,
+        open_range=True,
+    )
+    elr_beta: float | None = _flag(
+        None, "Momentum of the targets of --method=elr.", low=0.0, high=1.0
+    )
+    elr_weight: float | None = _flag(None, "Weight of the penalty of --method=elr.", low=0.0)
+    sam_rho: float | None = _flag(
+        None, "How far --method=sam looks uphill, in the norm of the parameters.", low=0.0
+    )
+    early_stopping_patience: int | None = _flag(
+        None,
+        "Epochs without a better validation accuracy after which --method=early_stopping goes back "
+        "to the best one.",
+        low=1,
+    )
+
+    def check_method(self) -> None:
+        """Refuses hyper-parameters of a loss or method that is not used."""
+        for kind, table in (("loss", LOSSES), ("method", METHODS)):
+            for name, defaults in table.items():
+                for hyper in defaults:
+                    value = getattr(self, f"{name}_{hyper}", None)
+                    if value is not None and getattr(self, kind) != name:
+                        raise InputError(
+                            f"--{name}_{hyper}={value:g} with --{kind}={getattr(self, kind)}: "
+                            f"allowed is --{kind}={name}, which alone uses it"
+                        )
+        for name, default in (("forward_matrix", "true"), ("forward_file", None)):
+            value = getattr(self, name)
+            if value != default and self.loss != "forward":
+                raise InputError(
+                    f"--{name}={value} with --loss={self.loss}: allowed is --loss=forward, which "
+                    "alone uses it"
+                )
+        if self.forward_file and self.forward_matrix != "true":
+            raise InputError(
+                f"--forward_file={self.forward_file} with --forward_matrix={self.forward_matrix}: "
+                "allowed is one of them"
+            )
+
+    @property
+    def loss_settings(self) -> dict[str, float]:
+        """The hyper-parameters of the loss."""
+        return self._settings(self.loss, LOSSES[self.loss])
+
+    @property
+    def method_settings(self) -> dict[str, float]:
+        """The hyper-parameters of the method, if there is one."""
+        return self._settings(self.method, METHODS[self.method]) if self.method else {}
+
+    @property
+    def hyperparameters(self) -> dict[str, float]:
+        """Those of the loss and of the method, by the names of their flags, defaults included."""
+        parts = ((self.loss, self.loss_settings), (self.method, self.method_settings))
+        return {f"{of}_{name}": value for of, part in parts for name, value in part.items()}
+
+    @property
+    def method_name(self) -> str:
+        """Loss and method as in `gce_mixup`, with the hyper-parameters that flags have changed."""
+        parts = []
+        for name, table in ((self.loss, LOSSES), (self.method, METHODS)):
+            if name in (None, "ce"):
+                continue
+            given = ((hyper, getattr(self, f"{name}_{hyper}", None)) for hyper in table[name])
+            parts += [name, *(f"{hyper}_{x:g}" for hyper, x in given if x is not None)]
+        if self.forward_file or self.forward_matrix != "true":
+            parts.insert(1, "file" if self.forward_file else self.forward_matrix)
+        return "_".join(parts)
+
+    @property
+    def _kind(self) -> str:
+        """The data set whose defaults the data set has."""
+        if self.dataset.startswith(class_folders.PREFIX):
+            return "cifar10"
+        if "mnist" in self.dataset or self.dataset == "digits":
+            return "mnist"
+        return "cifar100" if self.dataset.startswith("cifar100") else "cifar10"
+
+    def _settings(self, name: str, defaults: Defaults) -> dict[str, float]:
+        settings = {}
+        for hyper, default in defaults.items():
+            if isinstance(default, dict):
+                default = default[self._kind]
+            given = getattr(self, f"{name}_{hyper}", None)
+            settings[hyper] = default if given is None else given
+        return settings

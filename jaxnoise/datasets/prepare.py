@@ -1,0 +1,179 @@
+"""Preparing MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100 without TensorFlow.
+
+TFDS reads array_record files without TensorFlow, but its own builders need it to write them: they
+open the archives with tf.io.gfile and encode the pictures with tf.image. The builder made here
+replaces just these two steps, with NumPy and Pillow. Name, version, features, example keys and thus
+the order of the samples stay the official builder's, which reads the outcome as its own.
+"""
+
+import contextlib
+import io
+import logging
+import pathlib
+import sys
+from collections.abc import Iterator
+
+import absl.logging
+import numpy as np
+import requests
+import tensorflow_datasets as tfds
+from PIL import Image
+from tensorflow_datasets.core.download import checksums, resource
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+from tensorflow_datasets.core.download.util import DownloadError
+
+from jaxnoise.config import InputError
+from jaxnoise.datasets import archives, copy_digests
+
+_log = logging.getLogger(__name__)
+
+PREPARABLE = tuple(archives.READERS)
+
+_Registered = dict[str, tuple[str, checksums.UrlInfo]]  # file name → address, size and SHA-256
+
+
+def prepare(name: str, *, data_dir: pathlib.Path, manual_dir: pathlib.Path | None = None) -> None:
+    """Writes the array_record copy of a data set that `tfds.builder(name, data_dir=...)` reads.
+
+    The copy appears whole or not at all: TFDS writes under another name and renames at the end.
+    Then it gets the list of its files' digests.
+
+    Args:
+      name: one of `PREPARABLE`.
+      data_dir: TFDS directory to write to; downloads are kept in its folder `downloads`.
+      manual_dir: take the archives from here, or from its folder `name`, and download nothing.
+        An archive with another checksum than the registered one is used, with a warning: the same
+        content may be packed with another gzip header. Downloads must match.
+
+    Raises:
+      InputError: an archive is missing, damaged or out of reach, or `data_dir` cannot be written.
+    """
+    official = tfds.builder_cls(name)
+    registered: _Registered = {
+        info.filename: (url, info) for url, info in official.url_infos.items()
+    }
+    if manual_dir is not None:
+        raw_data = archives.READERS[name](_manual_archives(name, manual_dir, registered))
+    else:
+        raw_data = None
+        _require_network(name, data_dir, registered)
+
+    class Preparation(official, skip_registration=True):
+        url_infos = official.url_infos
+
+        def _split_generators(self, dl_manager):
+            content = raw_data
+            if content is None:
+                paths = dl_manager.download({f: url for f, (url, _) in registered.items()})
+                content = archives.READERS[name](
+                    {filename: pathlib.Path(path) for filename, path in paths.items()}
+                )
+            for feature, class_names in content.class_names.items():
+                self.info.features[feature].names = class_names
+            return {
+                split: self._generate_examples(split, content.images[split], content.labels[split])
+                for split in content.images
+            }
+
+        def _generate_examples(self, split, images, labels):
+            for index, image in enumerate(images):
+                example = {feature: int(values[index]) for feature, values in labels.items()}
+                if "id" in self.info.features:
+                    example["id"] = f"{split}_{index:05d}"
+                yield index, {"image": _png(image), **example}
+
+    Preparation.name = name
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    try:
+        with quiet_tfds():
+            preparation = Preparation(data_dir=data_dir, file_format="array_record")
+            made_here = not preparation.is_prepared()
+            preparation.download_and_prepare(
+                download_config=tfds.download.DownloadConfig(
+                    force_checksums_validation=True, try_download_gcs=False
+                )
+            )
+        if made_here:
+            copy_digests.record(pathlib.Path(preparation.data_path))
+    except (NonMatchingChecksumError, DownloadError, requests.RequestException) as error:
+        reason = " ".join(str(error).split())
+        raise _no_archives(name, data_dir, registered, reason) from error
+    except OSError as error:
+        # Two runs may prepare the same copy at once: the second to finish finds it in its place.
+        if not is_prepared(tfds.builder(name, data_dir=data_dir)):
+            raise InputError(f"--data_dir={data_dir}: cannot write there: {error}") from error
+
+
+def _png(image: np.ndarray) -> bytes:
+    encoded = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(encoded, "PNG")
+    return encoded.getvalue()
+
+
+def _manual_archives(
+    name: str, manual_dir: pathlib.Path, registered: _Registered
+) -> dict[str, pathlib.Path]:
+    if not manual_dir.is_dir():
+        raise InputError(f"--manual_dir={manual_dir}: there is no such folder")
+    paths, others = {}, []
+    for filename, (_, info) in registered.items():
+        # MNIST and Fashion-MNIST use the same file names: a folder of its own lets both be there.
+        candidates = [manual_dir / name / filename, manual_dir / filename]
+        found = [path for path in candidates if path.is_file()]
+        if not found:
+            raise InputError(
+                f"--manual_dir={manual_dir}: no {filename} there; --dataset={name} needs "
+                f"{', '.join(registered)}"
+            )
+        paths[filename] = found[0]
+        if checksums.compute_url_info(found[0]) != info:
+            others.append(str(found[0]))
+    if others:
+        _log.warning(
+            "not the archives that TFDS knows for %s (other SHA-256), but used as they are: %s",
+            name,
+            ", ".join(others),
+        )
+    return paths
+
+
+def _require_network(name: str, data_dir: pathlib.Path, registered: _Registered) -> None:
+    # Without a network TFDS retries for more than three minutes; one look tells it at once.
+    for url, info in registered.values():
+        if not (data_dir / "downloads" / name / resource.get_dl_fname(url, info.checksum)).exists():
+            try:
+                with requests.get(url, stream=True, timeout=20) as response:
+                    response.raise_for_status()
+            except requests.RequestException as error:
+                reason = f"{url} is out of reach, {type(error).__name__}"
+                raise _no_archives(name, data_dir, registered, reason) from error
+            return
+
+
+def _no_archives(
+    name: str, data_dir: pathlib.Path, registered: _Registered, reason: str
+) -> InputError:
+    return InputError(
+        f"--dataset={name}: no copy in --data_dir={data_dir} and no download ({reason}); either "
+        f"give as --data_dir a TFDS directory with an array_record copy of {name}, or put "
+        f"{', '.join(registered)} into a folder and give that as --manual_dir"
+    )
+
+
+def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
+    """Whether the builder's folder holds a whole copy."""
+    with quiet_tfds():
+        return builder.is_prepared()
+
+
+@contextlib.contextmanager
+def quiet_tfds() -> Iterator[None]:
+    """Keeps TFDS's banners off stdout, and all but errors out of its log, inside the block."""
+    verbosity = absl.logging.get_verbosity()
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        absl.logging.set_verbosity(verbosity)

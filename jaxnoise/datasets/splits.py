@@ -1,0 +1,41 @@
+"""Splitting samples in two, class by class, the same way in every run."""
+
+import numpy as np
+
+from jaxnoise.config import InputError
+
+_SEED = 0
+
+
+def stratified(
+    labels: np.ndarray, *, ratio: float, num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Splits a train set per class: the first ⌊ratio · n_class⌋ of a shuffled order are validation.
+
+    The order comes from a fixed seed: every run, whatever its own seed, sees the same split. Both
+    parts are returned in that shuffled order, so that a prefix of one is a random subset of it.
+
+    Args:
+      labels: int (N,) in [0, num_classes).
+      ratio: in (0, 1).
+      num_classes: K.
+
+    Returns:
+      train_index and valid_index, int64, disjoint, together all of 0..N−1.
+
+    Raises:
+      InputError: one of the parts would be empty.
+    """
+    # RandomState: the only NumPy generator whose stream is frozen across versions (NEP 19).
+    order = np.random.RandomState(_SEED).permutation(len(labels))
+    is_valid = np.zeros(len(labels), bool)
+    for label in range(num_classes):
+        of_class = np.flatnonzero(labels[order] == label)
+        is_valid[of_class[: int(ratio * len(of_class))]] = True
+    train_index, valid_index = order[~is_valid], order[is_valid]
+    if not len(train_index) or not len(valid_index):
+        raise InputError(
+            f"--validation_ratio={ratio} leaves {len(train_index)} samples for training and "
+            f"{len(valid_index)} for validation; allowed are ratios that leave some of both"
+        )
+    return train_index, valid_index

@@ -1,0 +1,13 @@
+"""Experiments: one run from labels to scores, several runs of one program, the command main.py.
+
+Takes settings; leaves finished folders.
+
+May import: spectrum, runs, figures, terminal, training and all below.
+"""
+
+__all__ = [
+    "batch",
+    "command_line",
+    "experiment",
+    "forward_matrix",
+]

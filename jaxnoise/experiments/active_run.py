@@ -1,0 +1,169 @@
+"""One run from its labels to its scores, alone or as one of several that train as one batch."""
+
+import contextlib
+import functools
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnoise.config import Config
+from jaxnoise.experiments import forward_matrix
+from jaxnoise.figures import training_curves
+from jaxnoise.labels import noise, noisy_dataset
+from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
+from jaxnoise.runs import checkpoint, documents, folders, lock, noise_record, provenance, resume
+from jaxnoise.runs.history import EpochWriter, write_history
+from jaxnoise.runs.samples import write_samples, write_suspects
+from jaxnoise.scores import divergence, scoring, selection
+from jaxnoise.spectrum import dynamics
+from jaxnoise.terminal import console
+from jaxnoise.training import assembly, devices, loop, measurement
+from jaxnoise.training.assembly import Engine
+
+log = logging.getLogger("jaxnoise")
+
+
+@contextlib.contextmanager
+def opened(config: Config, splits: SplitDataset | None = None) -> Iterator["ActiveRun"]:
+    """The run of these settings; inside the block no other process works in its folder.
+
+    Args:
+      splits: its pictures, where they are loaded already.
+
+    Raises:
+      InputError: the folder, or something asked for, cannot be had. Or, from inside the block:
+        results cannot be written.
+    """
+    folder = folders.run_folder(config)
+    folders.check_usable(folder)
+    dataset = noisy_dataset.load(config, splits=splits)
+    facts = provenance.facts() | {"data_sha256": dataset.data_sha256}
+    folders.claim(folder, config, facts)
+    with folders.writing(folder), lock.hold(folder), console.log_file(folder / "log.txt"):
+        yield ActiveRun(config, folder, dataset, facts)
+
+
+class ActiveRun:
+    """A run at work: `begin`, then `record` inside `recording` for every epoch, then `finish`."""
+
+    def __init__(self, config: Config, folder: Path, dataset: NoisyDataset, facts: dict[str, Any]):
+        self.config, self.folder, self.dataset = config, folder, dataset
+        self.members: list[loop.Member] = []
+        self.point: resume.Point | None = None  # how far it has come
+        self._facts = facts
+
+    @property
+    def epochs(self) -> int:
+        """How many are done."""
+        return self.point.epochs if self.point else 0
+
+    def begin(self, engine: Engine) -> None:
+        """Makes its members, finds where to go on, and readies the folder."""
+        config, folder, dataset = self.config, self.folder, self.dataset
+        matrices = forward_matrix.of_repeats(config, dataset)
+        self.members = assembly.members(config, dataset, matrices)
+        self._identity = resume.identity(config, dataset, matrices)
+        point = None
+        if config.resume and not folders.finished(folder):
+            start = functools.partial(loop.start, program=engine.program)
+            like = jax.eval_shape(start, self.members[0], engine.pictures)
+            point = resume.newest(folder / checkpoint.FOLDER, like, self._identity)
+        self._facts["earlier_sessions"] = documents.sessions(folder) if point else []
+        folders.clear(folder, going_on=point is not None)
+        documents.write_config(folder, config, self._facts)
+        if matrices is not None:
+            noise_record.write_forward_matrix(folder, matrices)
+        noise_record.write_noise(folder, config, dataset, versions=self._facts["versions"])
+        console.announce(config, folder, dataset, device=self._facts["device"]["kind"])
+        if point:
+            console.announce_resumption(point.epochs, self._facts)
+        self.point = devices.of_the_first(point)
+
+    @contextlib.contextmanager
+    def recording(self, engine: Engine, *, bar: bool) -> Iterator[None]:
+        """Inside, epochs are recorded.
+
+        Args:
+          bar: whether a terminal is to show a progress bar of this run.
+        """
+        history = self.point.history if self.point else {}
+        self._before, self._started = self.point.seconds if self.point else 0.0, time.time()
+        self._spectra = dynamics.Recorder(
+            self.config, self.folder, self.dataset, engine, self.members
+        )
+        with (
+            EpochWriter(self.folder, self.config.total_repeats) as self._writer,
+            console.EpochReport(self.config.epochs_num, self.epochs, bar=bar) as self._report,
+        ):
+            for epoch in range(self.epochs):
+                row = {name: values[epoch] for name, values in history.items()}
+                self._writer.write(epoch + 1, row)
+            yield
+        self._spectra.finish(self.point.history)
+
+    def record(self, progress: loop.Progress, metrics: dict[str, np.ndarray]) -> None:
+        """Saves and tells one more epoch: its members' progress and scalars, (repeats, ...)."""
+        past = self.point.history if self.point else {}
+        history = {
+            name: np.stack([*past.get(name, ()), values]) for name, values in metrics.items()
+        }
+        self.point = resume.Point(progress, history, self._before + time.time() - self._started)
+        self._spectra.record(self.epochs, progress.state)
+        if jax.process_index() == 0:
+            resume.save(self.folder / checkpoint.FOLDER, self.point, self._identity)
+        self._writer.write(self.epochs, metrics)
+        self._report.update(metrics)
+        console.warn_of_divergence(progress.diverged_epoch + 1, self.epochs)
+
+    def finish(self, engine: Engine) -> None:
+        """Measures the trained nets, and writes all that is left to write."""
+        started, folder, config, dataset = time.time(), self.folder, self.config, self.dataset
+        progress, history, seconds = self.point
+        diverged = divergence.epochs(history)
+        log.info("Measuring the Jacobian norms, calibration and detection …")
+        groups = engine.trainer.spread(progress.best_state, self.members, engine.pictures)
+        scores = (
+            measurement.of_history(history, progress.best_epoch)
+            | measurement.of_nets(config, dataset, engine, groups)
+            | measurement.of_losses(dataset, progress.samples.loss)
+        )
+        for name, state in zip(checkpoint.NETS, (progress.best_state, progress.state), strict=True):
+            checkpoint.save_nets(folder, name, state)
+        write_history(folder, history)
+        write_samples(folder, progress.samples)
+        write_suspects(
+            folder,
+            index=dataset.train_index,
+            given=np.stack([labels.noisy for labels in dataset.noisy_labels]),
+            predicted=progress.samples.predicted,
+            score=progress.samples.loss,
+            votes=diverged == 0,
+            files=dataset.train_files,
+        )
+        training_curves.draw(
+            folder / "figures", history, scores["best_epoch"], title=console.title(config, ", ")
+        )
+        seconds += time.time() - started
+        documents.write_config(folder, config, self._facts | {"wall_seconds": round(seconds, 1)})
+        report = scoring.Report(
+            scores,
+            selection.select(history),
+            diverged,
+            noise.summary(config, dataset.noisy_labels[: config.draws]),
+            config.validation_labels,
+        )
+        documents.write_scores(folder, report)
+        resume.clear(folder / checkpoint.FOLDER)
+        console.scores(folder)
+        if diverged.any():
+            log.warning(
+                "Warning: %s; mean and std are of %s",
+                divergence.in_words(diverged),
+                divergence.covered(diverged),
+            )
+        log.info("Took %.0f s. Results: %s", seconds, folder)

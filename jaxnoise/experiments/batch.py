@@ -1,0 +1,170 @@
+"""Any number of runs of one program, as many at once as are worth it, each in its own folder."""
+
+import contextlib
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnoise.config import Config, InputError
+from jaxnoise.experiments import active_run, forward_matrix
+from jaxnoise.experiments.active_run import ActiveRun
+from jaxnoise.labels.noisy_dataset import load_splits
+from jaxnoise.runs import folders, lock
+from jaxnoise.terminal import console, interruption
+from jaxnoise.training import assembly
+from jaxnoise.training.assembly import Engine
+
+log = logging.getLogger("jaxnoise")
+
+
+class Outcome(NamedTuple):
+    """How a run ended."""
+
+    config: Config
+    error: str | None = None  # one line; None: it is finished
+    elsewhere: bool = False  # not an error but another process, which is working on it
+
+
+def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> None:
+    """All epochs that are left of runs that have begun, each of them saved and told.
+
+    Args:
+      runs: of this engine, and equally far.
+    """
+    config, members = runs[0].config, [member for each in runs for member in each.members]
+    ends = list(itertools.accumulate(len(each.members) for each in runs))
+    places = [slice(end - len(each.members), end) for each, end in zip(runs, ends, strict=True)]
+    progress = None
+    if runs[0].point:
+        points = [each.point.progress for each in runs]
+        together = jax.tree.map(lambda *leaves: np.concatenate(leaves), *points)
+        progress = engine.trainer.spread(together, members, engine.pictures)
+    epochs = engine.trainer.epochs(
+        members,
+        engine.pictures,
+        epochs=config.epochs_num,
+        jacob_start_epoch=config.jacob_start_epoch if config.jacob_coef > 0 else config.epochs_num,
+        first_epoch=runs[0].epochs,
+        progress=progress,
+    )
+    with contextlib.closing(epochs), contextlib.ExitStack() as recordings:
+        for each in runs:
+            recordings.enter_context(each.recording(engine, bar=each is runs[0]))
+        for groups, metrics in epochs:
+            progress = engine.trainer.gather(groups, len(members))
+            for each, place in zip(runs, places, strict=True):
+                with console.about(each.folder):
+                    each.record(*_part((progress, metrics), place))
+            told = f"epoch {runs[0].epochs} of {config.epochs_num} is saved in {runs[0].folder}"
+            watch.saved(told + (f" and {len(runs) - 1} more" if len(runs) > 1 else ""))
+            watch.check(runs[0].epochs)
+
+
+def _part(tree: Any, place: slice) -> Any:
+    """Some members' part of a tree with a leading axis (members,)."""
+    return jax.tree.map(lambda leaf: leaf[place], tree)
+
+
+class BatchRunner:
+    """Runs settings, and keeps the last program compiled for the next ones."""
+
+    def __init__(self, watch: interruption.Watch):
+        """`watch` may ask to stop."""
+        self._watch = watch
+        self._key: tuple | None = None
+
+    def run(self, configs: Sequence[Config]) -> Iterator[Outcome]:
+        """Runs what is not finished of some settings of one program (see `assembly.by_program`).
+
+        Runs that fail do not end the others: if a batch fails, its runs are tried again one by one,
+        from their last whole epochs.
+
+        Yields:
+          how each run ended, as soon as it has; before them, how those did that they need: see
+          `forward_matrix.first_stage`.
+
+        Raises:
+          Interrupted: the watch asked to stop; the epochs so far are saved.
+        """
+        stages = (forward_matrix.first_stage(config) for config in configs)
+        if unfinished := [stage for stage in stages if stage and not folders.done(stage)]:
+            yield from self.run(unfinished)
+        try:
+            self._prepare(configs[0])
+        except InputError as error:
+            yield from (Outcome(config, str(error)) for config in configs)
+            return
+        left = list(configs)
+        while left:
+            outcomes = self._batch(left)
+            left = left[len(outcomes) :]
+            yield from (outcome for outcome in outcomes if not outcome.error)
+            for outcome in outcomes:
+                if outcome.error:
+                    again = len(outcomes) > 1 and not outcome.elsewhere
+                    yield self._batch([outcome.config])[0] if again else outcome
+
+    def _prepare(self, config: Config) -> None:
+        """Loads the pictures and makes the program, unless they are the last ones."""
+        key = assembly.program_key(config)
+        if key == self._key:
+            return
+        self._splits = load_splits(config)
+        self._engine = assembly.engine(config, self._splits)
+        self._key = key
+
+    def _batch(self, configs: Sequence[Config]) -> list[Outcome]:
+        """Runs the first of some settings, as many as fit at once."""
+        outcomes: dict[Config, Outcome] = {}
+        runs: list[ActiveRun] = []
+        with contextlib.ExitStack() as open_folders:
+            for config in configs:
+                if runs and not self._fits(config, runs, configs):
+                    break
+                try:
+                    opened = open_folders.enter_context(active_run.opened(config, self._splits))
+                    outcomes[config] = Outcome(config)
+                    if not folders.done(config):  # by another process, meanwhile
+                        with console.about(opened.folder):
+                            opened.begin(self._engine)
+                        runs.append(opened)
+                except InputError as error:
+                    held = isinstance(error, lock.Held)
+                    outcomes[config] = Outcome(config, str(error), elsewhere=held)
+            for epochs in sorted({each.epochs for each in runs}):
+                outcomes |= self._train([each for each in runs if each.epochs == epochs])
+        return list(outcomes.values())
+
+    def _fits(self, config: Config, runs: list[ActiveRun], configs: Sequence[Config]) -> bool:
+        """Whether one more run is to go into a batch."""
+        everyone = runs[0].members[:1] * sum(each.total_repeats for each in configs)
+        members = sum(len(each.members) for each in runs) + config.total_repeats
+        return members <= self._engine.trainer.at_once(everyone, self._engine.pictures)
+
+    def _train(self, runs: list[ActiveRun]) -> dict[Config, Outcome]:
+        try:
+            train(runs, self._engine, self._watch)
+        except interruption.Interrupted:
+            raise
+        except Exception as error:  # whatever it is, other runs may be spared it
+            return {each.config: Outcome(each.config, _told(each, error)) for each in runs}
+        outcomes = {}
+        for each in runs:
+            outcomes[each.config] = Outcome(each.config)
+            with console.about(each.folder):
+                try:
+                    each.finish(self._engine)
+                except Exception as error:
+                    outcomes[each.config] = Outcome(each.config, _told(each, error))
+        return outcomes
+
+
+def _told(failed: ActiveRun, error: Exception) -> str:
+    """The error in one line; in full it goes to the run's log."""
+    with console.about(failed.folder):
+        log.error("Failed", exc_info=error)
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,92 @@
+"""Trains networks on noisy labels, with any mix of regularizers, and scores how robust they are.
+
+Examples:
+  python main.py --dataset=digits --noise_rate=0.4 --wd_coef=1e-4 --do_sn
+  python main.py --dataset=mnist --noise_type=flip_noise --noise_rate=0.4 --wd_coef=1e-4 --do_sn
+
+All repeats run side by side. Results go to a folder of their own under --results_dir,
+named by data set, noise and regularization; README.md says what it holds. Where jaxnoise is
+installed, the command jaxnoise is the same as python main.py.
+"""
+
+import dataclasses
+import os
+import sys
+
+from absl import app, flags
+
+from jaxnoise.config import Config, InputError, flag_type
+from jaxnoise.terminal import commands
+from jaxnoise.terminal.commands import complain
+
+
+def define_flags() -> None:
+    """One absl flag for each field of Config, with its name, type, default and help.
+
+    They are the started program's own, so that --helpshort lists them.
+    """
+    for field in dataclasses.fields(Config):
+        define = {
+            bool: flags.DEFINE_bool,
+            int: flags.DEFINE_integer,
+            float: flags.DEFINE_float,
+            str: flags.DEFINE_string,
+        }[flag_type(field)]
+        define(field.name, field.default, field.metadata["help"], module_name=sys.argv[0])
+
+
+def parse_flags(argv: list[str]) -> list[str]:
+    """Parses as absl does, but reports a bad flag as one line."""
+    try:
+        return flags.FLAGS(argv)
+    except UnicodeDecodeError as error:
+        raise SystemExit(complain(f"--flagfile: allowed are files of text ({error})")) from None
+    except (flags.Error, ValueError) as error:  # ValueError: --nodo_sn=1
+        reason = str(error).strip().partition("\n")[0]
+        raise SystemExit(complain(f"{reason} (--helpshort lists all flags)")) from None
+
+
+def config_of_flags() -> Config:
+    """The settings that the parsed command line asks for."""
+    values = flags.FLAGS.flag_values_dict()
+    return Config(**{field.name: values[field.name] for field in dataclasses.fields(Config)})
+
+
+def main(argv: list[str]) -> int:
+    return commands.ended(lambda: _main(argv))
+
+
+def _main(argv: list[str]) -> int:
+    if len(argv) > 1:
+        raise InputError(
+            f"{argv[1]!r} is not a flag; flags start with --, and switches take no value"
+        )
+    config = config_of_flags()
+    # Imported late, so that --helpshort and a bad flag are answered at once.
+    from jaxnoise.experiments import experiment
+    from jaxnoise.terminal import console, interruption
+    from jaxnoise.training import devices
+
+    console.log_to_console()
+    devices.start(config, gpu_asked=flags.FLAGS["GPU_num"].present > 0)
+    with interruption.Watch() as watch:
+        scores = experiment.run(config, watch)
+    if config.fail_on_divergence and any(scores.get("diverged_at_epoch", [])):
+        complain("--fail_on_divergence: a repeat diverged; scores.txt says which")
+        return 3
+    return 0
+
+
+def program() -> None:
+    """The whole command, which ends the process with its exit code."""
+    define_flags()
+    # absl shows the help of the module that was started, which for an installed command is no file.
+    sys.modules["__main__"].__doc__ = __doc__
+    try:
+        try:
+            app.run(main, flags_parser=parse_flags)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)  # what a shell expects of a program ended by SIGPIPE

@@ -1,0 +1,43 @@
+"""What all figures have in common: grid and frame, a legend below, and how they are saved."""
+
+import io
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+
+def decorate(axes: Axes) -> None:
+    """A light grid, and no frame above and to the right."""
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Few ticks on the x axis, at whole numbers: of epochs, say."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))
+
+
+def legend_below(figure: Figure, axes: Axes, *, columns: int) -> None:
+    """One legend for the whole figure, with the curves of some of its axes."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
+    )
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Writes stem.png and stem.pdf; the same figure gives the same bytes."""
+    figure.savefig(stem.with_suffix(".png"), dpi=150)
+    figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None})
+
+
+def svg(figure: Figure) -> str:
+    """The element alone, its text as text; the same figure gives the same bytes."""
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "jaxnoise"}):
+        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
+    whole = text.getvalue()
+    return whole[whole.index("<svg") :]

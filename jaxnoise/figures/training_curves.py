@@ -1,0 +1,153 @@
+"""Figures of a run: loss, accuracy and memorization per epoch, as mean and band over repeats.
+
+Loss and accuracy are drawn repeat by repeat too. Means are over the repeats that did not diverge;
+if all did, over all of them, up to the epoch in which the first did.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxnoise.figures.colours import CURVES, GUIDE, MEMORIZATION, Look
+from jaxnoise.figures.drawing import decorate, legend_below, save, whole_numbers
+from jaxnoise.scores import divergence
+
+_UNITS = {"loss": "cross-entropy (nats)", "accuracy": "accuracy (%)"}
+
+
+def draw(
+    folder: Path, history: dict[str, np.ndarray], best_epoch: np.ndarray, *, title: str
+) -> None:
+    """Writes the figures of loss, accuracy and memorization, each as .png and .pdf.
+
+    Args:
+      folder: where; made if missing.
+      history: `{train_noisy,train,valid,test}_{loss,accuracy}` and what MEMORIZATION names, each
+        float (epochs, repeats).
+      best_epoch: int (repeats,), counted from 1; 0 if there is none.
+      title: of every figure.
+    """
+    folder.mkdir(exist_ok=True)
+    diverged = divergence.epochs(history)
+    for quantity in _UNITS:
+        curves = {name: history[f"{name}_{quantity}"] for name in CURVES}
+        save(_mean_figure(curves, CURVES, diverged, _UNITS[quantity], title), folder / quantity)
+        figure = _repeats_figure(curves, quantity, best_epoch, diverged, title)
+        save(figure, folder / f"{quantity}_repeats")
+    shares = {name: history[name] for name in MEMORIZATION}
+    # Without noise, changed labels have no curves.
+    shares = {name: values for name, values in shares.items() if not np.isnan(values).all()}
+    shares = shares or {name: history[name] for name in MEMORIZATION}
+    figure = _mean_figure(
+        shares, MEMORIZATION, diverged, "share of these training samples (%)", title
+    )
+    figure.axes[0].set_ylim(-3, 103)
+    save(figure, folder / "memorization")
+
+
+def _mean_figure(
+    curves: dict[str, np.ndarray],
+    drawn_as: dict[str, Look],
+    diverged: np.ndarray,
+    y_label: str,
+    title: str,
+) -> Figure:
+    """Mean ± std of each curve, float (epochs, repeats), in its label, colour and line style."""
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    epochs, repeats = next(iter(curves.values())).shape
+    covered = diverged == 0 if (diverged == 0).any() else diverged > 0
+    for name, values in curves.items():
+        label, colour, style, _ = drawn_as[name]
+        # In float64, because a loss that is still finite may have a square that is not.
+        values = np.float64(values[:, covered])
+        x, mean, std = np.arange(1, epochs + 1), values.mean(axis=1), values.std(axis=1)
+        axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.1, linewidth=0)
+        axes.plot(x, mean, style, color=colour, label=label, linewidth=1.8, **_marker(epochs))
+    decorate(axes)
+    whole_numbers(axes)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(y_label)
+    axes.set_title(f"{title}\n{_covered_in_words(diverged)}", fontsize=10)
+    _legend_below(figure, axes)
+    return figure
+
+
+def _covered_in_words(diverged: np.ndarray) -> str:
+    """What a mean and its band are of."""
+    repeats = len(diverged)
+    if not diverged.any():
+        return f"mean ± std over {repeats} repeats" if repeats > 1 else "one repeat"
+    if (diverged == 0).any():
+        return f"mean ± std over {divergence.covered(diverged)}; the others diverged"
+    if repeats == 1:
+        return divergence.in_words(diverged)
+    return f"mean ± std over {repeats} repeats until the first diverged: in the end all did"
+
+
+def _repeats_figure(
+    curves: dict[str, np.ndarray],
+    quantity: str,
+    best_epoch: np.ndarray,
+    diverged: np.ndarray,
+    title: str,
+) -> Figure:
+    epochs, repeats = curves["test"].shape
+    columns = min(repeats, 5)
+    lines = math.ceil(repeats / columns)
+    size = (max(5.4, 2.5 * columns), 2.3 * lines + 1.1)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    low, high = _range(curves, diverged)
+    for i, axes in enumerate(panels.flat):
+        if i >= repeats:
+            axes.set_axis_off()
+            continue
+        x, last = np.arange(1, epochs + 1), diverged[i] - 2  # index of the last epoch before
+        for name, values in curves.items():
+            label, colour, style, _ = CURVES[name]
+            axes.plot(x, values[:, i], style, color=colour, label=label, **_marker(epochs))
+            if last >= 0:
+                end = np.clip(values[last, i], low, high)
+                axes.plot(x[last], end, "X", color=colour, markeredgecolor="white")
+        if chosen := int(best_epoch[i]):
+            axes.axvline(
+                chosen, color=GUIDE, linewidth=0.8, zorder=0, label="best validation epoch"
+            )
+        decorate(axes)
+        whole_numbers(axes)
+        name = f"repeat {i + 1}"
+        axes.set_title(
+            f"{name}: diverged at epoch {diverged[i]}" if diverged[i] else name, fontsize=9
+        )
+        if i + columns >= repeats:
+            axes.set_xlabel("epoch")
+            axes.tick_params(labelbottom=True)
+    if diverged.any() and np.isfinite(high - low):
+        margin = 0.05 * (high - low)
+        panels.flat[0].set_ylim(low - margin, high + margin)
+    figure.supylabel(_UNITS[quantity], fontsize=10)
+    figure.suptitle(title, fontsize=10)
+    _legend_below(figure, panels.flat[0])
+    return figure
+
+
+def _range(curves: dict[str, np.ndarray], diverged: np.ndarray) -> tuple[float, float]:
+    """Of the repeats that did not diverge, beside which one on its way there may be huge."""
+    values = np.stack(list(curves.values()))[:, :, diverged == 0]
+    return (values.min(), values.max()) if values.size else (-np.inf, np.inf)
+
+
+def _marker(epochs: int) -> dict[str, str]:
+    """A single epoch is a point, which a line alone would not show."""
+    return {"marker": "o"} if epochs == 1 else {}
+
+
+def _legend_below(figure: Figure, axes: Axes) -> None:
+    labels = axes.get_legend_handles_labels()[1]
+    # Four long labels in one line would not fit.
+    wide = figure.get_figwidth() > 6 and max(map(len, labels)) < 25
+    legend_below(figure, axes, columns=len(labels) if wide else 2)

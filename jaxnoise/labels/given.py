@@ -1,0 +1,249 @@
+"""Noisy labels that are given, not drawn: from a file, or from human annotators."""
+
+import csv
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxnoise import data
+from jaxnoise.config import Config, InputError
+from jaxnoise.labels.noise import NoisyLabels
+
+_log = logging.getLogger("jaxnoise")
+
+
+class GivenLabels(NamedTuple):
+    """Noisy labels of samples of a data set's original train set."""
+
+    source: str  # the flag they come from, with its value
+    noisy: np.ndarray  # int (draws, n)
+    clean: np.ndarray | None  # int (n,), where the source says them
+    picked: np.ndarray | None  # bool (draws, n), where the source says them
+    index: np.ndarray | None  # int (n,), places in the train set; None: all of them, in order
+
+    def check(self, dataset: data.Dataset) -> None:
+        """Compares with the data set that the labels shall be used for.
+
+        Raises:
+          InputError: another number of samples, a label out of range, or clean labels that are not
+            the data set's: another set, or another order.
+        """
+        total, n = len(dataset.train_labels), self.noisy.shape[1]
+        index = np.arange(n) if self.index is None else self.index
+        if self.index is None and n != total:
+            raise InputError(
+                f"{self.source}: {n} labels; allowed is {total}, one for each sample of the train "
+                f"set of {dataset.name}"
+            )
+        if len(np.unique(index)) < n or index.min() < 0 or index.max() >= total:
+            raise InputError(
+                f"{self.source}: its indices do not fit; allowed are different ones in [0, {total})"
+            )
+        low, high = self.noisy.min(), self.noisy.max()
+        if low < 0 or high >= dataset.num_classes:
+            raise InputError(
+                f"{self.source}: labels from {low} to {high}; allowed is 0 to "
+                f"{dataset.num_classes - 1} for {dataset.name}"
+            )
+        true = dataset.train_labels[index]
+        if self.clean is None:
+            # Labels in an unrelated order agree about as often as two independent ones would.
+            shares = [
+                np.bincount(x, minlength=dataset.num_classes) / n for x in (true, *self.noisy)
+            ]
+            chance = np.mean([shares[0] @ share for share in shares[1:]])
+            agreement = (self.noisy == true).mean()
+            if agreement < chance + 5 * np.sqrt(chance * (1 - chance) / n):
+                _log.warning(
+                    "%s: its labels agree with the true ones on %.2f %% of the samples, no more "
+                    "than chance: is this the order of %s's samples?",
+                    self.source, 100 * agreement, dataset.name,
+                )  # fmt: skip
+        elif (self.clean != true).any():
+            agree = self.clean == true
+            raise InputError(
+                f"{self.source}: its clean labels agree with those of {dataset.name} on "
+                f"{100 * agree.mean():.2f} % of the samples, all but {n - agree.sum()} of {n}: "
+                "another data set or another order; allowed is 100 %"
+            )
+
+    def of(self, index: np.ndarray, true: np.ndarray) -> list[NoisyLabels]:
+        """The labels of some samples of the train set, in their order, for each draw.
+
+        Args:
+          index: int (N,), places in the train set.
+          true: int32 (N,), the true labels there.
+
+        Raises:
+          InputError: some of them have no label here.
+        """
+        if self.index is None:
+            where = index
+        else:
+            places = np.full(max(self.index.max(), index.max()) + 1, -1)
+            places[self.index] = np.arange(len(self.index))
+            where = places[index]
+        if (where < 0).any():
+            raise InputError(
+                f"{self.source}: holds labels of {len(self.index)} samples, but not of "
+                f"{(where < 0).sum()} that are used here; allowed is any part of its samples "
+                "(--train_size)"
+            )
+        draws = []
+        for i, labels in enumerate(self.noisy[:, where].astype(np.int32)):
+            changed = labels != true
+            picked = changed if self.picked is None else self.picked[i, where]
+            draws.append(NoisyLabels(labels, true, picked, changed))
+        return draws
+
+
+# Reading
+
+
+def read_labels(config: Config) -> GivenLabels:
+    """The labels of --noise_file or --human_labels.
+
+    Raises:
+      InputError: they cannot be read, or have another number of draws than asked for.
+    """
+    if config.noise_file is None:
+        return _read_human(config)
+    source = f"--noise_file={config.noise_file}"
+    given = read_file(Path(os.path.expanduser(config.noise_file)), source)
+    if len(given.noisy) != config.draws:
+        raise InputError(
+            f"--noise_draws={config.draws}: allowed is {len(given.noisy)}, the draws in {source}"
+        )
+    return given
+
+
+def read_file(path: Path, source: str) -> GivenLabels:
+    """The labels in a file; `source` is what errors call it.
+
+    Raises:
+      InputError: they cannot be read.
+    """
+    if path.suffix not in _READERS:
+        raise InputError(f"{source}: allowed are files {', '.join(_READERS)}")
+    try:
+        return _given(source, _READERS[path.suffix](path))
+    except InputError:
+        raise
+    except Exception as error:  # each format and each kind of damage raises another type
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{source}: cannot be read: {reason}") from error
+
+
+def _given(source: str, content: dict[str, np.ndarray]) -> GivenLabels:
+    index = picked = None
+    if "train_index" in content:  # a run's noise.npz: its two parts, one behind the other
+        index, noisy, clean, picked = (
+            np.concatenate([content[train], content[valid]], axis=-1)
+            for train, valid in (
+                ("train_index", "valid_index"),
+                ("noisy", "valid_noisy"),
+                ("clean", "valid_clean"),
+                ("picked", "valid_picked"),
+            )
+        )
+    elif "noisy" in content:
+        noisy, clean = np.atleast_2d(content["noisy"]), content.get("clean")
+    else:
+        raise InputError(f"{source}: no array `noisy` in it; needed is that, and may be `clean`")
+    for labels in [noisy, index] if clean is None else [noisy, clean, index]:
+        if labels is not None and (labels.dtype.kind not in "iu" or not labels.size):
+            raise InputError(
+                f"{source}: holds {labels.dtype} of shape {labels.shape}; allowed are integers, "
+                "one for each sample"
+            )
+    if noisy.ndim != 2 or (clean is not None and clean.shape != noisy.shape[1:]):
+        raise InputError(
+            f"{source}: labels of shape {noisy.shape} and clean ones of shape "
+            f"{None if clean is None else clean.shape}; allowed are (draws, samples) and (samples,)"
+        )
+    return GivenLabels(source, noisy, clean, picked, index)
+
+
+# Not by np.load, which takes what is neither for a pickle and says how to load that.
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    with open(path, "rb") as file, np.lib.npyio.NpzFile(file) as archive:
+        return {name: archive[name] for name in archive}
+
+
+def _read_npy(path: Path) -> dict[str, np.ndarray]:
+    with open(path, "rb") as file:
+        return {"noisy": np.lib.format.read_array(file)}
+
+
+def _read_csv(path: Path) -> dict[str, np.ndarray]:
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or "label_noisy" not in rows[0]:
+        raise ValueError(
+            "needed are a header line with label_noisy (and label), for folder:PATH alternatively "
+            "with file and label, and rows below"
+        )
+    columns = {"noisy": "label_noisy", "clean": "label"}
+    return {
+        name: np.array([int(row[column]) for row in rows])
+        for name, column in columns.items()
+        if column in rows[0]
+    }
+
+
+def _read_json(path: Path) -> dict[str, np.ndarray]:
+    labels = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(labels, list):
+        raise ValueError("needed is a list of labels")
+    return {"noisy": np.array(labels)}
+
+
+_READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
+    ".npz": _read_npz,
+    ".npy": _read_npy,
+    ".csv": _read_csv,
+    ".json": _read_json,
+}
+
+# Data set → TFDS set of the same samples in the same order, and its annotations. Source: Wei et
+# al., "Learning with Noisy Labels Revisited" (2022, https://arxiv.org/abs/2110.12088).
+_CIFAR10N = ("worse_label", "aggre_label", "random_label1", "random_label2", "random_label3")
+_HUMAN = {
+    "cifar10": ("cifar10_n", _CIFAR10N),
+    "cifar10_n": ("cifar10_n", _CIFAR10N),
+    "cifar100": ("cifar100_n", ("noise_label",)),
+    "cifar100_n": ("cifar100_n", ("noise_label",)),
+}
+
+
+def _read_human(config: Config) -> GivenLabels:
+    if config.dataset not in _HUMAN:
+        raise InputError(
+            f"--noise_type=human_noise: nobody labelled --dataset={config.dataset}; allowed are "
+            f"{', '.join(_HUMAN)}"
+        )
+    name, annotations = _HUMAN[config.dataset]
+    source = f"--human_labels={config.human_labels}"
+    if config.human_labels not in annotations:
+        raise InputError(
+            f"{source}: not of --dataset={config.dataset}; allowed are {', '.join(annotations)}"
+        )
+    features = "label", config.human_labels
+    try:
+        labels = data.load_labels(
+            name,
+            features,
+            data_dir=config.data_dir,
+            manual_dir=config.manual_dir,
+            cache_dir=config.cache_dir,
+        )
+    except InputError as error:
+        raise InputError(f"{source} needs the TFDS set {name}: {error}") from error
+    return GivenLabels(source, labels[config.human_labels][None], labels["label"], None, None)

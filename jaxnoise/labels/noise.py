@@ -1,0 +1,129 @@
+"""Label noise: the models by name, one draw from them, and what is said about it."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnoise.config import Config
+from jaxnoise.labels import by_class, by_instance, flip_maps, matrix_file, waves
+from jaxnoise.labels.by_class import CleanSamples, Draw
+
+# Training and validation part, and a stream of random numbers for each.
+Model = Callable[
+    [CleanSamples, CleanSamples, np.random.RandomState, np.random.RandomState], tuple[Draw, Draw]
+]
+
+
+class NoisyLabels(NamedTuple):
+    """Labels after corruption, and what was done to them; of N samples in K classes."""
+
+    noisy: np.ndarray  # int32 (N,), the labels to train on
+    clean: np.ndarray  # int32 (N,), the labels before
+    picked: np.ndarray  # bool (N,), chosen for corruption
+    changed: np.ndarray  # bool (N,), noisy != clean: a picked sample may keep its label
+    transition_matrix: np.ndarray | None = None  # float64 (K, K), as asked for, where there is one
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the noisy labels as little-endian int32, 64 hexadecimal digits."""
+        return hashlib.sha256(self.noisy.astype("<i4").tobytes()).hexdigest()
+
+    def summary(self) -> dict[str, int | float | str]:
+        """How many labels were picked and changed, the true rate (changed / all), and the hash."""
+        return {
+            "picked": int(self.picked.sum()),
+            "changed": int(self.changed.sum()),
+            "true_rate": round(float(self.changed.mean()), 6),
+            "sha256": self.sha256,
+        }
+
+    def realized_matrix(self, num_classes: int) -> np.ndarray:
+        """Share of the samples of class i that are labelled j, float64 (K, K).
+
+        A class without samples has NaN.
+        """
+        counts = np.zeros((num_classes, num_classes))
+        np.add.at(counts, (self.clean, self.noisy), 1)
+        with np.errstate(invalid="ignore"):  # 0 / 0
+            return counts / counts.sum(axis=1, keepdims=True)
+
+
+def _by_class(draw: Callable[..., Draw], **settings: Any) -> Model:
+    """A model that corrupts each part by itself."""
+    return lambda train, valid, rng, valid_rng: (
+        draw(train, rng, **settings),
+        draw(valid, valid_rng, **settings),
+    )
+
+
+def _flip_noise(config: Config) -> Model:
+    if config.flip_map == "pair":
+        return _by_class(by_class.pair_noise, rate=config.noise_rate)
+    flips = flip_maps.flip_map(config.flip_map, config.dataset)
+    return _by_class(by_class.flip_noise, rate=config.noise_rate, flips=flips)
+
+
+def _matrix_noise(config: Config) -> Model:
+    matrix = matrix_file.read_matrix(config.noise_matrix, flag="noise_matrix")
+    return _by_class(by_class.matrix_noise, rate=config.noise_rate, matrix=matrix)
+
+
+# What --noise_type allows, human_noise apart, which is not drawn.
+MODELS: dict[str, Callable[[Config], Model]] = {
+    "uniform_noise": lambda c: _by_class(by_class.uniform_noise, rate=c.noise_rate),
+    "symmetric_noise": lambda c: _by_class(by_class.symmetric_noise, rate=c.noise_rate),
+    "flip_noise": _flip_noise,
+    "pair_noise": lambda c: _by_class(by_class.pair_noise, rate=c.noise_rate),
+    "matrix_noise": _matrix_noise,
+    "instance_noise": lambda c: partial(by_instance.instance_noise, rate=c.noise_rate),
+    "concentrated_noise": lambda c: partial(by_instance.concentrated_noise, rate=c.noise_rate),
+    "wave_noise": lambda c: partial(
+        waves.wave_noise, rate=c.noise_rate, frequency=c.wave_frequency
+    ),
+}
+
+
+def corrupt(
+    model: Model, train: CleanSamples, valid: CleanSamples, *, seed: int
+) -> tuple[NoisyLabels, NoisyLabels]:
+    """One draw of the noise for the training part and, by a stream of its own, for validation."""
+    # RandomState: the only NumPy generator whose stream is frozen across versions (NEP 19).
+    streams = np.random.RandomState(seed), np.random.RandomState([seed, 1])
+    draws = model(train, valid, *streams)
+    return tuple(
+        NoisyLabels(draw.noisy, part.labels, draw.picked, draw.noisy != part.labels, draw[2])
+        for part, draw in zip((train, valid), draws, strict=True)
+    )
+
+
+def summary(config: Config, draws: Sequence[NoisyLabels]) -> dict[str, Any]:
+    """The entry `noise` of scores.json; rates are fractions in [0, 1].
+
+    Args:
+      draws: of the training part. Labels that were given have neither seed nor requested rate.
+    """
+    given = config.noise_is_given
+    return {
+        "noise": config.noise,
+        "requested_rate": None if given else config.noise_rate,
+        "true_rate": round(float(np.mean([labels.changed.mean() for labels in draws])), 6),
+        "draws": [
+            {"seed": None if given else config.noise_seed + i, **labels.summary()}
+            for i, labels in enumerate(draws)
+        ],
+    }
+
+
+def in_words(entry: dict[str, Any]) -> list[str]:
+    """An entry made by `summary` in words, a line per draw."""
+    of_draw = [
+        f"{draw['picked']} training labels picked, {draw['changed']} changed: "
+        f"true rate {100 * draw['true_rate']:.2f} %, SHA-256 {draw['sha256'][:16]}"
+        for draw in entry["draws"]
+    ]
+    if len(of_draw) == 1:
+        return of_draw
+    return [f"draw {i}: {line}" for i, line in enumerate(of_draw, start=1)]

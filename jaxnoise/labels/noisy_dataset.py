@@ -1,0 +1,147 @@
+"""What a run learns from: a data set in three splits, and noisy labels for its training part."""
+
+import dataclasses
+
+import numpy as np
+
+from jaxnoise import data
+from jaxnoise.config import Config, InputError
+from jaxnoise.datasets.splits import stratified
+from jaxnoise.labels import given as given_labels
+from jaxnoise.labels import named, noise
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare by
+class SplitDataset:
+    """The pictures of a data set in three splits, one behind the other, before any noise."""
+
+    images: np.ndarray  # uint8 (pictures, height, width, channels): train, valid, test
+    labels: np.ndarray  # int32 (pictures,), true
+    split: np.ndarray  # int32 (pictures,), index into SPLITS
+    preprocessing: data.Preprocessing
+    train_index: np.ndarray  # where the training part stands in the original train set
+    valid_index: np.ndarray
+    original: data.Dataset  # without its pictures
+
+    @property
+    def num_classes(self) -> int:
+        return self.original.num_classes
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.original.class_names
+
+    @property
+    def data_sha256(self) -> str:
+        """Of the whole data set, pictures and labels."""
+        return self.original.sha256
+
+    @property
+    def train_files(self) -> tuple[str, ...]:
+        """Of the training part; empty unless it is from class folders."""
+        files = self.original.train_files
+        return tuple(files[i] for i in self.train_index) if files else ()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NoisyDataset(SplitDataset):
+    """The same with the labels to train on."""
+
+    noisy_labels: tuple[noise.NoisyLabels, ...]  # of the training part, for each repeat
+    noisy_valid_labels: tuple[noise.NoisyLabels, ...]  # of the validation part, the same way
+
+
+def load(
+    config: Config,
+    given: given_labels.GivenLabels | None = None,
+    splits: SplitDataset | None = None,
+) -> NoisyDataset:
+    """Loads the data set, splits it, and corrupts the labels of training and validation part.
+
+    Repeat i has draw i modulo `config.draws` of the noise, of seed noise_seed plus that.
+
+    Args:
+      given: noisy labels to take, whatever noise `config` asks for.
+      splits: those of `load_splits`, where they are loaded already.
+
+    Raises:
+      InputError: see `data.load`, `noise.MODELS` and `given.read_labels`; or a size that the data
+        set does not have.
+    """
+    # An error comes before data are downloaded.
+    if given is None and config.noise_is_given:
+        given = named.read(config) or given_labels.read_labels(config)
+    model = noise.MODELS[config.noise_type](config) if given is None else None
+    splits = splits or load_splits(config)
+    if isinstance(given, named.NamedLabels):
+        given = given.numbered(splits.original)
+    samples, valid_samples = len(splits.train_index), len(splits.valid_index)
+    if config.batch_size > samples:
+        raise InputError(
+            f"--batch_size={config.batch_size}: allowed is 1 to {samples}, the training samples"
+        )
+    train, valid = (
+        noise.CleanSamples(splits.labels[part], splits.images[part], splits.num_classes)
+        for part in (slice(samples), slice(samples, samples + valid_samples))
+    )
+    if given is not None:
+        given.check(splits.original)
+        parts = (
+            given.of(splits.train_index, train.labels),
+            given.of(splits.valid_index, valid.labels),
+        )
+        draws = list(zip(*parts, strict=True))
+    else:
+        seeds = range(config.noise_seed, config.noise_seed + config.draws)
+        draws = [noise.corrupt(model, train, valid, seed=seed) for seed in seeds]
+    noisy_labels, noisy_valid_labels = zip(
+        *(draws[repeat % config.draws] for repeat in range(config.total_repeats)), strict=True
+    )
+    return NoisyDataset(
+        **vars(splits), noisy_labels=noisy_labels, noisy_valid_labels=noisy_valid_labels
+    )
+
+
+def load_splits(config: Config) -> SplitDataset:
+    """Loads the data set and splits it: the same for all labels.
+
+    Raises:
+      InputError: see `data.load`; or a size that the data set does not have.
+    """
+    dataset = data.load(
+        config.dataset,
+        data_dir=config.data_dir,
+        manual_dir=config.manual_dir,
+        cache_dir=config.cache_dir,
+    )
+    train_labels, test_labels = dataset.train_labels, dataset.test_labels
+    pool = _subset(len(train_labels), config.train_size, "train_size")
+    test_index = _subset(len(test_labels), config.test_size, "test_size")
+    train_index, valid_index = (
+        pool[part]
+        for part in stratified(
+            train_labels[pool], ratio=config.validation_ratio, num_classes=dataset.num_classes
+        )
+    )
+    train_images = dataset.train_images[train_index]
+    sizes = [len(train_index), len(valid_index), len(test_index)]
+    images = [train_images, dataset.train_images[valid_index], dataset.test_images[test_index]]
+    labels = [train_labels[train_index], train_labels[valid_index], test_labels[test_index]]
+    return SplitDataset(
+        images=np.concatenate(images),
+        labels=np.concatenate(labels),
+        split=np.repeat(np.arange(len(SPLITS), dtype=np.int32), sizes),
+        preprocessing=data.preprocessing(config.preprocess_mode, train_images),
+        train_index=train_index,
+        valid_index=valid_index,
+        original=dataset.without_pictures(),
+    )
+
+
+def _subset(available: int, size: int, flag: str) -> np.ndarray:
+    """Indices of a fixed random subset in random order; all of them, in order, if `size` is 0."""
+    if size > available:
+        raise InputError(f"--{flag}={size}: allowed is 0 (all) to {available}, all there are")
+    return np.random.RandomState(0).permutation(available)[:size] if size else np.arange(available)

@@ -1,0 +1,14 @@
+"""Layers: convolution, matrix products, batch norm and spectral normalization, for `jaxnoise.nets`.
+
+Arrays in, arrays out; all of it stays fast under `vmap` over kernels and inside `lax.scan`, and can
+be differentiated twice.
+
+May import: nothing of jaxnoise.
+"""
+
+__all__ = [
+    "batch_norm",
+    "conv",
+    "matmul",
+    "spectral_norm",
+]

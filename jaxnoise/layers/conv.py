@@ -1,0 +1,134 @@
+"""Convolution and pooling that stay fast under `vmap` over kernels and inside `lax.scan`.
+
+Activations are (channels, height, width, batch): with the batch innermost every shifted slice is
+made of whole contiguous rows, and a convolution is one product of the kernel with the stacked
+slices. Products batch well over members on every backend, while `vmap` of
+`lax.conv_general_dilated` turns into a grouped convolution, and XLA:CPU compiles a convolution
+inside a loop to a naive kernel (https://github.com/jax-ml/jax/issues/12868). Everything here can
+be differentiated (in reverse) as often as the Jacobian penalty asks for.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxnoise.layers import winograd
+from jaxnoise.layers.matmul import matmul
+
+# Pooling phases enlarge the product by ((k+1)/k)^2 and shrink the columns by k^2*4/(k+1)^2. That
+# pays while the product is small: 1.4 to 2 times the LeNet step on two CPU cores, a loss for
+# AllCNN.
+MAX_PRODUCT_FOR_PHASES = 1024
+# Winograd's maps cost as much as they save where channels are few.
+MIN_CHANNELS_FOR_WINOGRAD = 64
+
+
+def from_images(images: jax.Array) -> jax.Array:
+    """(batch, height, width, channels) to this module's (channels, height, width, batch)."""
+    return images.transpose(3, 1, 2, 0)
+
+
+def convolve(
+    x: jax.Array, kernel: jax.Array, *, padding: str, before_pooling: bool = False
+) -> jax.Array:
+    """Correlates `x` with `kernel` at stride 1, as deep learning calls convolution.
+
+    y[o, i, j, n] = Σ_{a, b, c} kernel[a, b, c, o] · x[c, i + a, j + b, n]
+
+    Args:
+      x: (channels, height, width, batch).
+      kernel: (k, k, channels, features), k odd.
+      padding: `VALID`, or `SAME` for (k − 1)/2 zeros on every side.
+      before_pooling: whether `max_pool` follows: the four outputs of each 2×2 pooling window may
+        then come as four phases.
+
+    Returns:
+      (features, phases, height', width', batch): one phase holding all outputs, or, before pooling,
+      four that hold the outputs at even/odd rows and columns, each at half the height and width.
+    """
+    k, _, channels, features = kernel.shape
+    if padding == "SAME":
+        margin = (k - 1) // 2
+        x = jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+    height, width = x.shape[1:3]
+    wide = min(channels, features) >= MIN_CHANNELS_FOR_WINOGRAD
+    if k == 3 and wide and x.dtype == jnp.float32 and jax.default_backend() == "cpu":
+        return winograd.convolve3x3(x, kernel)[:, None]
+    small = channels * features <= MAX_PRODUCT_FOR_PHASES
+    fold = 2 if before_pooling and small and height % 2 == width % 2 == 0 else 1
+    windows = _windows(x, k, fold)
+    y = matmul(_phases(kernel, fold), windows.reshape(len(windows), -1))
+    return y.reshape(features, fold * fold, *windows.shape[1:])
+
+
+def _windows(x: jax.Array, k: int, fold: int) -> jax.Array:
+    """The pixels under the kernel, for every output or for every fold×fold block of outputs.
+
+    Returns:
+      (s · s · channels, height', width', batch) with s = k + fold − 1: pixel by pixel of an s×s
+      window, one window at every fold-th row and column.
+    """
+    channels, height, width, batch = x.shape
+    size, taps = k + fold - 1, -(-k // fold)
+    x = x.reshape(channels, height // fold, fold, width // fold, fold, batch)
+    x = x.transpose(2, 4, 0, 1, 3, 5)  # (fold, fold, channels, height/fold, width/fold, batch)
+    rows, columns = x.shape[3] - size // fold + 1, x.shape[4] - taps + 1
+    slices = [
+        x[a % fold, :, :, a // fold : a // fold + rows, b : b + columns]
+        for a in range(size)
+        for b in range(taps)
+    ]
+    return jnp.concatenate([part.reshape(-1, *part.shape[2:]) for part in slices])
+
+
+def _phases(kernel: jax.Array, fold: int) -> jax.Array:
+    """The kernel at each position inside an s×s window, as rows (features · fold², s² · channels).
+
+    Shifted to the fold² positions, a kernel of size k becomes fold² kernels of size k + fold − 1.
+    """
+    k, _, _, features = kernel.shape
+    kernel = kernel.transpose(3, 0, 1, 2)
+    shifted = [
+        jnp.pad(kernel, ((0, 0), (a, fold - 1 - a), (b, fold - 1 - b), (0, 0)))
+        for a in range(fold)
+        for b in range(fold)
+    ]
+    return jnp.stack(shifted, axis=1).reshape(features * fold * fold, -1)
+
+
+def max_pool(y: jax.Array) -> jax.Array:
+    """2×2 maximum at stride 2 of what `convolve` returned; an odd last row or column is dropped.
+
+    (features, phases, height, width, batch) to (features, height', width', batch). The gradient of
+    equal values goes to the first of them.
+    """
+    features, phases, height, width, batch = y.shape
+    if phases == 1:
+        rows, columns = height // 2, width // 2
+        y = y[:, 0, : 2 * rows, : 2 * columns].reshape(features, rows, 2, columns, 2, batch)
+        y = y.transpose(0, 2, 4, 1, 3, 5).reshape(features, 4, rows, columns, batch)
+    return _maximum(y)
+
+
+@jax.custom_vjp
+def _maximum(y: jax.Array) -> jax.Array:
+    """The maximum over axis 1. Differentiating `jnp.max` costs another pass, to count equals."""
+    return y.max(axis=1)
+
+
+def _maximum_forward(y):
+    maximum = _maximum(y)
+    return maximum, (y, maximum)
+
+
+def _maximum_backward(values, gradient):
+    y, maximum = values
+    taken, first = jnp.zeros(maximum.shape, bool), []
+    for i in range(y.shape[1]):
+        hit = (y[:, i] == maximum) & ~taken
+        first.append(hit)
+        taken |= hit
+    first = jnp.stack(first, axis=1)
+    return (jnp.where(first, gradient[:, None], jnp.zeros((), gradient.dtype)),)
+
+
+_maximum.defvjp(_maximum_forward, _maximum_backward)

@@ -1,0 +1,32 @@
+"""All runs of a results folder on one page, and as tables for papers.
+
+python -m jaxnoise.report RESULTS_DIR writes report.html, which needs nothing beside it, report.md,
+.csv and .tex, and accuracy_by_rate_*.png and .pdf into RESULTS_DIR/report, or into --out.
+"""
+
+import sys
+from pathlib import Path
+
+from jaxnoise.config import InputError
+from jaxnoise.report.page import write
+from jaxnoise.terminal.commands import CommandParser, complain
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = CommandParser("report", __doc__)
+    parser.add_argument("results_dir", metavar="RESULTS_DIR", type=Path, help="of main.py or sweep")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where to write (default: RESULTS_DIR/report)"
+    )
+    arguments = parser.parse_args(argv)
+    try:
+        page = write(arguments.results_dir, arguments.out or arguments.results_dir / "report")
+    except InputError as error:
+        return complain(error)
+    print(f"Written: {page}, and tables and figures beside it")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""All runs of a results folder, planned ones included: which method each is, on which noise."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxnoise.config import FIELDS, NOISE_FLAGS, Config, InputError, MethodConfig, RegularizerConfig
+from jaxnoise.runs import files, folders, pairs
+
+FINISHED, UNFINISHED, FAILED, MISSING, DAMAGED = (
+    "finished", "unfinished", "failed", "not begun", "damaged",
+)  # fmt: skip
+# What makes another column of a table.
+_OF_THE_NOISE = set(NOISE_FLAGS) - {"noise_draws", "noise_per_repeat"}
+# What makes another row. Where the number of repeats alone differs, the runs are of one method.
+_OF_THE_METHOD = pairs.DEFAULTS.keys() - _OF_THE_NOISE - {
+    "dataset", "total_repeats", "jacob_samples",
+}  # fmt: skip
+# Of these a run folder's name tells nothing.
+_UNTOLD = _OF_THE_METHOD - {
+    field.name for part in (RegularizerConfig, MethodConfig) for field in dataclasses.fields(part)
+}
+
+
+class Column(NamedTuple):
+    """What methods are compared on."""
+
+    dataset: str
+    noise: str  # as folders are named, uniform_noise_0.4, then what else tells it from others
+
+    @property
+    def rate(self) -> float | None:
+        """The rate in the noise's name, in [0, 1], if there is one."""
+        try:
+            return float(self.noise.split(" ")[0].rpartition("_")[2])
+        except ValueError:
+            return None
+
+    @property
+    def model(self) -> str:
+        """The noise without its rate."""
+        name, *more = self.noise.split(" ")
+        return " ".join([name if self.rate is None else name.rpartition("_")[0], *more])
+
+
+class Entry(NamedTuple):
+    """A cell of the table: a run that is there, or was to be."""
+
+    folder: Path
+    dataset: str
+    noise: str  # see Column
+    method: str
+    named: bool  # whether a sweep's file gave the method its name
+    state: str
+    run: pairs.Run | None = None  # of a finished one
+    command: str = ""
+    error: str = ""  # one line
+
+    @property
+    def column(self) -> Column:
+        return Column(self.dataset, self.noise)
+
+
+def collect(results_dir: Path) -> list[Entry]:
+    """Every run below a results folder, and those that the plans of sweeps name besides.
+
+    Raises:
+      InputError: there is no such folder, or no run in it.
+    """
+    if not results_dir.is_dir():
+        raise InputError(f"RESULTS_DIR={results_dir}: there is no such folder")
+    planned = _planned(results_dir)
+    there = sorted({path.parent for path in results_dir.glob("*/*/*/config.json")})
+    found = {folder: _entry(folder, planned.get(folder, {})) for folder in there}
+    for folder, cell in planned.items():
+        found.setdefault(folder, _entry(folder, cell))
+    if not found:
+        raise InputError(f"RESULTS_DIR={results_dir}: holds no run (DATASET/NOISE/RUN/config.json)")
+    # As planned, then as folders are sorted.
+    order = {folder: i for i, folder in enumerate(dict.fromkeys([*planned, *found]))}
+    return _told_apart(sorted(found.values(), key=lambda entry: order[entry.folder]))
+
+
+def _planned(results_dir: Path) -> dict[Path, dict[str, Any]]:
+    """The cells of all plans by their folders, those of the last one counting."""
+    cells = {}
+    for path in sorted(results_dir.glob("sweeps/*.json"), key=lambda path: path.stat().st_mtime):
+        try:
+            for cell in files.read_json(path)["cells"]:
+                if len(Path(cell["folder"]).parts) == 3:
+                    cells[results_dir / cell["folder"]] = cell
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: damaged ({error}); allowed is to delete it") from error
+    return cells
+
+
+def _entry(folder: Path, cell: dict[str, Any]) -> Entry:
+    dataset, noise, name = folder.parts[-3:]
+    # The folder's own name is legible but for its hash.
+    method = cell.get("name") or name.rpartition("-")[0] or name
+    entry = Entry(
+        folder, dataset, noise, method, bool(cell.get("name")), MISSING,
+        command=cell.get("command", ""),
+    )  # fmt: skip
+    error = cell.get("error")
+    if not (folder / "config.json").is_file():
+        return entry._replace(state=FAILED, error=error) if error else entry
+    entry = entry._replace(command=_command(folder) or entry.command)
+    if not folders.finished(folder):
+        return entry._replace(state=FAILED if error else UNFINISHED, error=error or "")
+    try:
+        return entry._replace(state=FINISHED, run=pairs.read(folder))
+    except InputError as error:
+        return entry._replace(state=DAMAGED, error=str(error))
+
+
+def _command(folder: Path) -> str:
+    """The command of a run by its config.json, empty if that is damaged or an earlier version's."""
+    try:
+        return Config(**files.read_json(folder / "config.json")["flags"]).command
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def one_of_each(entries: list[Entry]) -> list[Entry]:
+    """One run for each method and noise: where the number of repeats differs, that of the most."""
+    found: dict[tuple, Entry] = {}
+    for entry in entries:
+        cell = entry.method, entry.column
+        found[cell] = max(found.get(cell, entry), entry, key=lambda x: x.run.n if x.run else -1)
+    return list(found.values())
+
+
+def _told_apart(entries: list[Entry]) -> list[Entry]:
+    """Adds to names what runs of one name differ in: of the noise, and of the method."""
+    paths: dict[tuple[str, ...], str] = {}
+    for entry in entries:
+        if entry.run and (path := entry.run.flags["noise_file"]):  # one name for the same labels
+            entry.run.flags["noise_file"] = paths.setdefault(entry.run.labels_sha256, path)
+    entries = _tell(entries, "noise", _OF_THE_NOISE, lambda entry: entry.noise)
+    # What no name tells would be taken for equal in different methods too.
+    entries = _tell(entries, "method", _UNTOLD, lambda entry: None if entry.named else "")
+    return _tell(entries, "method", _OF_THE_METHOD, lambda entry: entry.method)
+
+
+def _tell(
+    entries: list[Entry],
+    part: str,
+    names: Collection[str],
+    key: Callable[[Entry], Hashable],
+) -> list[Entry]:
+    """Adds to a part of the names those settings in which entries of an equal key differ.
+
+    Within a data set: other data sets have other nets and sizes. Defaults are not told. Entries
+    whose key is None are left alone.
+    """
+    of_key: dict[Hashable, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    for entry in entries:
+        if entry.run:
+            of_key[key(entry)][entry.dataset].append(entry.run.flags)
+    telling = {
+        one: [
+            name
+            for name in pairs.DEFAULTS
+            if name in names
+            and any(len({str(each[name]) for each in flags}) > 1 for flags in datasets.values())
+        ]
+        for one, datasets in of_key.items()
+        if one is not None
+    }
+
+    def told(entry: Entry) -> str:
+        flags = entry.run.flags
+        more = [name for name in telling.get(key(entry), ()) if flags[name] != FIELDS[name].default]
+        return " ".join([getattr(entry, part), *(f"{name}={flags[name]}" for name in more)])
+
+    return [entry._replace(**{part: told(entry)}) if entry.run else entry for entry in entries]

@@ -1,0 +1,145 @@
+"""Finished runs side by side: a table, and paired differences to the first of them."""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+from tabulate import tabulate
+
+from jaxnoise.config import InputError
+from jaxnoise.runs.pairs import DEFAULTS, Run, differences, pairs, read, unpaired_because
+from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS
+
+
+class Comparison:
+    """A table of runs: the settings they differ in, and the four test accuracies."""
+
+    def __init__(self, runs: list[Run]):
+        self._runs = runs
+        names = [name for name in runs[0].flags if name != "total_repeats"]  # it is n
+        self._differing = [
+            name for name in names if len({str(run.flags[name]) for run in runs}) > 1
+        ]
+        self._common = {
+            name: runs[0].flags[name]
+            for name in names
+            if name not in self._differing
+            and (name in ("dataset", "net") or runs[0].flags[name] != DEFAULTS[name])
+        }
+        self._unpaired = [unpaired_because(run, runs[0]) for run in runs[1:]]
+
+    def table(self, tablefmt: str) -> str:
+        """A row for each run, and for each but the first one of its difference to the first."""
+        header = ["run", *self._differing, "true rate (%)",
+                  *(selection.words for selection in SELECTIONS.values()), "n"]  # fmt: skip
+        rows = []
+        for i, run in enumerate(self._runs):
+            settings = ["–" if run.flags[name] is None else f"{run.flags[name]}"
+                        for name in self._differing]  # fmt: skip
+            accuracies = [f"{mean:.2f} ± {std:.2f}" for mean, std in run.mean_and_std().values()]
+            accuracies = accuracies or ["–"] * len(SELECTIONS)
+            n = f"{run.n}" if run.survived.all() else f"{run.n} of {len(run.survived)}"
+            rate = f"{100 * run.true_rate:.2f}"
+            rows.append([str(i + 1), *settings, rate, *accuracies, n])
+            if i > 0 and self._unpaired[i - 1] is None:
+                first, blank = self._runs[0], [""] * (len(settings) + 1)
+                intervals = [
+                    f"{d.mean:+.2f} [{d.low:+.2f}, {d.high:+.2f}]"
+                    for d in differences(run, first).values()
+                ]
+                rows.append([f"{i + 1} less 1", *blank, *intervals, pairs(run, first).sum()])
+        return tabulate(rows, header, tablefmt=tablefmt, disable_numparse=True)
+
+    def notes(self) -> list[str]:
+        """What is to be known beside the table."""
+        common = " ".join(f"--{name}={value}" for name, value in self._common.items())
+        folders = [f"Run {i + 1}: {run.folder}" for i, run in enumerate(self._runs)]
+        unpaired = [
+            f"Run {i} cannot be paired with run 1: {reason}."
+            for i, reason in enumerate(self._unpaired, start=2)
+            if reason
+        ]
+        about = (
+            "Test accuracy in percent, mean ± std (the population's) over n repeats, by what "
+            f"chooses the epoch. {ORACLE_WORDS}."
+        )
+        paired = (
+            "Differences are of repeats with equal seeds: mean and 95 % confidence interval "
+            "(paired t) over n pairs, in percentage points, not corrected for their number; they "
+            "speak for what varies between the repeats of a run."
+        )
+        paired = [paired] if None in self._unpaired else []
+        diverged = (
+            "Repeats that diverged are left out, with their pairs; the others alone may flatter a "
+            "run, so n says of how many they are."
+        )
+        diverged = [] if all(run.survived.all() for run in self._runs) else [diverged]
+        return [f"All runs: {common}", *folders, about, *paired, *diverged, *unpaired]
+
+    def csv(self) -> str:
+        """The same unrounded, a row for each run."""
+        rows = []
+        for i, run in enumerate(self._runs):
+            row = {"run": i + 1, "folder": run.folder, **run.flags, "true_rate": run.true_rate,
+                   "n": run.n}  # fmt: skip
+            for name, (mean, std) in run.mean_and_std().items():
+                row |= {f"{name}_mean": mean, f"{name}_std": std}
+            paired = i > 0 and self._unpaired[i - 1] is None
+            for name, difference in (differences(run, self._runs[0]) if paired else {}).items():
+                row |= {f"{name}_less_run_1_{k}": v for k, v in difference._asdict().items()}
+            row |= {"pairs": pairs(run, self._runs[0]).sum()} if paired else {}
+            rows.append(row)
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        text = io.StringIO()
+        table = csv.DictWriter(text, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        return text.getvalue()
+
+
+def compare(folders: list[Path], out: Path | None = None) -> str:
+    """Writes the files of a comparison and returns its table as text.
+
+    Args:
+      folders: of finished runs; differences are to the first.
+      out: where to write; by default beside the first run, unless another comparison is there.
+
+    Raises:
+      InputError: a folder holds no finished run or is given twice, or `out` cannot be written or
+        has another comparison in it.
+    """
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise InputError(f"RUN_DIR={' '.join(map(str, folders))}: one of them is given twice")
+    comparison = Comparison([read(folder) for folder in folders])
+    notes = comparison.notes()
+    texts = {
+        "md": "\n\n".join([comparison.table("github"), *notes]) + "\n",
+        "csv": comparison.csv(),
+        "tex": _latex(comparison.table("latex_booktabs"), notes),
+    }
+    told = "\n".join([comparison.table("simple"), "", *notes])
+    folder = folders[0].resolve().parent if out is None else out
+    paths = {folder / f"comparison.{kind}": text for kind, text in texts.items()}
+    for path, text in paths.items():
+        if path.exists() and path.read_bytes() != text.encode():
+            other = f"{path} is there and says something else"
+            if out is None:
+                return f"{told}\nNot written: {other}; --out=ANOTHER_FOLDER writes it there"
+            raise InputError(f"--out={out}: {other}; allowed is a folder without it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in paths.items():
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--out={folder}: cannot be written: {error.strerror}") from error
+    return f"{told}\nWritten: {', '.join(map(str, paths))}"
+
+
+def _latex(table: str, notes: list[str]) -> str:
+    """For \\input: the notes as comments, no character that old LaTeX lacks."""
+    comments = "".join(
+        f"% {note}\n" for note in (r"Needed in the preamble: \usepackage{booktabs}", *notes)
+    )
+    table = re.sub(r"(?<![\w.])-(?=\d)", "$-$", table)
+    return comments + table.replace("±", r"$\pm$").replace("–", "--") + "\n"

@@ -1,0 +1,177 @@
+"""Methods × noise: test accuracies as a table for papers, in Markdown, CSV and LaTeX."""
+
+import csv
+import io
+import itertools
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tabulate import tabulate
+
+from jaxnoise.report.collection import FINISHED, Column, Entry, one_of_each
+from jaxnoise.runs.pairs import differences, unpaired_because
+from jaxnoise.scores.intervals import Difference
+from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS
+
+NOTE = (
+    "Test accuracy in percent, mean ± std (the population's) over repeats, by what chooses the "
+    "epoch. Bold is the best of a column where the 95 % interval of its lead over the second "
+    f"excludes zero. {ORACLE_WORDS}. Differences are in percentage points, mean and 95 % interval "
+    "(paired t, repeats of equal seeds), bold where it excludes zero. No interval is corrected for "
+    "the number of comparisons: where nothing differs, one in twenty excludes zero all the same."
+)
+
+
+class Value(NamedTuple):
+    """What stands in a cell."""
+
+    text: str  # mean ± std, or the state of a run that has none; or a difference
+    bold: bool = False
+
+
+class Table(NamedTuple):
+    """One selection's accuracies, or their differences to a method."""
+
+    selection: str
+    less: str | None  # the method that is subtracted
+    columns: list[Column]
+    methods: list[str]
+    values: dict[tuple[str, Column], Value]  # by method and column; those that there are
+
+    @property
+    def title(self) -> str:
+        words = SELECTIONS[self.selection].words
+        return f"{words}, less {self.less}" if self.less else words
+
+    def rows(self, bold: str = "{}") -> list[list[str]]:
+        """Method and values; `bold` formats the bold ones, and – stands where nothing is."""
+        rows = []
+        for method in self.methods:
+            values = [self.values.get((method, column), Value("–")) for column in self.columns]
+            rows.append([method, *(bold.format(x.text) if x.bold else x.text for x in values)])
+        return rows
+
+
+def tables(entries: Sequence[Entry]) -> list[Table]:
+    """For each of SELECTIONS a table of accuracies and, with more methods than one, of differences.
+
+    These are to the method without regularization, if there is one, else to the first.
+    """
+    entries = one_of_each(entries)
+    columns = sorted(
+        {entry.column for entry in entries}, key=lambda x: (x.dataset, x.model, x.rate or 0)
+    )
+    methods = list(dict.fromkeys(entry.method for entry in entries))
+    plain = next((x for x in methods if x.startswith("no_reg")), methods[0])
+    others = [method for method in methods if method != plain]
+    found = []
+    for selection in SELECTIONS:
+        values, less = {}, {}
+        for column in columns:
+            there = {entry.method: entry for entry in entries if entry.column == column}
+            best = _clearly_best(list(there.values()), selection)
+            for method, entry in there.items():
+                values[method, column] = Value(in_words(entry, selection), entry is best)
+                against = there.get(plain) if method != plain else None
+                if against and (difference := _difference(entry, against, selection)):
+                    less[method, column] = _in_words(difference)
+        found.append(Table(selection, None, columns, methods, values))
+        if less:
+            found.append(Table(selection, plain, columns, others, less))
+    return found
+
+
+def in_words(entry: Entry, selection: str) -> str:
+    """mean ± std of an accuracy, with how many repeats it is of if some diverged; or the state."""
+    if entry.state != FINISHED:
+        return entry.state
+    run = entry.run
+    if not run.n:
+        return "diverged"
+    mean, std = run.mean_and_std()[selection]
+    few = "" if run.survived.all() else f" ({run.n} of {len(run.survived)})"
+    return f"{mean:.2f} ± {std:.2f}{few}"
+
+
+def _difference(entry: Entry, other: Entry, selection: str) -> Difference | None:
+    """A run's accuracy less another's, if their repeats are pairs."""
+    if not (entry.run and other.run) or unpaired_because(entry.run, other.run):
+        return None
+    return differences(entry.run, other.run)[selection]
+
+
+def _in_words(difference: Difference) -> Value:
+    mean, low, high = (f"{x:+.2f}".replace("-", "−") for x in difference)
+    return Value(f"{mean} [{low}, {high}]", bold=difference.low > 0 or difference.high < 0)
+
+
+def _clearly_best(entries: Sequence[Entry], selection: str) -> Entry | None:
+    """The entry whose lead over the second is not by chance, if there is one."""
+    able = [entry for entry in entries if entry.run and entry.run.n]
+    if len(able) < 2:
+        return None
+    first, second, *_ = sorted(able, key=lambda x: -x.run.mean_and_std()[selection][0])
+    lead = _difference(first, second, selection)
+    return first if lead and lead.low > 0 else None
+
+
+def markdown(found: Sequence[Table]) -> str:
+    """All tables, one below the other."""
+    parts = []
+    for table in found:
+        several = len({column.dataset for column in table.columns}) > 1
+        header = [x.noise if not several else f"{x.dataset} {x.noise}" for x in table.columns]
+        where = "" if several else f"{table.columns[0].dataset}, "
+        body = tabulate(
+            table.rows("**{}**"), ["method", *header], tablefmt="github", disable_numparse=True
+        )
+        parts += [f"## {where}{table.title}", body]
+    return "\n\n".join([*parts, NOTE]) + "\n"
+
+
+def latex(found: Sequence[Table]) -> str:
+    """For \\input: rates below their noise models, no character that old LaTeX lacks."""
+    parts = ["% Needed in the preamble: \\usepackage{booktabs}", f"% {NOTE}"]
+    for table in found:
+        header = [x.model if x.rate is None else f"{x.rate:g}" for x in table.columns]
+        # A mark that tabulate's escaping leaves alone.
+        body = tabulate(
+            table.rows("BOLD<{}>"), ["method", *header], tablefmt="latex_booktabs",
+            disable_numparse=True,
+        )  # fmt: skip
+        body = body.replace(r"BOLD\ensuremath{<}", r"\textbf{").replace(r"\ensuremath{>}", "}")
+        head, rule, rest = body.partition("\\toprule\n")
+        parts += [f"% {table.title}", f"{head}{rule}{_heads(table.columns)}\n{rest}"]
+    return "\n".join(parts).replace("±", r"$\pm$").replace("−", "$-$").replace("–", "--") + "\n"
+
+
+def _heads(columns: Sequence[Column]) -> str:
+    """A line above the header: data set and noise model over their columns."""
+    cells, rules, place = [""], [], 2
+    for (dataset, model), group in itertools.groupby(columns, lambda x: (x.dataset, x.model)):
+        width = len(list(group))
+        words = re.sub(r"([&%$#_{}])", r"\\\1", f"{dataset}, {model}")
+        cells.append(rf"\multicolumn{{{width}}}{{l}}{{{words}}}")
+        rules.append(rf"\cmidrule(lr){{{place}-{place + width - 1}}}")
+        place += width
+    return f"{' & '.join(cells)} \\\\ {' '.join(rules)}"
+
+
+def table_csv(entries: Sequence[Entry]) -> str:
+    """A row for each run, unrounded."""
+    columns = ["dataset", "noise", "method", "state", "n", "true_rate"]
+    columns += [f"{name}_{quantity}" for name in SELECTIONS for quantity in ("mean", "std")]
+    text = io.StringIO()
+    table = csv.DictWriter(text, [*columns, "folder", "command", "error"], lineterminator="\n")
+    table.writeheader()
+    for entry in entries:
+        row = {"dataset": entry.dataset, "noise": entry.noise, "method": entry.method,
+               "state": entry.state, "folder": entry.folder, "command": entry.command,
+               "error": entry.error}  # fmt: skip
+        if entry.run:
+            row |= {"n": entry.run.n, "true_rate": entry.run.true_rate}
+            for name, (mean, std) in entry.run.mean_and_std().items():
+                row |= {f"{name}_mean": mean, f"{name}_std": std}
+        table.writerow(row)
+    return text.getvalue()

@@ -1,0 +1,83 @@
+"""The documents of a run: config.json, scores.json, scores.csv and scores.txt.
+
+config.json says what the run is and how it was made; scores.json, written last, marks it as
+finished.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from jaxnoise.config import Config, InputError
+from jaxnoise.runs import files
+from jaxnoise.scores import scoring
+
+OF_A_RUN = ("config.json", "scores.json")
+# What provenance tells by name.
+_FACTS = ("versions", "device", "machine")
+
+
+def check_finished(folder: Path) -> None:
+    """Raises InputError if a folder does not hold the documents of a finished run."""
+    if not folder.is_dir():
+        raise InputError(f"RUN_DIR={folder}: there is no such folder")
+    missing = [name for name in OF_A_RUN if not (folder / name).is_file()]
+    if missing:
+        advice = "" if "config.json" in missing else "; the command that began it goes on with it"
+        raise InputError(
+            f"RUN_DIR={folder}: not the folder of a finished run: it has no {missing[0]}{advice}"
+        )
+
+
+def check_facts(facts: Any) -> None:
+    """Raises ValueError if these are not such facts as `provenance.facts` tells of a session."""
+    if not isinstance(facts, dict):
+        raise ValueError("a session without facts")
+    for name in _FACTS:
+        if not isinstance(facts.get(name, {}), dict):
+            raise ValueError(f"its {name} are no names with values")
+
+
+def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
+    """config.json: every flag as it was used, hyper-parameters as resolved, facts of the run."""
+    flags = dataclasses.asdict(config) | {"net": config.network}
+    document = {"flags": flags, "hyperparameters": config.hyperparameters, **facts}
+    files.write_text(folder / "config.json", json.dumps(document, indent=2) + "\n")
+
+
+def sessions(folder: Path) -> list[dict[str, Any]]:
+    """The facts of the sessions so far, the oldest first: of an interrupted run's config.json."""
+    try:
+        facts = files.read_json(folder / "config.json")
+        found = [*facts.pop("earlier_sessions"), facts]
+        del facts["flags"]
+        facts.pop("hyperparameters", None)
+        for session in found:
+            check_facts(session)
+    except (OSError, ValueError, KeyError, TypeError):  # none yet, or damaged
+        return []
+    return found
+
+
+def write_scores(folder: Path, report: scoring.Report) -> None:
+    """scores.csv, scores.txt and, last because it marks the run as finished, scores.json."""
+    text = io.StringIO()
+    columns = ["repeat", *scoring.SCORES, "diverged_at_epoch"]
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows(report.rows())
+    files.write_text(folder / "scores.csv", text.getvalue())
+    files.write_text(folder / "scores.txt", report.text() + "\n")
+    files.write_text(folder / "scores.json", json.dumps(report.document(), indent=2) + "\n")
+
+
+def read_scores(folder: Path) -> dict[str, Any]:
+    """The content of scores.json; raises InputError if it is damaged."""
+    path = folder / "scores.json"
+    try:
+        return files.read_json(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged ({error}); --overwrite trains the run again") from error

@@ -1,0 +1,144 @@
+"""A finished run as an object: its numbers, its labels, its nets."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxnoise.config import Config, InputError
+from jaxnoise.labels.noisy_dataset import NoisyDataset
+from jaxnoise.runs import checkpoint
+from jaxnoise.runs.history import read_history
+from jaxnoise.runs.noise_record import read_noise
+from jaxnoise.runs.record import read_record
+from jaxnoise.runs.samples import read_samples
+from jaxnoise.training import assembly
+from jaxnoise.training.assembly import Engine
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Nets:
+    """The nets of all repeats at one moment of a run; every array leads with (repeats,)."""
+
+    # As Flax has them: net.apply({"params": params, **variables}, …).
+    params: Any = dataclasses.field(repr=False)
+    # batch_stats and, with --do_sn, spectral
+    variables: dict[str, Any] = dataclasses.field(repr=False)
+    _measure: Callable[[np.ndarray], np.ndarray] = dataclasses.field(repr=False)
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Logits in evaluation mode, by the run's own preprocessing and precision.
+
+        Args:
+          images: uint8 (pictures, height, width, channels) as in the data set, in [0, 255], one or
+            more.
+
+        Returns:
+          float32 (repeats, pictures, classes).
+
+        Raises:
+          InputError: the images are not such.
+        """
+        return self._measure(images)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """What a run left in its folder; what needs the data set is read when it is first asked for.
+
+    Those parts, `dataset` and all below it, raise InputError where the data set cannot be had or is
+    another one, or where their file is missing or damaged.
+    """
+
+    folder: Path
+    config: Config
+    # float (repeats,) for each name in `scoring.SCORES`; NaN for repeats that diverged.
+    scores: dict[str, np.ndarray] = dataclasses.field(repr=False)
+    # Of every metric of metrics.jsonl, float32 (epochs, repeats).
+    history: dict[str, np.ndarray] = dataclasses.field(repr=False)
+    _data_sha256: str | None = dataclasses.field(repr=False)  # None: of before it was recorded
+
+    @property
+    def dataset(self) -> NoisyDataset:
+        """The pictures in three splits, their true labels, and the noisy ones of each repeat."""
+        return self._labels[1]
+
+    @property
+    def task(self) -> NoisyDataset:
+        """An earlier name of `dataset`."""
+        return self.dataset
+
+    @property
+    def noise(self) -> dict[str, np.ndarray]:
+        """noise.npz: noisy, picked, changed (draws, samples), clean (samples,), and so on."""
+        return self._labels[0]
+
+    @functools.cached_property
+    def samples(self) -> dict[str, np.ndarray]:
+        """samples.npz: loss (mean over epochs) and predicted, each (repeats, training samples)."""
+        return read_samples(self.folder, self.config, self.dataset)
+
+    @functools.cached_property
+    def best(self) -> Nets:
+        """The nets at each repeat's best epoch, which the scores are of."""
+        return self._nets("best")
+
+    @functools.cached_property
+    def last(self) -> Nets:
+        """The nets after the last epoch, or before the one in which they diverged."""
+        return self._nets("last")
+
+    @functools.cached_property
+    def _labels(self) -> tuple[dict[str, np.ndarray], NoisyDataset]:
+        arrays, dataset = read_noise(self.folder, self.config)
+        if self._data_sha256 not in (None, dataset.data_sha256):
+            raise InputError(
+                f"RUN_DIR={self.folder}: the data set is not the one that the run had: its SHA-256 "
+                f"is {dataset.data_sha256[:16]}…, config.json says {self._data_sha256}"
+            )
+        return arrays, dataset
+
+    @functools.cached_property
+    def _engine(self) -> Engine:
+        return assembly.engine(self.config, self.dataset)
+
+    def _nets(self, which: str) -> Nets:
+        program, trainer, pictures = self._engine
+        members = assembly.members(self.config, self.dataset)
+        repeats, image_shape = self.config.total_repeats, pictures.images.shape[1:]
+        nets = checkpoint.read_nets(self.folder, which, program, image_shape, repeats)
+        states = trainer.spread(nets, members, pictures)
+
+        def logits(images: np.ndarray) -> np.ndarray:
+            images = np.asarray(images)
+            if images.dtype != np.uint8 or images.shape[1:] != image_shape or not len(images):
+                raise InputError(
+                    f"images are {images.dtype} of shape {images.shape}; allowed are uint8 of "
+                    f"shape (1 or more, {', '.join(map(str, image_shape))})"
+                )
+            index = np.arange(len(images), dtype=np.int32)
+            shown = pictures._replace(images=images)
+            return trainer.gather(trainer.logits(states, shown, index), repeats)
+
+        return Nets(nets.params, nets.variables, logits)
+
+
+def load_run(folder: str | os.PathLike, **where: str) -> FinishedRun:
+    """Reads a finished run.
+
+    Args:
+      folder: as the run says at its end, and as `run_folder(config)` gives it.
+      where: data_dir, manual_dir, cache_dir: where the data are, if not where the run had them.
+
+    Raises:
+      InputError: there is no finished run, or a damaged one, or one of another version's.
+    """
+    run = read_record(Path(folder), **where)
+    history = read_history(run.folder, run.config)
+    return FinishedRun(
+        run.folder, run.config, run.report.scores, history, run.facts.get("data_sha256")
+    )

@@ -1,0 +1,107 @@
+"""The folder of a run: its name, whether a finished run is in it, claiming and clearing it."""
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jaxnoise.config import Config, InputError
+from jaxnoise.runs import documents, files
+
+
+def run_folder(config: Config) -> Path:
+    """results_dir/dataset/noise/regularization-fingerprint: no two settings share one."""
+    return (
+        Path(os.path.expanduser(config.results_dir))
+        / config.dataset_name
+        / config.noise.replace(" ", "_")
+        / f"{config.regularization}-{config.fingerprint}"
+    )
+
+
+def finished(folder: Path) -> bool:
+    """Whether a run was completed there: its scores are the last file written."""
+    return os.path.isfile(folder / "scores.json")  # pathlib raises where a name is too long
+
+
+def done(config: Config) -> bool:
+    """Whether a run is finished and not to be made again.
+
+    Raises:
+      InputError: it is, but by other defaults of its loss or method than there are now.
+    """
+    folder = run_folder(config)
+    if config.overwrite or not finished(folder):
+        return False
+    try:
+        recorded = files.read_json(folder / "config.json").get("hyperparameters")
+    except (OSError, ValueError):  # told by whoever needs it
+        recorded = None
+    if recorded not in (None, config.hyperparameters):
+        raise InputError(
+            f"{folder}: made with {recorded}, now it would be {config.hyperparameters}, since a "
+            "default has changed; allowed are --overwrite, which trains it again, or another name "
+            "for the loss or method"
+        )
+    return True
+
+
+def check_usable(folder: Path) -> None:
+    """Raises InputError if the folder could not be made and written, or holds something else."""
+    try:
+        nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except OSError as error:
+        raise InputError(f"--results_dir: {folder} cannot be made: {error.strerror}") from error
+    if not nearest.is_dir():
+        raise InputError(f"--results_dir: {nearest} is in the way of {folder}; it is not a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(
+            f"--results_dir: {nearest} cannot be written; allowed is any folder that can be"
+        )
+    entries = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+    # A claim that was cut short left hidden files at most.
+    if any(not name.startswith(".") for name in entries) and "config.json" not in entries:
+        raise InputError(f"--results_dir: {folder} is in use by something that is not a run")
+
+
+def claim(folder: Path, config: Config, facts: dict[str, Any]) -> None:
+    """Makes the folder, if it is not there, and marks it as this run's by its config.json."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--results_dir: {folder} cannot be made: {error.strerror}") from error
+    if not (folder / "config.json").is_file():
+        documents.write_config(folder, config, facts)
+
+
+def clear(folder: Path, *, going_on: bool) -> None:
+    """Deletes what an earlier session left, but for log, config.json and, going on, what it needs.
+
+    What marks a run as finished goes first: a start cut short leaves no false result.
+    """
+    (folder / "scores.json").unlink(missing_ok=True)
+    kept = {"config.json", "log.txt"} | ({"checkpoints", "spectrum_epochs"} if going_on else set())
+    for entry in folder.iterdir():
+        if entry.name in kept or entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Makes a full or failing disk, met inside the block, an InputError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS):
+            raise
+        raise InputError(
+            f"{error.filename or folder}: cannot be written: {error.strerror}; what was saved "
+            "before is whole, and the same command goes on from there"
+        ) from error

@@ -1,0 +1,109 @@
+"""Finished runs as they are compared: their test accuracies, and their repeats as pairs."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnoise.config import Config, InputError
+from jaxnoise.runs import documents, files
+from jaxnoise.scores.intervals import Difference, paired_difference
+from jaxnoise.scores.selection import SELECTIONS
+
+DEFAULTS = Config().result_settings
+# What two runs must share for their repeats of equal number to be pairs: pictures, the seeds of
+# initialization and batch order, and the draw of the noise that each repeat has.
+PAIRED_BY = ("dataset", "train_size", "test_size", "validation_ratio", "seed", "noise_seed",
+             "noise_file", "noise_draws", "noise_per_repeat")  # fmt: skip
+
+
+class Run(NamedTuple):
+    """What a finished run's folder says of it."""
+
+    folder: Path
+    flags: dict[str, Any]  # those that can change a result
+    true_rate: float  # in [0, 1]
+    # Percent, (repeats,), for each name in SELECTIONS; NaN for those that diverged.
+    accuracy: dict[str, np.ndarray]
+    data_sha256: str | None  # of the data set; None: of before it was recorded
+    labels_sha256: tuple[str, ...]  # of the noisy training labels, each draw's
+
+    @property
+    def survived(self) -> np.ndarray:
+        """Which repeats did not diverge, bool (repeats,)."""
+        return np.isfinite(self.accuracy["last"])
+
+    @property
+    def n(self) -> int:
+        """How many repeats mean and std are of."""
+        return int(self.survived.sum())
+
+    def mean_and_std(self) -> dict[str, tuple[float, float]]:
+        """Of each accuracy, over the repeats that did not diverge; empty if all did."""
+        if not self.n:
+            return {}
+        values = {name: accuracy[self.survived] for name, accuracy in self.accuracy.items()}
+        return {name: (x.mean(), x.std()) for name, x in values.items()}
+
+
+def read(folder: Path) -> Run:
+    """Raises InputError if there is no finished run, or one of an earlier version's."""
+    documents.check_finished(folder)
+    try:
+        config, scores = (files.read_json(folder / name) for name in documents.OF_A_RUN)
+        # A run made before a flag was there had its default.
+        flags = {name: config["flags"].get(name, default) for name, default in DEFAULTS.items()}
+        data_sha256 = config.get("data_sha256")
+        for name, value in [*flags.items(), ("data_sha256", data_sha256)]:
+            if isinstance(value, list | dict):
+                raise ValueError(f"{name} is no single value")
+        accuracy = {
+            name: np.array(scores["selection"][name]["accuracy"], float) for name in SELECTIONS
+        }
+        true_rate = float(scores["noise"]["true_rate"])
+        labels_sha256 = tuple(str(draw["sha256"]) for draw in scores["noise"]["draws"])
+        lengths = {values.shape for values in accuracy.values()}
+        if len(lengths) > 1 or lengths.pop() in ((), (0,)) or not np.isfinite(true_rate):
+            raise ValueError("its accuracies are not one for each repeat, or it has no true rate")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise InputError(
+            f"RUN_DIR={folder}: its config.json or scores.json is damaged or an earlier version's; "
+            f"main.py --overwrite makes the run anew ({error!r})"
+        ) from error
+    return Run(folder, flags, true_rate, accuracy, data_sha256, labels_sha256)
+
+
+def unpaired_because(run: Run, first: Run) -> str | None:
+    """Why repeats of two runs are no pairs; None if they are."""
+    hashes = {run.data_sha256, first.data_sha256}
+    # One folder of pictures, and one file of labels, can be spelled in many ways.
+    same = {
+        "dataset": len(hashes) == 1 and None not in hashes,
+        "noise_file": None not in (run.flags["noise_file"], first.flags["noise_file"])
+        and run.labels_sha256 == first.labels_sha256,
+    }
+    for name in PAIRED_BY:
+        if run.flags[name] != first.flags[name] and not same.get(name):
+            return f"--{name} is {run.flags[name]}, there it is {first.flags[name]}"
+    if len(hashes) > 1 and None not in hashes:
+        return "the pictures or labels of its data set are others than there (data_sha256)"
+    n = pairs(run, first).sum()
+    if n < 2:
+        return "a single pair has no spread" if n else "in each pair a repeat diverged"
+    return None
+
+
+def pairs(run: Run, first: Run) -> np.ndarray:
+    """Which pairs of repeats there are of which neither diverged, bool (repeats of both,)."""
+    both = min(len(run.survived), len(first.survived))
+    return run.survived[:both] & first.survived[:both]
+
+
+def differences(run: Run, first: Run) -> dict[str, Difference]:
+    """Of each accuracy, a run's less the first one's, over their `pairs`."""
+    those = pairs(run, first)
+    n = len(those)
+    return {
+        name: paired_difference((run.accuracy[name][:n] - first.accuracy[name][:n])[those])
+        for name in SELECTIONS
+    }

@@ -1,0 +1,86 @@
+"""What a finished run says of itself: config.json and scores.json, read and checked."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnoise.config import FIELDS, Config, InputError
+from jaxnoise.runs import documents, files
+from jaxnoise.scores.scoring import SCORES, Report
+from jaxnoise.scores.selection import SELECTIONS, Selected
+
+# Of the flags that say where, those that help to find the data and to repeat the arithmetic.
+_WHERE = ("data_dir", "manual_dir", "cache_dir", "members_at_once")
+
+
+class Record(NamedTuple):
+    """What config.json and scores.json say."""
+
+    folder: Path
+    flags: dict[str, Any]  # as they were recorded
+    config: Config
+    facts: dict[str, Any]  # versions and device among them
+    document: dict[str, Any]  # all of scores.json
+    report: Report  # its numbers, those of each repeat
+
+
+def read_record(folder: Path, **where: str) -> Record:
+    """Reads config.json and scores.json.
+
+    Args:
+      where: flags that say where the data are, to use instead of the run's.
+
+    Raises:
+      InputError: there is no finished run, or one with other flags or scores than this version's.
+    """
+    documents.check_finished(folder)
+    found = []
+    for name in documents.OF_A_RUN:
+        try:
+            found.append(files.read_json(folder / name))
+        except (OSError, ValueError) as error:
+            raise InputError(f"RUN_DIR={folder}: {name} cannot be read: {error}") from error
+    facts, document = found
+    try:
+        documents.check_facts(facts)
+        config = _config(facts["flags"], where)
+        report = _report(document, config)
+        report.text()
+    except InputError as error:
+        raise InputError(f"RUN_DIR={folder}: config.json: {error}") from error
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise InputError(
+            f"RUN_DIR={folder}: its config.json or scores.json is damaged or another version's "
+            f"({error!r})"
+        ) from error
+    return Record(folder, facts["flags"], config, facts, document, report)
+
+
+def _config(flags: dict[str, Any], where: dict[str, str]) -> Config:
+    """Of the flags of a run; one made before a flag was there had its default."""
+    for name in flags:
+        if name not in FIELDS:
+            raise InputError(f"--{name} is not a flag of this version")
+    kept = {
+        name: value
+        for name, value in flags.items()
+        if name in _WHERE or not FIELDS[name].metadata["where_only"]
+    }
+    return Config(**kept | where)
+
+
+def _report(document: dict[str, Any], config: Config) -> Report:
+    rows = document["repeats"]
+    scores = {name: np.array([row[name] for row in rows], float) for name in SCORES}
+    selected = {}
+    for name in SELECTIONS:
+        accuracy, epoch = (
+            np.array(document["selection"][name][of], float) for of in ("accuracy", "epoch")
+        )
+        selected[name] = Selected(accuracy, np.nan_to_num(epoch).astype(int))
+    diverged = np.array([epoch or 0 for epoch in document["diverged_at_epoch"]], int)
+    for values in (*scores.values(), diverged, *(x for both in selected.values() for x in both)):
+        if values.shape != (config.total_repeats,):
+            raise ValueError(f"{values.shape} numbers, {config.total_repeats} repeats")
+    return Report(scores, selected, diverged, document["noise"], config.validation_labels)

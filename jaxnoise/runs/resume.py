@@ -1,0 +1,125 @@
+"""Where an interrupted run goes on: checkpoints after every epoch, of which the newest are kept."""
+
+import hashlib
+import logging
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnoise.config import Config, InputError
+from jaxnoise.labels.noisy_dataset import NoisyDataset
+from jaxnoise.runs import checkpoint
+from jaxnoise.training import loop
+
+log = logging.getLogger("jaxnoise")
+
+# One more than is needed, in case the newest is damaged.
+KEPT = 2
+
+
+class Point(NamedTuple):
+    """Everything a run goes on from: all that changes from epoch to epoch."""
+
+    progress: loop.Progress  # of all members, (members, ...) each, on the host
+    history: dict[str, np.ndarray]  # of every metric, float32 (epochs, members)
+    seconds: float  # worked on these epochs
+
+    @property
+    def epochs(self) -> int:
+        """How many have been trained."""
+        return len(next(iter(self.history.values())))
+
+
+def identity(
+    config: Config, dataset: NoisyDataset, transition_matrices: np.ndarray | None = None
+) -> np.ndarray:
+    """A SHA-256, uint8 (32,), over the settings, pictures and labels that make a run what it is.
+
+    Args:
+      transition_matrices: those of --loss=forward, which may be estimated.
+    """
+    sha = hashlib.sha256(config.fingerprint.encode())
+    for name, value in config.hyperparameters.items():  # their defaults are in no fingerprint
+        sha.update(f"{name}={value}".encode())
+    labels = (x.noisy for x in (*dataset.noisy_labels, *dataset.noisy_valid_labels))
+    for array in (dataset.images, dataset.labels, dataset.split, *dataset.preprocessing, *labels):
+        sha.update(np.ascontiguousarray(array))
+    if transition_matrices is not None:
+        sha.update(transition_matrices)
+    return np.frombuffer(sha.digest(), np.uint8)
+
+
+def save(folder: Path, point: Point, identity: np.ndarray) -> None:
+    """Adds a point to a folder and, once it is whole, deletes those that it makes needless.
+
+    Raises:
+      InputError: it cannot be written; the earlier points are still there.
+    """
+    arrays = {
+        "progress": _by_name(point.progress),
+        "history": point.history,
+        "seconds": np.float64(point.seconds),
+        "identity": identity,
+    }
+    checkpoint.save(folder / f"epoch_{point.epochs:04d}", arrays)
+    for old in _points(folder)[KEPT:]:
+        checkpoint.remove(old)
+
+
+def newest(folder: Path, like: loop.Progress, identity: np.ndarray) -> Point | None:
+    """The newest point that is whole, if there is one; damaged ones are named and deleted.
+
+    Args:
+      like: progress of one member, for its structure, shapes and dtypes.
+
+    Raises:
+      InputError: a point is whole, but of another run.
+    """
+    for path in _points(folder):
+        try:
+            arrays = checkpoint.load(path)
+        except InputError as error:
+            log.warning("%s; it is deleted", error)
+            checkpoint.remove(path)
+            continue
+        progress = _from_names(arrays["progress"], like)
+        if progress is None or not np.array_equal(arrays["identity"], identity):
+            made = "by another version" if progress is None else "with other pictures or labels"
+            raise InputError(
+                f"{path}: made {made}, so the run cannot go on from it; --noresume deletes it and "
+                "starts anew"
+            )
+        return Point(progress, arrays["history"], float(arrays["seconds"]))
+    return None
+
+
+def clear(folder: Path) -> None:
+    """Deletes all points: the run is finished."""
+    for path in _points(folder):
+        checkpoint.remove(path)
+
+
+def _points(folder: Path) -> list[Path]:
+    """Those that are there, the newest first."""
+    numbers = (re.fullmatch(r"epoch_(\d+)", path.name) for path in folder.glob("epoch_*"))
+    found = {int(match[1]): match.string for match in numbers if match}
+    return [folder / found[epoch] for epoch in sorted(found, reverse=True)]
+
+
+def _by_name(progress: loop.Progress) -> dict[str, Any]:
+    """Leaves by their paths: Orbax would lose what kind of tree they are in."""
+    paths = jax.tree_util.tree_leaves_with_path(progress)
+    return {jax.tree_util.keystr(path): leaf for path, leaf in paths}
+
+
+def _from_names(leaves: dict[str, Any], like: loop.Progress) -> loop.Progress | None:
+    """Undoes `_by_name`; None if the leaves are those of another tree."""
+    expected = _by_name(like)
+    if {name: (leaf.shape[1:], leaf.dtype) for name, leaf in leaves.items()} != {
+        name: (leaf.shape, leaf.dtype) for name, leaf in expected.items()
+    }:
+        return None
+    return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in expected])

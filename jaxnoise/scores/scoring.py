@@ -1,0 +1,211 @@
+"""The scores of a run: each repeat's, their mean and std, as a document and as tables to read."""
+
+import itertools
+import textwrap
+from typing import Any, NamedTuple
+
+import numpy as np
+from tabulate import tabulate
+
+from jaxnoise.labels.noise import in_words
+from jaxnoise.scores import divergence
+from jaxnoise.scores.calibration import BINS
+from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS, Selected, headline
+from jaxnoise.scores.variance import components
+
+# The seven scores of Bar et al. 2022, and what stands beside them.
+_MAIN = (
+    "train_noisy_accuracy",
+    "train_accuracy",
+    "valid_accuracy",
+    "test_accuracy",
+    "train_jacob",
+    "test_jacob",
+    "entropy",
+    "last_test_accuracy",
+    "best_epoch",
+)
+_CALIBRATION_AND_DETECTION = ("test_ece", "test_nll", "test_brier", "noise_auroc", "noise_aupr")
+SCORES = _MAIN + _CALIBRATION_AND_DETECTION
+
+_WIDTH = 100
+_ABOUT_MAIN = (
+    "Scores of the epoch with the {chosen} accuracy (the earliest of equals; "
+    "--validation_labels={labels}); last_test_accuracy is the last epoch's. Accuracies in percent, "
+    "jacob = mean squared Frobenius norm of the logits' Jacobian, entropy = mean entropy of the "
+    "predictions on the training part, in nats; best_epoch counted from 1; mean and std (the "
+    "population's) are of {covered}."
+)
+_ABOUT_SELECTION = (
+    "(Epoch) and test accuracy in percent, by what chooses the epoch; the scores above are those "
+    "of the {chosen}. {oracle}."
+)
+_ABOUT_CALIBRATION_AND_DETECTION = (
+    f"Of the same epoch, on the test set: ece = expected calibration error ({BINS} bins, in "
+    "[0, 1]), nll = negative log-likelihood in nats, brier = Brier score in [0, 2]; lower is "
+    "better. Of the whole training: noise_auroc, noise_aupr = areas under the ROC and the "
+    "precision-recall curve of the mean loss over epochs as a score for changed labels, in [0, 1]; "
+    "higher is better."
+)
+
+
+class Report(NamedTuple):
+    """All that scores.csv, scores.txt and scores.json say."""
+
+    scores: dict[str, np.ndarray]  # float (repeats,) for each name in SCORES
+    selected: dict[str, Selected]  # for each name in SELECTIONS
+    diverged: np.ndarray  # int (repeats,), of divergence.epochs(): these have no scores
+    noise: dict[str, Any]  # of noise.summary()
+    validation_labels: str
+
+    @property
+    def headline(self) -> str:
+        """The name of the selection whose epoch the scores are of."""
+        return f"best_{self.validation_labels}_valid"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row of SCORES for each repeat, named by its number, then mean, std and their n."""
+        rows = [
+            {"repeat": i + 1}
+            | {name: None if epoch else number(self.scores[name][i]) for name in SCORES}
+            | {"diverged_at_epoch": int(epoch) or None}
+            for i, epoch in enumerate(self.diverged)
+        ]
+        statistics = {name: _mean_and_std(self._survivors(self.scores[name])) for name in SCORES}
+        for i, label in enumerate(("mean", "std")):
+            rows.append({"repeat": label} | {name: both[i] for name, both in statistics.items()})
+        rows.append({"repeat": "n"} | dict.fromkeys(SCORES, self._n))
+        return rows
+
+    @property
+    def _n(self) -> int:
+        """How many repeats mean and std cover."""
+        return int(np.sum(self.diverged == 0))
+
+    def _survivors(self, values: np.ndarray) -> np.ndarray:
+        """Of values (repeats,), those of repeats that have not diverged."""
+        return values[self.diverged == 0]
+
+    def document(self) -> dict[str, Any]:
+        """The content of scores.json."""
+        *repeats, mean, std, _ = ({name: row[name] for name in SCORES} for row in self.rows())
+        return {
+            "about": "\n".join(self._about()),
+            "noise": self.noise,
+            "n": self._n,
+            "mean": mean,
+            "std": std,
+            "repeats": repeats,
+            "diverged_at_epoch": [int(epoch) or None for epoch in self.diverged],
+            "headline": self.headline,
+            "selection": {name: self._selection(*chosen) for name, chosen in self.selected.items()},
+            "variance": self._variance(),
+        }
+
+    def text(self) -> str:
+        """The content of scores.txt: three tables, each a row per repeat, then mean and std."""
+        *rows, _ = self.rows()
+        main, calibration_and_detection = (
+            self._table([name.replace("_", "\n") for name in names],
+                        [[row["repeat"], *(_cell(row[name]) for name in names)] for row in rows])
+            for names in (_MAIN, _CALIBRATION_AND_DETECTION)
+        )  # fmt: skip
+        tables = (main, self._selection_table(), calibration_and_detection)
+        about = (textwrap.fill(text, _WIDTH) for text in self._about())
+        noise = "\n".join(
+            textwrap.fill(f"Noise ({self.noise['noise']}): {line}.", _WIDTH)
+            for line in in_words(self.noise)
+        )
+        parts = self._variance()
+        variance = [textwrap.fill(_variance_in_words(parts), _WIDTH)] if parts else []
+        return "\n\n".join([*itertools.chain(*zip(tables, about, strict=True)), noise, *variance])
+
+    def _about(self) -> list[str]:
+        """What each of the three tables tells."""
+        chosen = headline(self.validation_labels).words
+        return [
+            _ABOUT_MAIN.format(
+                chosen=chosen,
+                labels=self.validation_labels,
+                covered=divergence.covered(self.diverged),
+            ),
+            _ABOUT_SELECTION.format(chosen=chosen, oracle=ORACLE_WORDS),
+            _ABOUT_CALIBRATION_AND_DETECTION,
+        ]
+
+    def _variance(self) -> dict[str, Any] | None:
+        """Standard deviation by its source, where repeats share several draws of the noise."""
+        draws, repeats = len(self.noise["draws"]), len(self.diverged)
+        if draws == 1:
+            return None
+        std = None
+        if repeats > draws:
+            draw, std = self._survivors(np.arange(repeats) % draws), {}
+            for name in SCORES:
+                with np.errstate(invalid="ignore"):  # infinity less infinity
+                    parts = components(self._survivors(self.scores[name]), draw)
+                std[name] = {source: number(x) for source, x in parts._asdict().items()}
+        return {"noise_draws": draws, "runs_per_draw": repeats // draws, "std": std}
+
+    def _selection(self, accuracy: np.ndarray, epoch: np.ndarray) -> dict[str, Any]:
+        mean, std = _mean_and_std(self._survivors(accuracy))
+        return {"accuracy": [number(x) for x in accuracy], "epoch": [int(x) or None for x in epoch],
+                "mean": mean, "std": std, "n": self._n}  # fmt: skip
+
+    def _selection_table(self) -> str:
+        header = [selection.words.replace(" ", "\n") for selection in SELECTIONS.values()]
+        chosen = [self.selected[name] for name in SELECTIONS]
+        repeats = zip(*(zip(*both, strict=True) for both in chosen), strict=True)
+        rows = [
+            [i, *(f"({epoch}) {accuracy:.2f}" for accuracy, epoch in repeat)]
+            for i, repeat in enumerate(repeats, start=1)
+        ]
+        statistics = zip(*(_mean_and_std(self._survivors(x.accuracy)) for x in chosen), strict=True)
+        for label, values in zip(("mean", "std"), statistics, strict=True):
+            rows.append([label, *("–" if value is None else f"{value:.2f}" for value in values)])
+        return self._table(header, rows)
+
+    def _table(self, header: list[str], rows: list[list[Any]]) -> str:
+        """A row per repeat, a line, mean and std; who diverged has no numbers."""
+        for row, epoch in zip(rows, self.diverged, strict=False):
+            if epoch:
+                row[1:] = ["diverged", f"at epoch {epoch}", *["–"] * (len(header) - 2)]
+        rows = [*rows[:-2], ["─" * 6] + ["─" * 7] * len(header), *rows[-2:]]
+        return tabulate(
+            rows,
+            ["repeat", *header],
+            tablefmt="simple",
+            disable_numparse=True,
+            stralign="right",
+        )
+
+
+def number(x: np.generic | float) -> int | float | None:
+    """For JSON, which has no NaN and no infinity: they become null."""
+    return np.asarray(x).item() if np.isfinite(x) else None
+
+
+def _mean_and_std(values: np.ndarray) -> tuple[float | None, float | None]:
+    if not len(values):
+        return None, None
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        return tuple(number(statistic(np.float64(values))) for statistic in (np.mean, np.std))
+
+
+def _variance_in_words(parts: dict[str, Any]) -> str:
+    if parts["std"] is None:
+        return (
+            "Every repeat has a noise draw of its own: std is of noise, initialization and batch "
+            "order together; more repeats than --noise_draws tell them apart."
+        )
+    test = parts["std"]["test_accuracy"]
+    return (
+        f"Of test_accuracy's variance: std {_cell(test['noise'])} between {parts['noise_draws']} "
+        f"noise draws, {_cell(test['training'])} between the {parts['runs_per_draw']} runs on the "
+        "same draw, that is initialization and batch order (random-effects analysis of variance; "
+        "the other scores' stand in scores.json)."
+    )
+
+
+def _cell(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"

@@ -1,0 +1,18 @@
+"""The spectrum of the learned mapping: how smooth it is, where, and what that goes with.
+
+Takes finished runs, or members while they train; gives Fourier spectra along lines through
+pictures, singular values of Jacobians, norms of layers, and figures. It does not change training.
+
+May import: runs, figures, terminal, training and all below.
+"""
+
+__all__ = [
+    "dynamics",
+    "figures",
+    "fourier_lines",
+    "frequency_response",
+    "measure",
+    "summary",
+    "verdict",
+    "wave_response",
+]

@@ -1,0 +1,87 @@
+"""Is the learned mapping smooth, and where? The spectral panel of finished runs: a command.
+
+python -m jaxnoise.spectrum RUN_DIR... loads the data set, the labels of noise.npz and the nets of a
+checkpoint, and writes spectrum.json, spectrum.npz and figures/spectrum_*.png and .pdf into every
+run's folder: Fourier spectra along lines through pictures, singular values of the Jacobian, and
+norms of the layers. Over several runs it prints a table and a verdict: whether less high-frequency
+power on samples with a changed label goes with test accuracy. Nothing is trained.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from jaxnoise.config import InputError
+from jaxnoise.figures.drawing import save
+from jaxnoise.runs.checkpoint import NETS
+from jaxnoise.spectrum import figures, fourier_lines, verdict
+from jaxnoise.spectrum.measure import measure
+from jaxnoise.spectrum.verdict import Measured
+from jaxnoise.terminal import location_flags
+from jaxnoise.terminal.commands import CommandParser
+
+PICTURES = 500
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = CommandParser("spectrum", __doc__)
+    parser.add_argument("runs", metavar="RUN_DIR", nargs="+", type=Path, help="of a finished run")
+    parser.add_argument(
+        "--checkpoint", choices=NETS, default="last",
+        help="the nets after the last epoch (default), or at the best by validation",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pictures", type=_at_least(2), default=PICTURES,
+        help="of each set: training samples with unchanged and with changed label, and test "
+        f"(default: {PICTURES})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--cutoff", type=_at_least(1, fourier_lines.POINTS // 2), default=fourier_lines.CUTOFF,
+        help="the lowest of the high frequencies, in cycles per line "
+        f"(default: {fourier_lines.CUTOFF})",
+    )  # fmt: skip
+    location_flags.add_where(parser)
+    arguments = vars(parser.parse_args(argv))
+    how = {name: arguments[name] for name in ("checkpoint", "pictures", "cutoff")}
+    try:
+        where = location_flags.start(arguments)
+        measured = [measure(folder, **how, **where) for folder in arguments["runs"]]
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(verdict.text(measured))
+    if len(measured) > 1:
+        print("Drawn:", _draw_verdict(measured))
+    return 0
+
+
+def _draw_verdict(measured: list[Measured]) -> Path:
+    """figures/spectrum_comparison.png and .pdf in the first run's folder."""
+    config = measured[0].run.config
+    figure = figures.verdict(
+        [one.run.config.regularization for one in measured],
+        [one.share("changed") for one in measured],
+        [one.test_accuracy for one in measured],
+        title=", ".join([config.dataset, config.network, config.noise]),
+    )
+    stem = measured[0].run.folder / "figures" / "spectrum_comparison"
+    save(figure, stem)
+    return stem.with_suffix(".png")
+
+
+def _at_least(low: int, high: int | None = None):
+    """An argparse type: int in [low, high]."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < low or (high is not None and value > high):
+            allowed = f"{low} or more" if high is None else f"{low} to {high}"
+            raise argparse.ArgumentTypeError(f"{value}: allowed is {allowed}")
+        return value
+
+    return parse
+
+
+if __name__ == "__main__":
+    sys.exit(main())

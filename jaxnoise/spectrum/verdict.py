@@ -1,0 +1,180 @@
+"""What the spectral panels of several runs say together: a table, and a verdict in words."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import rankdata
+from tabulate import tabulate
+
+from jaxnoise.runs import pairs
+from jaxnoise.runs.record import Record
+from jaxnoise.scores.intervals import CONFIDENCE, Difference, paired_difference
+from jaxnoise.spectrum.fourier_lines import DIRECTIONS
+from jaxnoise.spectrum.summary import Summary, mean_over_pictures
+
+RESAMPLES = 5000
+# Without noise there is no changed sample to look at.
+HEADLINE_SETS = ("changed", "test")
+
+
+class Measured(NamedTuple):
+    """A run and its panel in numbers."""
+
+    run: Record
+    summary: Summary
+    upper_bound: np.ndarray  # of the Lipschitz constant, float (members,)
+    test_accuracy: np.ndarray  # of the checkpoint that was measured, percent, (members,)
+
+    def share(self, name: str) -> np.ndarray:
+        """Mean share of high frequencies on a set, percent, (members, DIRECTIONS); NaN without."""
+        if name not in self.summary.share:
+            return np.full((len(self.test_accuracy), len(DIRECTIONS)), np.nan)
+        return 100 * mean_over_pictures(self.summary.share[name])
+
+
+class Correlation(NamedTuple):
+    """Spearman's rank correlation and its interval; NaN where ranks do not vary."""
+
+    rho: float
+    low: float
+    high: float
+
+
+def spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Rank correlation along the last axis: Pearson's of the ranks, equal values sharing theirs."""
+    x, y = (rankdata(values, axis=-1) for values in (x, y))
+    x, y = (ranks - ranks.mean(axis=-1, keepdims=True) for ranks in (x, y))
+    with np.errstate(invalid="ignore"):
+        return (x * y).sum(axis=-1) / np.sqrt(np.square(x).sum(axis=-1) * np.square(y).sum(axis=-1))
+
+
+def correlation(x: list[np.ndarray], y: list[np.ndarray]) -> Correlation:
+    """Over all members of all runs, with a 95 % percentile bootstrap interval.
+
+    Members of a run are alike, so a sample is drawn in two stages: runs with replacement, and
+    within each of them members with replacement (Davison and Hinkley, "Bootstrap Methods and their
+    Application", 1997, section 3.8).
+
+    Args:
+      x, y: a float array (members,) for each run; pairs that are not finite are left out.
+    """
+    finite = [np.isfinite(a) & np.isfinite(b) for a, b in zip(x, y, strict=True)]
+    runs = [
+        np.stack([a[keep], b[keep]]) for a, b, keep in zip(x, y, finite, strict=True) if keep.any()
+    ]
+    if sum(run.shape[1] for run in runs) < 3:
+        return Correlation(*[float("nan")] * 3)
+    rho = float(spearman(*np.concatenate(runs, axis=1)))
+    rng = np.random.default_rng(0)
+    drawn = []
+    for _ in range(RESAMPLES):
+        sample = [runs[i] for i in rng.integers(len(runs), size=len(runs))]
+        sample = [run[:, rng.integers(run.shape[1], size=run.shape[1])] for run in sample]
+        drawn.append(float(spearman(*np.concatenate(sample, axis=1))))
+    drawn = np.array(drawn)[np.isfinite(drawn)]
+    ends = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
+    low, high = np.quantile(drawn, ends) if len(drawn) else (np.nan, np.nan)
+    return Correlation(rho, float(low), float(high))
+
+
+def text(measured: list[Measured]) -> str:
+    """The table, and over several runs what it comes to."""
+    lines = [_table(measured), "", _ABOUT, *(
+        f"Run {i}: {one.run.folder}" for i, one in enumerate(measured, start=1)
+    )]  # fmt: skip
+    if len(measured) > 1:
+        lines += ["", *_differences(measured), "", *_correlations(measured)]
+    return "\n".join(lines)
+
+
+_ABOUT = (
+    "High-frequency share of the power of the logits (%), along lines in a random direction and "
+    "towards pictures of the same and of another class; largest singular value of the Jacobian, "
+    "median over pictures, and the largest met beside the bound by the layers' norms. Mean ± std "
+    "over repeats."
+)
+
+
+def _table(measured: list[Measured]) -> str:
+    header = ["run", "regularizer", "test accuracy (%)"]
+    header += [f"{name}, {direction}" for name in HEADLINE_SETS for direction in DIRECTIONS]
+    header += ["σ(J), changed", "σ(J), test", "max σ(J)", "bound", "n"]
+    rows = []
+    for i, one in enumerate(measured, start=1):
+        row = [i, one.run.config.regularization, _spread(one.test_accuracy)]
+        for name in HEADLINE_SETS:
+            row += [_spread(share) for share in one.share(name).T]
+        for name in HEADLINE_SETS:
+            largest = one.summary.largest.get(name)
+            row.append("–" if largest is None else _spread(np.median(largest, axis=1), ".3g"))
+        row += [_spread(one.summary.lower_bound, ".3g"), _spread(one.upper_bound, ".3g")]
+        rows.append([*row, len(one.test_accuracy)])
+    header = [title.replace(", ", "\n").replace("_", " ") for title in header]
+    return tabulate(rows, header, tablefmt="simple", disable_numparse=True)
+
+
+def _spread(values: np.ndarray, digits: str = ".2f") -> str:
+    values = values[np.isfinite(values)]
+    return f"{values.mean():{digits}} ± {values.std():{digits}}" if len(values) else "–"
+
+
+def _differences(measured: list[Measured]) -> list[str]:
+    """Whether each run has a lower share on changed samples than the first one."""
+    first, lines = measured[0], []
+    readable = [pairs.read(one.run.folder) for one in measured]
+    for i, one in enumerate(measured[1:], start=2):
+        name = f"Run {i} ({one.run.config.regularization})"
+        reason = pairs.unpaired_because(readable[i - 1], readable[0])
+        if reason:
+            lines.append(f"{name} cannot be paired with run 1: {reason}.")
+            continue
+        for j, direction in enumerate(DIRECTIONS):
+            n = min(len(first.test_accuracy), len(one.test_accuracy))
+            difference = one.share("changed")[:n, j] - first.share("changed")[:n, j]
+            difference = difference[np.isfinite(difference)]
+            if len(difference) > 1:
+                found = paired_difference(difference)
+                lines.append(
+                    f"{name}: {_verb(found)} the high-frequency share on changed samples, "
+                    f"{direction.replace('_', ' ')}: {found.mean:+.2f} "
+                    f"[{found.low:+.2f}, {found.high:+.2f}] percentage points against run 1."
+                )
+    return lines
+
+
+def _verb(found: Difference) -> str:
+    if found.high < 0:
+        return "lowers"
+    return "raises" if found.low > 0 else "does not clearly change"
+
+
+def _correlations(measured: list[Measured]) -> list[str]:
+    """Whether less of it goes with a better net, over all repeats of all runs."""
+    accuracy, lines = [one.test_accuracy for one in measured], []
+    quantities = {
+        f"share on {name} samples, {direction.replace('_', ' ')}": [
+            one.share(name)[:, j] for one in measured
+        ]
+        for name in HEADLINE_SETS
+        for j, direction in enumerate(DIRECTIONS)
+    } | {"largest σ(J) met": [one.summary.lower_bound for one in measured]}
+    for name, values in quantities.items():
+        found = correlation(values, accuracy)
+        if np.isnan(found.rho):
+            continue
+        if found.high < 0:
+            says = "the lower it is, the better the net, as the thesis has it"
+        elif found.low > 0:
+            says = "the higher it is, the better the net, against the thesis"
+        else:
+            says = "no clear relation"
+        lines.append(
+            f"{name} and test accuracy: Spearman's ρ = {found.rho:+.2f} "
+            f"[{found.low:+.2f}, {found.high:+.2f}]: {says}."
+        )
+    if lines:
+        lines.append(
+            "Intervals are 95 %, by resampling runs, then their repeats; with few runs they are "
+            "rough, and what a correlation over regularizers says of cause is nothing."
+        )
+    return lines

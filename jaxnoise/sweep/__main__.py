@@ -1,0 +1,106 @@
+"""A whole grid of runs, with few programs: a command of its own.
+
+python -m jaxnoise.sweep takes the flags of main.py, each with any number of values, and makes a run
+of each combination: the same folder, with the same files, as main.py makes of it. Runs that share a
+program train as one batch, compiled once. What is finished is not made again, and the same command
+goes on with what was interrupted.
+
+  python -m jaxnoise.sweep --dataset=digits --noise_rate=0,0.2,0.4 --wd_coef=0,1e-4 --dry_run
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxnoise.config import FIELDS, InputError, nearest
+from jaxnoise.runs import folders
+from jaxnoise.sweep import estimate, grid, plans, progress, slurm, submission
+from jaxnoise.sweep.arguments import add_flags, given
+from jaxnoise.terminal import commands, console, interruption
+from jaxnoise.terminal.commands import CommandParser
+from jaxnoise.training import devices
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code: 1 if a run failed."""
+    parser = _parser()
+    parsed, others = parser.parse_known_args(argv)
+    if unknown := [word for word in others if not word.startswith("--slurm_")]:
+        near = nearest(unknown[0].partition("=")[0], [f"--{name}" for name in FIELDS])
+        parser.error(f"unknown: {' '.join(unknown)}{near}; values have commas between")
+    return commands.ended(lambda: _main(vars(parsed), others))
+
+
+def _main(arguments: dict[str, Any], slurm_words: Sequence[str]) -> int:
+    where = arguments["executor"]
+    _check_jobs(arguments, slurm_words)
+    options = slurm.read_options(slurm_words)
+    listed = given(arguments)
+    rows = grid.read_rows(arguments["grid"]) if arguments["grid"] else {None: {}}
+    planned = grid.cells(rows, listed)
+    console.log_to_console(runs=False)
+    jobs = {"gpu_asked": "GPU_num" in listed, "cells_per_job": arguments["cells_per_job"]}
+    if arguments["dry_run"] or where is None:  # else the GPU is the jobs'
+        devices.start(planned[0].config, gpu_asked=jobs["gpu_asked"])
+    for cell in planned:
+        folders.check_usable(cell.folder)
+    if arguments["dry_run"]:
+        estimate.tell(planned)
+        return 0
+    with interruption.Watch() as watch:
+        if where == "slurm":
+            return slurm.run(planned, options, watch, **jobs, wait=arguments["wait"])
+        plan, left = plans.write(planned), progress.left_of(planned)
+        if where == "local":
+            outcomes = submission.run_local(submission.chunks(left, plan, **jobs), plan, watch)
+        else:
+            outcomes = progress.here(left, plan, watch)
+        return progress.tell(outcomes, left, plan)
+
+
+def _check_jobs(arguments: Mapping[str, Any], slurm_words: Sequence[str]) -> None:
+    """Raises InputError if something is said of jobs that there are none of."""
+    where, cells = arguments["executor"], arguments["cells_per_job"]
+    if where != "slurm" and (words := [*slurm_words, *["--wait"] * arguments["wait"]]):
+        raise InputError(f"{words[0]}: allowed with --executor=slurm only")
+    if cells is not None and (where is None or cells < 1):
+        raise InputError(f"--cells_per_job={cells}: allowed is 1 or more, with --executor only")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandParser("sweep", __doc__)
+    parser.add_argument(
+        "--grid", type=Path, metavar="FILE",
+        help="YAML file with values of flags, and under rows those of named rows",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dry_run", action="store_true",
+        help="only say what would be run, in which programs, how long it takes and how much memory",
+    )  # fmt: skip
+    jobs = parser.add_argument_group(
+        "jobs",
+        "--slurm_NAME=VALUE are options of sbatch, as in --slurm_partition=gpu --slurm_gres=gpu:1; "
+        f"--slurm_time is in minutes, {slurm.DEFAULT_MINUTES} by default",
+    )
+    jobs.add_argument(
+        "--executor", choices=("local", "slurm"),
+        help="make the runs in processes of their own: on this machine, or as jobs on the Slurm "
+        "cluster that it is part of; default: in this process",
+    )  # fmt: skip
+    jobs.add_argument(
+        "--cells_per_job", type=int, metavar="N",
+        help="most runs in a job, all of one program; default: as many as have about "
+        f"{submission.MEMBERS_PER_JOB} repeats",
+    )  # fmt: skip
+    jobs.add_argument(
+        "--wait", action="store_true",
+        help="with slurm: tell how runs end until the last job has ended",
+    )  # fmt: skip
+    add_flags(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

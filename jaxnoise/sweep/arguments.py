@@ -1,0 +1,28 @@
+"""The flags of main.py as arguments that take lists of values with commas."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from jaxnoise.config import FIELDS, flag_type
+from jaxnoise.sweep import grid
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds all flags of main.py; `given` reads them."""
+    flags = parser.add_argument_group("flags of main.py, each with values in a list with commas")
+    for name, field in FIELDS.items():
+        bare = {"nargs": "?", "const": "true"} if flag_type(field) is bool else {}
+        help = field.metadata["help"].replace("%", "%%")
+        flags.add_argument(f"--{name}", metavar="VALUES", help=help, **bare)
+
+
+def given(arguments: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The values of those flags of main.py that are given.
+
+    Raises:
+      InputError: one of them is of another type.
+    """
+    return {
+        name: grid.listed(name, arguments[name]) for name in FIELDS if arguments[name] is not None
+    }

@@ -1,0 +1,143 @@
+"""How long a sweep will take, and how much memory: measured on a small part of the pictures."""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from tabulate import tabulate
+
+from jaxnoise.config import Config
+from jaxnoise.labels.noisy_dataset import SPLITS, SplitDataset, load_splits
+from jaxnoise.runs import folders
+from jaxnoise.sweep.grid import PlannedCell
+from jaxnoise.terminal import console
+from jaxnoise.training import assembly, loop, measurement
+
+log = logging.getLogger("jaxnoise")
+
+# Training steps that are timed: enough that a step's time shows, in a second or two.
+STEPS = 64
+
+
+class Estimate(NamedTuple):
+    """Of one program."""
+
+    at_once: int  # members that train side by side
+    compile_seconds: float
+    epoch_seconds: tuple[float, float]  # of so many members: without and with the Jacobian term
+    bytes: int  # of a device's memory, or on a CPU of the process
+
+    def seconds(self, configs: Sequence[Config]) -> float:
+        """Of training all these, but for the final measurements and figures."""
+        config, members = configs[0], sum(config.total_repeats for config in configs)
+        plain, jacobian = self.epoch_seconds
+        off = config.jacob_start_epoch if config.jacob_coef > 0 else config.epochs_num
+        rounds = members / self.at_once
+        epochs = off * plain + (config.epochs_num - off) * jacobian
+        return self.compile_seconds + rounds * epochs
+
+
+def measure(configs: Sequence[Config], splits: SplitDataset) -> Estimate:
+    """Trains some epochs on a few of the pictures, and compiles the program for all of them.
+
+    Args:
+      configs: of one program.
+      splits: its pictures.
+    """
+    config = configs[0]
+    part = _part(splits, share=min(1, STEPS * config.batch_size / len(splits.train_index)))
+    _, trainer, whole = assembly.engine(config, splits)
+    everyone = _members(config, splits, sum(config.total_repeats for config in configs))
+    at_once = min(trainer.at_once(everyone, whole), len(everyone))
+    members = _members(config, part, at_once)
+    # Twice without the Jacobian term and twice with it: the first time each is compiled.
+    jacob_start = 2 if config.jacob_coef > 0 else 4
+    times = [time.time()]
+    for _ in trainer.epochs(
+        members, assembly.pictures(part), epochs=4, jacob_start_epoch=jacob_start
+    ):
+        times.append(time.time())
+    compiling, plain, with_jacobian, jacobian = np.diff(times)
+    scale = len(splits.labels) / len(part.labels)
+    compile_seconds = compiling - plain
+    if jacob_start < 4:
+        compile_seconds += with_jacobian - jacobian
+    return Estimate(
+        at_once,
+        max(0.0, compile_seconds),
+        (plain * scale, jacobian * scale),
+        trainer.memory(everyone, whole),
+    )
+
+
+def _part(splits: SplitDataset, *, share: float) -> SplitDataset:
+    """Every so many pictures of each split."""
+    total = len(splits.labels)
+    places = measurement.evenly(np.arange(total), max(1, round(share * total)))
+    split = splits.split[places]
+    return dataclasses.replace(
+        splits,
+        images=splits.images[places],
+        labels=splits.labels[places],
+        split=split,
+        train_index=np.arange((split == SPLITS.index("train")).sum()),
+        valid_index=np.arange((split == SPLITS.index("valid")).sum()),
+    )
+
+
+def _members(config: Config, splits: SplitDataset, number: int) -> list[loop.Member]:
+    """Members that train on true labels."""
+    train, valid = (
+        splits.labels[splits.split == SPLITS.index(name)] for name in ("train", "valid")
+    )
+    matrix = np.eye(splits.num_classes, dtype=np.float32) if config.loss == "forward" else None
+    coefficients = assembly.coefficients(config)
+    return [
+        loop.Member(loop.member_key(config.seed, i), train, valid, coefficients, matrix)
+        for i in range(number)
+    ]
+
+
+def tell(planned: Sequence[PlannedCell]) -> None:
+    """Prints the cells and the programs, with their estimates."""
+    configs = list(dict.fromkeys(cell.config for cell in planned))
+    finished = {config for config in configs if folders.done(config)}
+    rows = [
+        (cell.name or "", console.title(cell.config, " · "), cell.config.total_repeats,
+         "finished" if cell.config in finished else "", cell.folder)
+        for cell in planned
+    ]  # fmt: skip
+    named = any(cell.name for cell in planned)
+    log.info("%s\n", _table(["row", "cell", "members", "", "folder"], rows, named=named))
+    left = [config for config in configs if config not in finished]
+    rows, total = [], 0.0
+    for program in assembly.by_program(left):
+        estimate = measure(program, load_splits(program[0]))
+        seconds = estimate.seconds(program)
+        total += seconds
+        members = sum(config.total_repeats for config in program)
+        rows.append(
+            (len(rows) + 1, program[0].network, len(program), members, estimate.at_once,
+             f"{estimate.compile_seconds:.0f} s", _minutes(seconds),
+             f"{estimate.bytes / 2**20:.0f} MiB")
+        )  # fmt: skip
+    header = ["program", "net", "cells", "members", "at once", "compilation", "in all", "memory"]
+    log.info("%s\n", tabulate(rows, header, disable_numparse=True))
+    log.info(
+        "%d cells, %d of them finished; about %s for the others, besides final measurements and "
+        "figures of each (measured on %d steps of each program; memory without JAX itself)",
+        len(configs), len(finished), _minutes(total), STEPS,
+    )  # fmt: skip
+
+
+def _table(header: list[str], rows: list[tuple], *, named: bool) -> str:
+    if not named:
+        header, rows = header[1:], [row[1:] for row in rows]
+    return tabulate(rows, header, disable_numparse=True)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -1,0 +1,137 @@
+"""The cells of a sweep: values listed for flags, on a command line or in a YAML file, crossed."""
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from jaxnoise.config import FIELDS, NOISE_FLAGS, Config, InputError, flag_type
+from jaxnoise.runs import folders
+
+# These make several processes of one run; a sweep spreads its cells over jobs instead.
+_OF_SEVERAL_PROCESSES = ("coordinator_address", "num_processes", "process_id")
+
+
+class PlannedCell(NamedTuple):
+    """A run that is asked for."""
+
+    name: str | None  # of its row in the YAML file
+    config: Config
+
+    @property
+    def folder(self) -> Path:
+        return folders.run_folder(self.config)
+
+
+def parse(name: str, text: str) -> Any:
+    """The value of a flag in its type; `none` is the default of those that have none.
+
+    Raises:
+      InputError: there is no such value. Its range is not checked: `Config` does that.
+    """
+    field = FIELDS[name]
+    kind = flag_type(field)
+    if field.default is None and text.lower() == "none":
+        return None
+    try:
+        return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+    except (ValueError, KeyError):
+        allowed = "true and false" if kind is bool else f"values of type {kind.__name__}"
+        raise InputError(f"--{name}={text}: allowed are {allowed}, with commas between") from None
+
+
+def listed(name: str, text: str) -> list[Any]:
+    """The values of a flag in a list with commas."""
+    return [parse(name, item.strip()) for item in text.split(",")]
+
+
+def read_rows(path: Path) -> dict[str | None, dict[str, list[Any]]]:
+    """The rows of a YAML file: for each name the values of its flags, those of all rows included.
+
+    A file maps flags to a value or a list of values; under `rows` it may map names of rows to such
+    maps of their own. Without `rows` there is one row without a name.
+
+    Raises:
+      InputError: it cannot be read, or says something else.
+    """
+    source = f"--grid={path}"
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{source}: cannot be read as YAML: {reason}") from error
+    if not isinstance(document, dict):
+        raise InputError(f"{source}: allowed is a map of flags to values")
+    rows = document.pop("rows", {None: {}})
+    if not isinstance(rows, dict) or not rows:
+        raise InputError(f"{source}: rows: allowed is a map of names to maps of flags to values")
+    common = _lists(document, source)
+    return {
+        None if name is None else str(name): common | _lists(row or {}, f"{source}: rows: {name}")
+        for name, row in rows.items()
+    }
+
+
+def _lists(flags: Any, source: str) -> dict[str, list[Any]]:
+    if not isinstance(flags, dict):
+        raise InputError(f"{source}: allowed is a map of flags to values")
+    lists = {}
+    for name, values in flags.items():
+        if name not in FIELDS:
+            raise InputError(f"{source}: {name} is no flag of main.py")
+        values = values if isinstance(values, list) else [values]
+        if not values:
+            raise InputError(f"{source}: {name}: allowed is at least one value")
+        # Through text, since YAML takes 1e-4 for text and on for true.
+        lists[name] = [parse(name, str("none" if x is None else x)) for x in values]
+    return lists
+
+
+def cells(
+    rows: Mapping[str | None, Mapping[str, list[Any]]], given: Mapping[str, list[Any]]
+) -> list[PlannedCell]:
+    """Every combination of values, row by row; the last flag of `Config` varies fastest.
+
+    A row with several cells has the values that tell them apart, noise aside, in their names.
+
+    Args:
+      rows: see `read_rows`.
+      given: values from the command line, which count instead of the file's.
+
+    Raises:
+      InputError: a combination cannot be run, or a flag that says where has several values.
+    """
+    planned = []
+    for name, row in rows.items():
+        lists = {**row, **given}
+        for flag in FIELDS.keys() & lists.keys():
+            if FIELDS[flag].metadata["where_only"] and len(lists[flag]) > 1:
+                several = ",".join(map(str, lists[flag]))
+                raise InputError(f"--{flag}={several}: allowed is one value for all cells")
+            if flag in _OF_SEVERAL_PROCESSES:
+                raise InputError(f"--{flag}: not in a sweep, whose cells --executor spreads")
+        flags = [flag for flag in FIELDS if flag in lists]
+        for values in itertools.product(*(lists[flag] for flag in flags)):
+            settings = dict(zip(flags, values, strict=True))
+            telling = [
+                f"{flag}={value}"
+                for flag, value in settings.items()
+                if len(row.get(flag, ())) > 1
+                and flag not in given
+                and flag not in ("dataset", *NOISE_FLAGS)
+            ]
+            label = None if name is None else " ".join([name, *telling])
+            planned.append(PlannedCell(label, _config(settings)))
+    return planned
+
+
+def _config(settings: Mapping[str, Any]) -> Config:
+    try:
+        return Config(**settings)
+    except InputError as error:
+        cell = " ".join(f"--{name}={value}" for name, value in settings.items())
+        raise InputError(
+            f"{error} (in the cell {cell}; rows of a --grid file can leave such cells out)"
+        ) from None

@@ -1,0 +1,100 @@
+"""The runs of a sweep: making them in this process, and telling how they end, wherever they run."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from jaxnoise.config import Config
+from jaxnoise.experiments import batch
+from jaxnoise.experiments.batch import Outcome
+from jaxnoise.runs import documents, folders
+from jaxnoise.scores.selection import SELECTIONS
+from jaxnoise.sweep import plans
+from jaxnoise.sweep.grid import PlannedCell
+from jaxnoise.terminal import console, interruption
+from jaxnoise.training import assembly
+
+log = logging.getLogger("jaxnoise")
+
+
+def left_of(planned: Iterable[PlannedCell]) -> list[Config]:
+    """The runs that are not finished, or to be made again; says how many there are."""
+    configs = dict.fromkeys(cell.config for cell in planned)
+    left = [config for config in configs if not folders.done(config)]
+    log.info(
+        "%d runs, %d of them finished before; %d programs",
+        len(configs), len(configs) - len(left), len(assembly.by_program(left)),
+    )  # fmt: skip
+    return left
+
+
+def here(configs: Sequence[Config], plan: Path, watch: interruption.Watch) -> Iterator[Outcome]:
+    """Makes runs in this process, program by program, and notes in the plan how they ended."""
+    runner = batch.BatchRunner(watch)
+    for program in assembly.by_program(configs):
+        for outcome in runner.run(program):
+            if not outcome.elsewhere:
+                plans.note(plan, folders.run_folder(outcome.config), outcome.error)
+            yield outcome
+
+
+def tell(outcomes: Iterable[Outcome], left: Sequence[Config], plan: Path) -> int:
+    """Prints how each run ended, as soon as it has, and at last those that failed.
+
+    Args:
+      left: the runs that are to end; outcomes may be of other runs too, which these need.
+
+    Returns:
+      the exit code: 1 if one failed.
+    """
+    started, failed, done = time.time(), [], 0
+    for outcome in outcomes:
+        done += outcome.config in left
+        passed = time.time() - started
+        # The first waited for pictures and compilation, and tells nothing of the others.
+        if done < 2:
+            first_ended, rest = passed, ""
+        else:
+            each = (passed - first_ended) / (done - 1)
+            rest = f", {_duration(each * (len(left) - done))} left"
+        log.info(
+            "[%*d/%d] %s: %s  [%s%s]",
+            len(str(len(left))), done, len(left),
+            console.title(outcome.config, " · "), _ending(outcome), _duration(passed), rest,
+        )  # fmt: skip
+        if outcome.error and not outcome.elsewhere:
+            failed.append((outcome.config.command, outcome.error))
+    tell_failed(failed)
+    log.info("Plan, with what failed: %s", plan)
+    log.info("python -m jaxnoise.report %s shows all of it", plan.parents[1])
+    return 1 if failed else 0
+
+
+def tell_failed(failed: Iterable[tuple[str, str]]) -> None:
+    """Prints commands of runs, each with what went wrong."""
+    for command, error in failed:
+        log.error("Failed: %s\n  %s", command, error)
+
+
+def _ending(outcome: Outcome) -> str:
+    if outcome.elsewhere:
+        return f"LEFT ALONE: {outcome.error}"
+    if outcome.error:
+        return f"FAILED: {outcome.error}"
+    return _accuracy(folders.run_folder(outcome.config))
+
+
+def _accuracy(folder: Path) -> str:
+    """Test accuracies of a finished run, in one line."""
+    selection = documents.read_scores(folder)["selection"]
+    told = []
+    for name in ("last", "best_clean_valid"):
+        mean, std = selection[name]["mean"], selection[name]["std"]
+        told.append(f"{SELECTIONS[name].words} {mean:.2f} ± {std:.2f}" if mean else "diverged")
+    return ", ".join(told)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes > 90 else f"{seconds:.0f} s"

@@ -1,0 +1,56 @@
+"""How commands end: with one line that says what is wrong, and an exit code. Loads no JAX."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+import absl.logging
+
+from jaxnoise.config import InputError
+
+
+class Interrupted(Exception):
+    """The run was asked to stop, and did after a whole epoch, which is saved."""
+
+    def __init__(self, number: int):
+        self.signal = signal.Signals(number).name
+        self.exit_code = 128 + number  # what a shell says of a process that a signal ended
+
+
+def ended(work: Callable[[], int]) -> int:
+    """The exit code of a command's work, also where a bad input or a signal ends it."""
+    # Orbax and TFDS tell absl's log every step they take.
+    absl.logging.set_verbosity(absl.logging.WARNING)
+    try:
+        return work()
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+    except InputError as error:
+        return complain(error)
+    except KeyboardInterrupt:  # before there was anything to lose
+        return 130  # what a shell expects of a program ended by SIGINT
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The arguments of a command `python -m jaxnoise.NAME`; a bad one is told in one line."""
+
+    def __init__(self, name: str, description: str):
+        super().__init__(
+            f"python -m jaxnoise.{name}", description=description, allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(complain(f"{message} ({self.prog} --help lists all arguments)"))
+
+
+def complain(error: object) -> int:
+    """Prints what is wrong as one line, whatever the user's values hold; returns exit code 2."""
+    line = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in str(error)
+    )
+    print(f"error: {line}", file=sys.stderr)
+    return 2

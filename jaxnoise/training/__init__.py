@@ -1,0 +1,18 @@
+"""Training: epochs of a member, evaluation, and members spread over the hardware.
+
+A *member* is one training: its key, its noisy labels, its coefficients. `loop` and `evaluation` are
+written for one member; `trainer` maps them over members, and these over devices or cores.
+`assembly` makes all of it from settings.
+
+May import: train_step, nets, scores, methods, labels, layers, data, config.
+"""
+
+__all__ = [
+    "assembly",
+    "devices",
+    "eval_step",
+    "evaluation",
+    "loop",
+    "measurement",
+    "trainer",
+]

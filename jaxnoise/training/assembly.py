@@ -1,0 +1,132 @@
+"""From settings and labels to what is trained: the program, its members, the shared pictures."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnoise import nets
+from jaxnoise.config import NOISE_FLAGS, Config
+from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
+from jaxnoise.layers.spectral_norm import SpectralNorm
+from jaxnoise.methods import optim, robust_training
+from jaxnoise.methods.robust_losses import Loss
+from jaxnoise.train_step import Coefficients, Program
+from jaxnoise.training import loop
+from jaxnoise.training.trainer import Trainer
+
+
+class Engine(NamedTuple):
+    """What trains and measures members of one program; compiled when first needed."""
+
+    program: Program
+    trainer: Trainer
+    pictures: loop.Pictures  # on the device, shared by all members
+
+
+def engine(config: Config, dataset: SplitDataset) -> Engine:
+    """The engine of all runs whose settings have the same `program_key`."""
+    made = program(config, dataset)
+    trainer = Trainer(made, config.batch_size, members_at_once=config.members_at_once)
+    return Engine(made, trainer, pictures(dataset))
+
+
+# Flags that change what a member is, not the program that it runs in.
+_TRACED = (
+    *NOISE_FLAGS, "wd_coef", "jacob_coef", "entropy_coef", "seed", "total_repeats",
+    "forward_matrix", "forward_file", "jacob_samples",
+)  # fmt: skip
+
+
+def program_key(config: Config) -> tuple:
+    """Equal for settings whose runs share program and pictures."""
+    static = {name: x for name, x in config.result_settings.items() if name not in _TRACED}
+    # A switched-off Jacobian term is left out of the program, which makes it faster.
+    return *static.items(), config.jacob_coef > 0
+
+
+def by_program(configs: Iterable[Config]) -> list[list[Config]]:
+    """Settings in groups of one program each, in the order of their first ones.
+
+    Members of a program differ in what is traced: labels, coefficients, seeds, matrices.
+    """
+    groups: dict[tuple, list[Config]] = {}
+    for config in configs:
+        groups.setdefault(program_key(config), []).append(config)
+    return list(groups.values())
+
+
+def program(config: Config, dataset: SplitDataset) -> Program:
+    """The program to compile; neither labels nor coefficients are part of it."""
+    schedule = optim.learning_rate_schedule(
+        config.network,
+        learning_rate=config.learning_rate,
+        decay_epochs=config.lr_decay_epochs,
+        steps_per_epoch=-(-len(dataset.train_index) // config.batch_size),
+    )
+    return Program(
+        nets.NETS[config.network](
+            dataset.num_classes, _spectral_norm(config), nets.DTYPES[config.precision]
+        ),
+        config.network,
+        schedule,
+        config.jacob_mode,
+        config.precision,
+        config.validation_labels,
+        config.wd_mode,
+        Loss(config.loss, tuple(config.loss_settings.items())),
+        robust_training.METHODS[config.method](**config.method_settings) if config.method else None,
+    )
+
+
+def members(
+    config: Config, dataset: NoisyDataset, transition_matrices: np.ndarray | None = None
+) -> list[loop.Member]:
+    """A member for each repeat.
+
+    Args:
+      transition_matrices: for --loss=forward, float32 (repeats, K, K); not needed to measure.
+    """
+    return [
+        loop.Member(
+            loop.member_key(config.seed, repeat),
+            labels.noisy,
+            valid_labels.noisy,
+            coefficients(config),
+            None if transition_matrices is None else transition_matrices[repeat],
+        )
+        for repeat, (labels, valid_labels) in enumerate(
+            zip(dataset.noisy_labels, dataset.noisy_valid_labels, strict=True)
+        )
+    ]
+
+
+def coefficients(config: Config) -> Coefficients:
+    """Those of its members."""
+    return Coefficients(
+        np.float32(config.wd_coef), np.float32(config.jacob_coef), np.float32(config.entropy_coef)
+    )
+
+
+def pictures(dataset: SplitDataset) -> loop.Pictures:
+    """The pictures on the device, which all members share."""
+    return loop.Pictures(
+        jnp.asarray(dataset.images),
+        jnp.asarray(dataset.labels),
+        jnp.asarray(dataset.split),
+        *map(jnp.asarray, dataset.preprocessing),
+    )
+
+
+def _spectral_norm(config: Config) -> SpectralNorm | None:
+    if not config.do_sn:
+        return None
+    paper = config.preset == "paper"
+    return SpectralNorm(
+        config.sn_mode,
+        config.sn_cap,
+        config.sn_iterations,
+        stop_gradient=not paper,
+        in_evaluation=paper,
+    )

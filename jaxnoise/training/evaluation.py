@@ -1,0 +1,182 @@
+"""What is measured of a net in evaluation mode, of one member; `trainer` maps it over all."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxnoise import train_step as ts
+from jaxnoise.labels.noisy_dataset import SPLITS
+from jaxnoise.training import eval_step as es
+
+# Pictures per evaluation step. Sums do not depend on it.
+EVAL_BATCH = 128
+
+
+class Pictures(NamedTuple):
+    """What all members share, on the device: the splits in the order of SPLITS."""
+
+    images: jax.Array  # uint8 (pictures, height, width, channels)
+    labels: jax.Array  # int32 (pictures,), true
+    split: jax.Array  # int32 (pictures,), index into SPLITS
+    mean: jax.Array  # float32 (height, width, channels)
+    scale: jax.Array  # float32 (): the net sees (image − mean) · scale
+
+    def preprocess(self, images: jax.Array) -> jax.Array:
+        return (images.astype(jnp.float32) - self.mean[None]) * self.scale
+
+
+class Samples(NamedTuple):
+    """What a member makes of every training sample."""
+
+    loss: jax.Array  # float32 (training samples,), on the label trained on, nats
+    predicted: jax.Array  # int32 (training samples,), class
+
+
+def evaluate(
+    state: ts.TrainState,
+    pictures: Pictures,
+    noisy_labels: jax.Array,
+    noisy_valid_labels: jax.Array,
+    *,
+    program: ts.Program,
+) -> tuple[dict[str, jax.Array], Samples]:
+    """Evaluates all splits with one forward pass per picture.
+
+    Where spectral vectors move in evaluation too, every batch sees them moved by the batches before
+    it; the state that was given stays as it is (see `train_step.after_evaluation`).
+
+    Args:
+      noisy_labels: int32 (training samples,).
+      noisy_valid_labels: int32 (validation samples,).
+
+    Returns:
+      scalars `{train_noisy,train,valid_noisy,valid,test}_{loss,accuracy}` (nats, percent; `_noisy`
+      against the noisy labels, the others against the true ones), `entropy` (mean over train, nats)
+      and the memorization of train, in percent: of the samples with a changed label those predicted
+      `changed_as_noisy`, `changed_as_true`, `changed_as_neither`, of the others those predicted
+      right, `unchanged_right` (NaN where there is no such sample);
+      and what it makes of each training sample.
+    """
+    total, samples = pictures.labels.shape[0], noisy_labels.shape[0]
+    batch = min(EVAL_BATCH, total)
+    image_shape = pictures.images.shape[1:]
+    known = samples + noisy_valid_labels.shape[0]
+    # Test labels are true, so there both labellings are the same.
+    noisy_labels = jnp.concatenate([noisy_labels, noisy_valid_labels, pictures.labels[known:]])
+    groups = _groups(pictures, noisy_labels)
+
+    def step(carry, i):
+        state, sums, each = carry
+        first, fresh = _whole_batch(i, batch, total)
+        images, group, noisy, true = (
+            lax.dynamic_slice_in_dim(array, first, batch)
+            for array in (pictures.images, groups, noisy_labels, pictures.labels)
+        )
+        predicted, predictions = es.eval_step(
+            state, pictures.preprocess(images), noisy, true, program=program
+        )
+        counted = group & fresh[:, None]
+        sums = jax.tree.map(
+            lambda sum_, x: sum_ + jnp.where(counted, x[:, None], 0.0).sum(axis=0),
+            sums,
+            predictions,
+        )
+        each = jax.tree.map(
+            lambda whole, part: lax.dynamic_update_slice_in_dim(whole, part, first, axis=0),
+            each,
+            Samples(predictions.noisy_loss, predicted),
+        )
+        state = es.after_evaluation(state, 1, image_shape, program=program)
+        return (state, sums, each), None
+
+    zeros = es.Predictions(*[jnp.zeros(groups.shape[1], jnp.float32)] * len(es.Predictions._fields))
+    each = Samples(jnp.zeros(total, jnp.float32), jnp.zeros(total, jnp.int32))
+    (_, sums, each), _ = lax.scan(step, (state, zeros, each), jnp.arange(forward_passes(pictures)))
+    sizes = groups.sum(axis=0).astype(jnp.float32)
+    means = jax.tree.map(lambda x: x / sizes, sums)
+    # Of counts, which float32 holds exactly: a difference of rounded shares could be below 0.
+    neither = (sizes - sums.noisy_correct - sums.true_correct) / sizes
+    train, valid, test, changed, unchanged = range(groups.shape[1])
+    metrics = {
+        "train_noisy_loss": means.noisy_loss[train],
+        "train_noisy_accuracy": 100 * means.noisy_correct[train],
+        "train_loss": means.true_loss[train],
+        "train_accuracy": 100 * means.true_correct[train],
+        "valid_noisy_loss": means.noisy_loss[valid],
+        "valid_noisy_accuracy": 100 * means.noisy_correct[valid],
+        "valid_loss": means.true_loss[valid],
+        "valid_accuracy": 100 * means.true_correct[valid],
+        "test_loss": means.true_loss[test],
+        "test_accuracy": 100 * means.true_correct[test],
+        "entropy": means.entropy[train],
+        "changed_as_noisy": 100 * means.noisy_correct[changed],
+        "changed_as_true": 100 * means.true_correct[changed],
+        "changed_as_neither": 100 * neither[changed],
+        "unchanged_right": 100 * means.true_correct[unchanged],
+    }
+    return metrics, jax.tree.map(lambda x: x[:samples], each)
+
+
+def forward_passes(pictures: Pictures) -> int:
+    """How many batches `evaluate` makes of all pictures."""
+    total = pictures.labels.shape[0]
+    return -(-total // min(EVAL_BATCH, total))
+
+
+def _groups(pictures: Pictures, noisy_labels: jax.Array) -> jax.Array:
+    """Which pictures are averaged over: bool (pictures, groups).
+
+    The groups are the splits, then the training samples with a changed and with an unchanged label.
+    """
+    train, valid, test = (pictures.split == i for i in range(len(SPLITS)))
+    changed = noisy_labels != pictures.labels
+    return jnp.stack([train, valid, test, train & changed, train & ~changed], axis=1)
+
+
+def _whole_batch(i: jax.Array, batch: int, total: int) -> tuple[jax.Array, jax.Array]:
+    """Start of the i-th batch, and which of its elements are not in an earlier one.
+
+    The last batch is moved back to be whole, so that all have one shape.
+    """
+    first = jnp.minimum(i * batch, total - batch)
+    return first, first + jnp.arange(batch) >= i * batch
+
+
+def mean_jacobian(
+    state: ts.TrainState, pictures: Pictures, index: jax.Array, *, program: ts.Program
+) -> jax.Array:
+    """Mean ‖J‖²_F in evaluation mode over the pictures at `index`, int (pictures,)."""
+    return of_each(
+        functools.partial(es.jacobian_step, state, program=program), pictures, index
+    ).mean()
+
+
+def logits(
+    state: ts.TrainState, pictures: Pictures, index: jax.Array, *, program: ts.Program
+) -> jax.Array:
+    """Logits in evaluation mode, float32 (pictures, classes), of those at `index`, int."""
+    return of_each(functools.partial(es.logits_step, state, program=program), pictures, index)
+
+
+def of_each(
+    measure: Callable[[jax.Array], jax.Array], pictures: Pictures, index: jax.Array
+) -> jax.Array:
+    """What `measure` makes of preprocessed images, float32 (pictures, ...), batch by batch."""
+    total = index.shape[0]
+    batch = min(EVAL_BATCH, total)
+
+    def of_batch(first):
+        chosen = lax.dynamic_slice_in_dim(index, first, batch)
+        return measure(pictures.preprocess(pictures.images[chosen]))
+
+    def step(whole, i):
+        first, _ = _whole_batch(i, batch, total)
+        return lax.dynamic_update_slice_in_dim(whole, of_batch(first), first, axis=0), None
+
+    shape = jax.eval_shape(of_batch, jnp.int32(0)).shape
+    whole = jnp.zeros((total, *shape[1:]), jnp.float32)
+    return lax.scan(step, whole, jnp.arange(-(-total // batch)))[0]

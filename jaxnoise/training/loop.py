@@ -1,0 +1,206 @@
+"""Epochs: a member trained, evaluated, and its best parameters kept.
+
+Everything here is written for one member; `trainer` maps it over the leading axis of states and
+members. All members share the pictures, which stay on the device as uint8.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxnoise import train_step as ts
+from jaxnoise.methods import robust_training
+from jaxnoise.scores import selection
+from jaxnoise.training import eval_step as es
+from jaxnoise.training.evaluation import Pictures, Samples, evaluate, forward_passes
+
+# Counters folded into a member's key, one for each stream of random numbers.
+_INIT, _ORDER, _PROJECTION, _MIXTURE = range(4)
+
+
+class Member(NamedTuple):
+    """What makes one training run differ from its neighbours."""
+
+    key: jax.Array  # typed PRNG key of initialization, batch order and projections
+    noisy_labels: jax.Array  # int32 (training samples,)
+    noisy_valid_labels: jax.Array  # int32 (validation samples,), never trained on
+    coefficients: ts.Coefficients
+    transition_matrix: jax.Array | None = None  # float32 (classes, classes), for --loss=forward
+
+
+class Progress(flax.struct.PyTreeNode):
+    """A member's state while it trains, and the best of its past.
+
+    Once the member has diverged, all stays as it was before that epoch, so that all is finite.
+    """
+
+    state: ts.TrainState
+    best_state: ts.TrainState
+    best_valid_accuracy: jax.Array  # float32 (), percent; −1 before the first epoch
+    best_epoch: jax.Array  # int32 (), index from 0; −1 before the first epoch
+    diverged_epoch: jax.Array  # int32 (), index from 0; −1 while it has not
+    samples: Samples  # loss: mean over the epochs so far; predicted: after the last, −1 before any
+
+
+def member_key(seed: int, repeat: int) -> jax.Array:
+    """The key of a repeat; nothing else goes in, so it is the same alone and among others."""
+    return jax.random.fold_in(jax.random.key(seed), repeat)
+
+
+def start(member: Member, pictures: Pictures, *, program: ts.Program) -> Progress:
+    """The progress of a member that has not trained yet."""
+    key = jax.random.fold_in(member.key, _INIT)
+    samples = member.noisy_labels.shape[0]
+    state = ts.create_state(program, key, pictures.images.shape[1:], samples)
+    # A copy, because the buffers of a donated argument must be distinct.
+    best_state = jax.tree.map(jnp.copy, state)
+    each = Samples(jnp.zeros(samples, jnp.float32), jnp.full_like(member.noisy_labels, -1))
+    return Progress(state, best_state, jnp.float32(-1), jnp.int32(-1), jnp.int32(-1), each)
+
+
+def train_epoch(
+    state: ts.TrainState,
+    member: Member,
+    pictures: Pictures,
+    epoch: jax.Array,
+    *,
+    program: ts.Program,
+    batch_size: int,
+    with_jacobian: bool,
+) -> tuple[ts.TrainState, ts.LossParts]:
+    """One pass over the training part in a fresh order, the partial last batch included.
+
+    Returns:
+      the new state, and the epoch's mean of every part of the loss as it was during training.
+    """
+    samples = member.noisy_labels.shape[0]
+    order_key = jax.random.fold_in(jax.random.fold_in(member.key, _ORDER), epoch)
+    projection_key = jax.random.fold_in(member.key, _PROJECTION)
+    mixture_key = jax.random.fold_in(member.key, _MIXTURE)
+    order = jax.random.permutation(order_key, samples)
+
+    def batch(index, key):
+        images, labels = pictures.preprocess(pictures.images[index]), member.noisy_labels[index]
+        if not isinstance(program.method, robust_training.Mixup):
+            return ts.Batch(images, labels, member.transition_matrix, index)
+        mixed, other_labels, share = robust_training.mixture(
+            key, images, labels, alpha=program.method.alpha
+        )
+        return ts.Batch(mixed, labels, member.transition_matrix, index, other_labels, share)
+
+    def step(state, index):
+        state, parts = ts.train_step(
+            state,
+            batch(index, jax.random.fold_in(mixture_key, state.step)),
+            member.coefficients,
+            jax.random.fold_in(projection_key, state.step),
+            program=program,
+            with_jacobian=with_jacobian,
+        )
+        return state, jax.tree.map(lambda part: part * index.shape[0], parts)
+
+    full = samples // batch_size * batch_size
+    state, sums = lax.scan(step, state, order[:full].reshape(-1, batch_size))
+    sums = jax.tree.map(lambda part: part.sum(axis=0), sums)
+    if full < samples:
+        state, last = step(state, order[full:])
+        sums = jax.tree.map(jnp.add, sums, last)
+    return state, jax.tree.map(lambda part: part / samples, sums)
+
+
+def advance(
+    progress: Progress,
+    member: Member,
+    pictures: Pictures,
+    epoch: jax.Array,
+    *,
+    program: ts.Program,
+    batch_size: int,
+    with_jacobian: bool,
+) -> tuple[Progress, dict[str, jax.Array]]:
+    """One epoch: train, evaluate, keep the state if its validation accuracy is the best yet.
+
+    A member that `methods.EarlyStopping` has stopped is put back to its best state, and its
+    `step_*` are NaN.
+
+    A member diverges in the epoch in which its mean loss, while training or as evaluated, or
+    anything in its state is no longer finite; one such step makes the epoch's mean so. It is frozen
+    from then on: its progress stays that of the last epoch before, its scalars are NaN.
+
+    Returns:
+      the new progress and the epoch's scalars: those of `evaluate`, and `step_*`, the parts of the
+      loss as they were during training.
+    """
+    # Not at the end of the epoch before: a state that is kept is the one that was measured.
+    state = es.after_evaluation(
+        progress.state,
+        jnp.where(epoch > 0, forward_passes(pictures), 0),
+        pictures.images.shape[1:],
+        program=program,
+    )
+    state, parts = train_epoch(
+        state,
+        member,
+        pictures,
+        epoch,
+        program=program,
+        batch_size=batch_size,
+        with_jacobian=with_jacobian,
+    )
+    stopped = jnp.bool_(False)
+    if isinstance(program.method, robust_training.EarlyStopping):
+        # Evaluated again the best state is not better, so a member that has stopped has for good.
+        stopped = epoch - 1 - progress.best_epoch >= program.method.patience
+        state = _choose(stopped, progress.best_state, state)
+    metrics, samples = evaluate(
+        state, pictures, member.noisy_labels, member.noisy_valid_labels, program=program
+    )
+    # Not the shares of memorization, which are NaN where there are no such samples.
+    losses = [value for name, value in metrics.items() if name.endswith("_loss")]
+    trained = stopped | _all_finite(parts)
+    goes_on = (progress.diverged_epoch < 0) & trained & _all_finite((state, losses))
+
+    past = progress.samples.loss
+    mean_loss = past + (samples.loss - past) / (epoch + 1).astype(jnp.float32)
+    valid_accuracy = metrics[selection.headline(program.validation_labels).chosen_by]
+    better = selection.improves(valid_accuracy, progress.best_valid_accuracy)
+    best_state, best_valid_accuracy, best_epoch = _choose(
+        better,
+        (state, valid_accuracy, epoch),
+        (progress.best_state, progress.best_valid_accuracy, progress.best_epoch),
+    )
+    advanced = Progress(
+        state,
+        best_state,
+        best_valid_accuracy,
+        best_epoch,
+        progress.diverged_epoch,
+        samples._replace(loss=mean_loss),
+    )
+    frozen = progress.replace(
+        diverged_epoch=jnp.where(progress.diverged_epoch < 0, epoch, progress.diverged_epoch)
+    )
+    metrics |= {
+        f"step_{name}": jnp.where(stopped, jnp.nan, part) for name, part in parts._asdict().items()
+    }
+    metrics = {name: jnp.where(goes_on, value, jnp.nan) for name, value in metrics.items()}
+    return _choose(goes_on, advanced, frozen), metrics
+
+
+def _choose(condition: jax.Array, chosen: Any, other: Any) -> Any:
+    """One of two trees by a bool (), traced."""
+    return jax.tree.map(functools.partial(jnp.where, condition), chosen, other)
+
+
+def _all_finite(tree: Any) -> jax.Array:
+    """Whether every element of every leaf is, bool ()."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+
+
+def stack_members(members: list[Member]) -> Member:
+    """Members as one pytree with a leading axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(x) for x in leaves]), *members)

@@ -1,0 +1,71 @@
+"""The scores of trained members: of their history, their nets and their losses on the samples.
+
+Together the three have all of `scoring.SCORES`, each score float or int (repeats,).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxnoise.config import Config
+from jaxnoise.labels.noisy_dataset import SPLITS, NoisyDataset
+from jaxnoise.scores import calibration, detection, scoring
+from jaxnoise.training.assembly import Engine
+
+
+def of_history(history: dict[str, np.ndarray], best: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores that were measured while training: those of the best epoch, and the last accuracy.
+
+    Args:
+      history: the metrics of `evaluation.evaluate`, each float (epochs, repeats).
+      best: int (repeats,), index of the best epoch, from 0.
+    """
+    repeat = np.arange(len(best))
+    scores = {name: history[name][best, repeat] for name in scoring.SCORES if name in history}
+    return scores | {"last_test_accuracy": history["test_accuracy"][-1], "best_epoch": best + 1}
+
+
+def of_nets(
+    config: Config, dataset: NoisyDataset, engine: Engine, states: list[Any]
+) -> dict[str, np.ndarray]:
+    """Scores of the best nets beyond history's: Jacobian norms, and calibration on the test set.
+
+    Args:
+      states: of the engine's groups, at the best epoch.
+    """
+    scores, (_, trainer, pictures) = {}, engine
+    for split in ("train", "test"):
+        index = evenly(split_index(dataset, split), config.jacob_samples)
+        measured = trainer.mean_jacobian(states, pictures, index)
+        scores[f"{split}_jacob"] = trainer.gather(measured, config.total_repeats)
+    test = split_index(dataset, "test")
+    logits = trainer.gather(trainer.logits(states, pictures, test), config.total_repeats)
+    return scores | _each(calibration.measure, logits, [dataset.labels[test]] * len(logits))
+
+
+def of_losses(dataset: NoisyDataset, loss: np.ndarray) -> dict[str, np.ndarray]:
+    """How well the loss finds changed labels.
+
+    Args:
+      loss: float (repeats, training samples), on the label trained on, mean over epochs.
+    """
+    return _each(detection.measure, loss, [labels.changed for labels in dataset.noisy_labels])
+
+
+def _each(measure: Callable, *repeats: Sequence) -> dict[str, np.ndarray]:
+    """The scores that `measure` finds in each repeat, each (repeats,)."""
+    measured = [measure(*repeat) for repeat in zip(*repeats, strict=True)]
+    return {name: np.array([scores[name] for scores in measured]) for name in measured[0]}
+
+
+def split_index(dataset: NoisyDataset, split: str) -> np.ndarray:
+    """Indices of a split's pictures, int32."""
+    return np.flatnonzero(dataset.split == SPLITS.index(split)).astype(np.int32)
+
+
+def evenly(index: np.ndarray, samples: int) -> np.ndarray:
+    """So many of the indices, evenly spaced; all if `samples` is 0 or there are no more."""
+    if 0 < samples < len(index):
+        return index[np.arange(samples) * len(index) // samples]
+    return index

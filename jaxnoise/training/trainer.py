@@ -1,0 +1,260 @@
+"""How members are spread over the hardware: groups, devices, cores.
+
+A *group* is as many members as run as one vmapped program, sharded over all devices. Accelerators
+take the groups one after the other, and a group is as large as their memory allows. On a CPU a
+group is one member and there are as many workers as cores: XLA runs most of such a program's
+products on one thread, so this keeps every core busy, with less memory.
+"""
+
+import functools
+import operator
+import os
+import queue
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding, PartitionSpec
+
+from jaxnoise.train_step import Program
+from jaxnoise.training import evaluation, loop
+from jaxnoise.training.compiled import Compiled
+
+# What a program may take of a device's memory; the rest is for fragments and other programs.
+MEMORY_SHARE = 0.9
+
+
+class Trainer:
+    """Trains and measures members, any number of them."""
+
+    def __init__(
+        self,
+        program: Program,
+        batch_size: int,
+        *,
+        members_at_once: int = 0,
+        memory_bytes: int | None = None,
+    ):
+        """Decides nothing yet but where to run: on all devices JAX has.
+
+        Args:
+          members_at_once: most members of a group; 0 lets the hardware decide.
+          memory_bytes: of one device; by default what the device says, where it does.
+        """
+        self._members_at_once = members_at_once
+        devices = jax.devices()
+        self._mesh = jax.make_mesh(
+            (len(devices),), ("members",), axis_types=(jax.sharding.AxisType.Auto,)
+        )
+        self._on_cores = devices[0].platform == "cpu" and len(devices) == 1
+        self._workers = _cores() if self._on_cores else 1
+        stats = jax.local_devices()[0].memory_stats() or {}
+        self._memory = memory_bytes or stats.get("bytes_limit")
+        # A worker that is ahead must leave the progress that is still to be read.
+        donated = () if self._on_cores else (0,)
+        self._advance = {
+            with_jacobian: Compiled(
+                functools.partial(
+                    loop.advance,
+                    program=program,
+                    batch_size=batch_size,
+                    with_jacobian=with_jacobian,
+                ),
+                self._mesh,
+                members=2,
+                shared=2,
+                donate_argnums=donated,
+            )
+            for with_jacobian in (False, True)
+        }
+        # Not device_put, which does not take keys to devices of other hosts.
+        self._spread = jax.jit(lambda group: group, out_shardings=self._along)
+        start = functools.partial(loop.start, program=program)
+        self._start = Compiled(start, self._mesh, shared=1)
+        self._mean_jacobian, self._logits = (
+            Compiled(functools.partial(measure, program=program), self._mesh, shared=2)
+            for measure in (evaluation.mean_jacobian, evaluation.logits)
+        )
+        self._evaluate = Compiled(
+            lambda state, labels, pictures: evaluation.evaluate(
+                state, pictures, *labels, program=program
+            ),
+            self._mesh,
+            members=2,
+            shared=1,
+        )
+
+    def epochs(
+        self,
+        members: list[loop.Member],
+        pictures: loop.Pictures,
+        *,
+        epochs: int,
+        jacob_start_epoch: int,
+        first_epoch: int = 0,
+        progress: list[loop.Progress] | None = None,
+    ) -> Iterator[tuple[list[loop.Progress], dict[str, np.ndarray]]]:
+        """Trains all members; yields after every epoch their progress and scalars.
+
+        Groups do not wait for each other: a free worker takes the next epoch of the group that is
+        furthest behind.
+
+        Args:
+          jacob_start_epoch: the first epoch with the Jacobian term; `epochs` or more: never.
+          first_epoch: where to go on, and
+          progress: of each group before it, from `spread`, not to be used again; by default of a
+            member that has not trained yet.
+
+        Yields:
+          the progress of each group, to be used until the next is asked for, and for every metric
+          of `loop.advance` an array (members,).
+        """
+        pictures = self._shared(pictures)
+        groups = self._groups(members, pictures)
+        finished: dict[int, queue.SimpleQueue] = {
+            epoch: queue.SimpleQueue() for epoch in range(first_epoch, epochs)
+        }
+
+        def advance(i: int, epoch: int, progress: loop.Progress) -> None:
+            try:
+                arguments = (progress, groups[i], pictures, self._shared(np.int32(epoch)))
+                progress, metrics = self._advance[epoch >= jacob_start_epoch](*arguments)
+                jax.block_until_ready(progress)
+            except Exception as error:
+                finished[epoch].put((i, error, None))
+                return
+            # Before the result is out: afterwards the pool may be closed.
+            if self._on_cores and epoch + 1 < epochs:
+                pool.submit(advance, i, epoch + 1, progress)
+            finished[epoch].put((i, progress, metrics))
+
+        if progress is None:
+            progress = [self._start(group, pictures) for group in groups]
+        progress = list(progress)
+        metrics: list[Any] = [None] * len(groups)
+        with ThreadPoolExecutor(self._workers) as pool:
+            try:
+                for epoch in range(first_epoch, epochs):
+                    if epoch == first_epoch or not self._on_cores:
+                        for i, state in enumerate(progress):
+                            pool.submit(advance, i, epoch, state)
+                    for _ in groups:
+                        i, state, scalars = finished[epoch].get()
+                        if isinstance(state, Exception):
+                            raise state
+                        progress[i], metrics[i] = state, scalars
+                    yield progress, self.gather(metrics, len(members))
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def mean_jacobian(
+        self, states: list[Any], pictures: loop.Pictures, index: np.ndarray
+    ) -> list[jax.Array]:
+        """`evaluation.mean_jacobian` of the groups' states, each float32 (members,)."""
+        return self._measure(self._mean_jacobian, states, shared=(pictures, index))
+
+    def logits(
+        self, states: list[Any], pictures: loop.Pictures, index: np.ndarray
+    ) -> list[jax.Array]:
+        """`evaluation.logits` of the groups' states, each float32 (members, pictures, classes)."""
+        return self._measure(self._logits, states, shared=(pictures, index))
+
+    def evaluate(
+        self, states: list[Any], members: list[loop.Member], pictures: loop.Pictures
+    ) -> list[tuple[dict[str, jax.Array], evaluation.Samples]]:
+        """`evaluation.evaluate` of the groups' states, with a leading axis (members,)."""
+        labels = [(member.noisy_labels, member.noisy_valid_labels) for member in members]
+        labels = self.spread(loop.stack_members(labels), members, pictures)
+        return self._measure(self._evaluate, states, labels, shared=(pictures,))
+
+    def measuring(self, function: Callable, *, members: int = 1, shared: int = 0) -> Callable:
+        """Any function of one member as one of groups, compiled once: see `spectral_panel`.
+
+        Args:
+          members: how many of its first arguments are a member's own; the result takes lists of
+            groups for them, such as `spread` makes.
+          shared: how many of its last ones are everyone's; the result takes them as a tuple,
+            `shared`, and returns a list of groups.
+        """
+        compiled = Compiled(function, self._mesh, members=members, shared=shared)
+        return functools.partial(self._measure, compiled)
+
+    def _measure(self, function: Callable, *groups: list[Any], shared: tuple) -> list[Any]:
+        shared = self._shared(shared)
+        with ThreadPoolExecutor(self._workers) as pool:
+            return list(pool.map(lambda *group: function(*group, *shared), *groups))
+
+    def spread(self, tree: Any, members: list[loop.Member], pictures: loop.Pictures) -> list[Any]:
+        """A tree with a leading axis (members,) as groups on their devices, as `epochs` has them.
+
+        The last member fills the last group.
+        """
+        size, last = self._group_size(members, pictures), len(members) - 1
+        places = (np.arange(i, i + size).clip(max=last) for i in range(0, len(members), size))
+        return [self._spread(jax.tree.map(operator.itemgetter(i), tree)) for i in places]
+
+    def gather(self, groups: list[Any], count: int) -> Any:
+        """Trees of groups as one tree of NumPy arrays (count, ...), on every host."""
+        if jax.process_count() > 1:
+            groups = [multihost_utils.process_allgather(group, tiled=True) for group in groups]
+        return jax.tree.map(lambda *x: np.concatenate(x)[:count], *jax.device_get(groups))
+
+    def at_once(self, members: list[loop.Member], pictures: loop.Pictures) -> int:
+        """How many of the members to train side by side: all that fit a device's memory at once.
+
+        On a CPU as many as keep the cores busy: more of them would train no faster.
+        """
+        return self._workers if self._on_cores else self._group_size(members, pictures)
+
+    def memory(self, members: list[loop.Member], pictures: loop.Pictures) -> int:
+        """Bytes that training takes of a device; on a CPU of all cores that are kept busy."""
+        workers = min(self._workers, len(members))
+        size = self._group_size(members, pictures)
+        return workers * self._advance[False].memory(*self._arguments(size, members, pictures))
+
+    def _arguments(
+        self, size: int, members: list[loop.Member], pictures: loop.Pictures
+    ) -> tuple[Any, ...]:
+        """What `_advance` takes of a group of that size, as shapes."""
+        group = jax.eval_shape(loop.stack_members, members[:1] * size)
+        group, progress = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._along),
+            (group, jax.eval_shape(self._start.mapped, group, pictures)),
+        )
+        return progress, group, pictures, self._shared(np.int32(0))
+
+    def _groups(self, members: list[loop.Member], pictures: loop.Pictures) -> list[loop.Member]:
+        return self.spread(loop.stack_members(members), members, pictures)
+
+    def _group_size(self, members: list[loop.Member], pictures: loop.Pictures) -> int:
+        """The largest size that fits, made smaller where that fills the last group better."""
+        at_once = self._members_at_once or (1 if self._on_cores else len(members))
+        devices = self._mesh.size
+        while True:
+            number = -(-len(members) // at_once)
+            per_device = -(-len(members) // (number * devices))
+            size = per_device * devices
+            if self._memory is None or per_device == 1:
+                return size
+            arguments = self._arguments(size, members, pictures)
+            fitting = MEMORY_SHARE * self._memory / self._advance[False].memory(*arguments)
+            if fitting >= 1:
+                return size
+            at_once = max(1, min(per_device - 1, int(per_device * fitting))) * devices
+
+    @property
+    def _along(self) -> NamedSharding:
+        return NamedSharding(self._mesh, PartitionSpec("members"))
+
+    def _shared(self, tree: Any) -> Any:
+        return jax.device_put(tree, NamedSharding(self._mesh, PartitionSpec()))
+
+
+def _cores() -> int:
+    """Cores this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,91 @@
+"""Whether a finished run's numbers are what its nets and its labels give: a command of its own.
+
+python -m jaxnoise.verify RUN_DIR... loads the data set, the labels of noise.npz and the nets of the
+checkpoints, measures again what the run measured, and compares. It exits with 0 if all matches, 1
+if something does not, 2 if a run cannot be verified. Nothing is trained: what only training tells,
+the epochs in between and the losses summed over them, is taken from history.npz and samples.npz.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from jaxnoise import data
+from jaxnoise.config import InputError
+from jaxnoise.runs import provenance
+from jaxnoise.runs.record import read_record
+from jaxnoise.scores.scoring import SCORES
+from jaxnoise.terminal import location_flags
+from jaxnoise.terminal.commands import CommandParser, complain
+from jaxnoise.verify.check import sentence, table
+from jaxnoise.verify.checks import all_checks
+
+
+def verify(folder: Path, **where: str) -> tuple[bool, str]:
+    """Whether all that a run recorded matches, and what to print about it.
+
+    Args:
+      folder: of a finished run.
+      where: flags that say where the data are, to use instead of the run's.
+
+    Raises:
+      InputError: it is no finished run, or its data set cannot be had.
+    """
+    run = read_record(folder, **where)
+    config = run.config
+    data.load(
+        config.dataset,
+        data_dir=config.data_dir,
+        manual_dir=config.manual_dir,
+        cache_dir=config.cache_dir,
+    )
+    checks = list(all_checks(run))
+    notes = [f"{check.what}: {check.note}." for check in checks if check.note]
+    lines = [
+        f"Run {folder}",
+        *_elsewhere(run.facts),
+        "",
+        table(checks),
+        "",
+        *notes,
+        sentence(checks, SCORES, config.total_repeats),
+    ]
+    return not any(check.failed for check in checks), "\n".join(lines)
+
+
+def _elsewhere(recorded: dict[str, Any]) -> list[str]:
+    """A line on the versions and the device, where they are not the run's."""
+    before, now = (_made_with(facts) for facts in (recorded, provenance.facts()))
+    changed = [f"{name} {before.get(name)}, here {now[name]}" for name in now
+               if before.get(name) != now[name]]  # fmt: skip
+    return [f"Made with {'; '.join(changed)}"] if changed else []
+
+
+def _made_with(facts: dict[str, Any]) -> dict[str, str]:
+    return {**facts.get("versions", {}), "device": facts.get("device", {}).get("kind")}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = CommandParser("verify", __doc__)
+    parser.add_argument("runs", metavar="RUN_DIR", nargs="+", type=Path, help="of a finished run")
+    location_flags.add_where(parser)
+    arguments = vars(parser.parse_args(argv))
+    code = 0
+    try:
+        where = location_flags.start(arguments)
+    except InputError as error:
+        return complain(error)
+    for folder in arguments["runs"]:
+        try:
+            matches, told = verify(folder, **where)
+        except InputError as error:
+            code = complain(error)
+        else:
+            print(told, end="\n\n")
+            code = max(code, int(not matches))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""The checks of a finished run: what it recorded, against what its labels and its nets give."""
+
+import dataclasses
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import numpy as np
+
+from jaxnoise.config import InputError
+from jaxnoise.labels.noisy_dataset import SPLITS, NoisyDataset
+from jaxnoise.runs import checkpoint
+from jaxnoise.runs.history import read_history
+from jaxnoise.runs.noise_record import read_noise
+from jaxnoise.runs.record import Record
+from jaxnoise.runs.samples import read_samples
+from jaxnoise.scores import divergence
+from jaxnoise.scores.scoring import SCORES
+from jaxnoise.scores.selection import select
+from jaxnoise.training import assembly, measurement
+from jaxnoise.verify import file_checks
+from jaxnoise.verify.check import (
+    DIFFERENT,
+    REFUSED,
+    UNCHECKED,
+    Check,
+    Tolerance,
+    compare,
+    tolerance,
+    worst,
+)
+
+
+@dataclasses.dataclass
+class _Read:
+    """What the files of a run hold; None where one cannot be used."""
+
+    dataset: NoisyDataset | None = None
+    history: dict[str, np.ndarray] | None = None
+    samples: dict[str, np.ndarray] | None = None
+
+    def compare(self, metric: str, recorded: np.ndarray, recomputed: np.ndarray) -> Check:
+        """The check of a metric or score of every repeat."""
+        if self.history is not None:
+            recomputed = divergence.of_survivors(self.history, recomputed)
+        return compare(metric, recorded, recomputed, tolerance(metric, self._pictures(metric)))
+
+    def _pictures(self, metric: str) -> int:
+        """Over how many pictures, at least, a metric is a mean; 1 for what is none."""
+        if self.dataset is None:
+            return 1
+        sizes = dict(zip(SPLITS, np.bincount(self.dataset.split), strict=True))
+        changed = np.stack([labels.changed for labels in self.dataset.noisy_labels])
+        sizes |= {"changed": changed.sum(axis=1).min(), "unchanged": (~changed).sum(axis=1).min()}
+        return max(1, sizes.get(metric.removeprefix("last_").split("_")[0], 1))
+
+
+def all_checks(run: Record) -> Iterator[Check]:
+    """All checks of a run, whose data set must be there.
+
+    What cannot be read is a check that failed, and what rests on it is not checked.
+    """
+    read, folder, config = _Read(), run.folder, run.config
+    yield file_checks.settings(run)
+    found = yield from _reading("noise.npz", read_noise, folder, config)
+    if found is not None:
+        arrays, read.dataset = found
+        yield file_checks.data_set(run, read.dataset)
+        yield from file_checks.noise_files(run, arrays, read.dataset)
+        read.samples = yield from _reading(
+            "samples.npz", read_samples, folder, config, read.dataset
+        )
+    read.history = yield from _reading("history.npz", read_history, folder, config)
+
+    recomputed = {}
+    if read.dataset is not None:
+        recomputed = yield from _of_nets(run, read)
+    if read.samples is not None:
+        recomputed |= measurement.of_losses(read.dataset, read.samples["loss"])
+    if read.history is not None:
+        recomputed["best_epoch"] = _best_epoch(run, read)
+    for name in SCORES:
+        if name in recomputed:
+            yield read.compare(name, run.report.scores[name], recomputed[name])
+        else:
+            yield Check(name, UNCHECKED)
+
+    if read.history is not None:
+        yield from file_checks.history(run, read.history)
+    yield from file_checks.score_files(run)
+    if read.samples is not None:
+        yield file_checks.suspects(run, read.dataset, read.samples)
+
+
+def _reading(name: str, read: Callable, *arguments: Any) -> Generator[Check, None, Any]:
+    """What `read` returns; or None, and the check that failed."""
+    try:
+        return read(*arguments)
+    except InputError as error:
+        yield Check(name, REFUSED, note=str(error))
+        return None
+
+
+def _of_nets(run: Record, read: _Read) -> Generator[Check, None, dict[str, np.ndarray]]:
+    """Measures the nets of both checkpoints and returns the scores that this gives."""
+    config, dataset, repeats = run.config, read.dataset, run.config.total_repeats
+    engine, members = assembly.engine(config, dataset), assembly.members(config, dataset)
+    program, trainer, pictures = engine
+    scores, image_shape = {}, dataset.images.shape[1:]
+    for which in checkpoint.NETS:
+        name = f"{checkpoint.FOLDER}/{which}"
+        nets = yield from _reading(
+            name, checkpoint.read_nets, run.folder, which, program, image_shape, repeats
+        )
+        if nets is None:
+            continue
+        states = trainer.spread(nets, members, pictures)
+        evaluated = trainer.evaluate(states, members, pictures)
+        metrics, samples = trainer.gather(evaluated, repeats)
+        if which == "best":
+            scores |= {name: metrics[name] for name in SCORES if name in metrics}
+            scores |= measurement.of_nets(config, dataset, engine, states)
+        else:
+            scores["last_test_accuracy"] = metrics["test_accuracy"]
+            if read.samples is not None:
+                yield _predicted(read, samples.predicted)
+        if read.history is not None:
+            best = which == "best"
+            epoch = _best_epoch(run, read) if best else np.full(repeats, config.epochs_num)
+            yield _history(f"history.npz, {name}", read, epoch - 1, metrics)
+    return scores
+
+
+def _best_epoch(run: Record, read: _Read) -> np.ndarray:
+    """Counted from 1, (repeats,)."""
+    return select(read.history)[run.report.headline].epoch
+
+
+def _history(name: str, read: _Read, epoch: np.ndarray, metrics: dict[str, np.ndarray]) -> Check:
+    """All that was measured of the nets at one epoch of each repeat, counted from 0."""
+    missing = metrics.keys() - read.history.keys()
+    if missing:
+        return Check(name, DIFFERENT, note=f"it has no {min(missing)}")
+    repeat = np.arange(len(epoch))
+    each = (
+        read.compare(metric, read.history[metric][epoch, repeat], values)
+        for metric, values in metrics.items()
+    )
+    return worst(name, each)._replace(recorded="", recomputed="")
+
+
+def _predicted(read: _Read, predicted: np.ndarray) -> Check:
+    """The classes predicted after the last epoch, which elsewhere may differ in a picture each."""
+    differing = (read.samples["predicted"] != predicted).sum(axis=1)
+    if read.history is not None:
+        differing = np.nan_to_num(divergence.of_survivors(read.history, differing))
+    none = np.zeros(len(differing))
+    return compare("samples.npz, checkpoints/last", differing, none, Tolerance(absolute=1))

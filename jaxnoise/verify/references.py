@@ -1,0 +1,132 @@
+"""Reference results: kept as reference/NAME.json, and compared with runs made again."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.stats
+from tabulate import tabulate
+
+from jaxnoise.config import Config, InputError, nearest
+from jaxnoise.runs import documents, files, pairs
+from jaxnoise.scores.selection import SELECTIONS
+
+REFERENCE = Path(__file__).parents[2] / "reference"
+# Of all comparisons of a run together, by Bonferroni: a run that is right fails once in twenty.
+CONFIDENCE = 0.95
+
+
+class Comparison(NamedTuple):
+    """A test accuracy now and in the reference, in percent."""
+
+    name: str
+    reference: np.ndarray  # (repeats,)
+    now: np.ndarray
+    low: float  # where the mean is to be now
+    high: float
+
+    @property
+    def equal(self) -> bool:
+        """To the last digit."""
+        return np.array_equal(self.reference, self.now)
+
+    @property
+    def agrees(self) -> bool:
+        return self.equal or bool(self.low <= self.now.mean() <= self.high)
+
+
+def keep(name: str, run_dir: Path) -> Path:
+    """Keeps a finished run's results as reference/NAME.json, a few kilobytes.
+
+    Raises:
+      InputError: there is no finished run, a repeat diverged, or the name is taken.
+    """
+    run = pairs.read(run_dir)
+    config, scores = (files.read_json(run_dir / document) for document in documents.OF_A_RUN)
+    path = REFERENCE / f"{name}.json"
+    if path.exists():
+        raise InputError(f"NAME={name}: {path} is there; allowed is a name that is not taken")
+    if run.n < 3 or not run.survived.all():
+        raise InputError(
+            f"--record={run_dir}: allowed are runs of 3 repeats or more, none diverged"
+        )
+    flags = {name: x for name, x in run.flags.items() if x != pairs.DEFAULTS[name]}
+    document = {
+        "command": Config(**flags).command,
+        "flags": flags,
+        **{fact: config.get(fact) for fact in
+           ("data_sha256", "git_revision", "versions", "device", "wall_seconds")},
+        "noise": scores["noise"],
+        "n": run.n,
+        "mean": scores["mean"],
+        "std": scores["std"],
+        "accuracy": {name: values.tolist() for name, values in run.accuracy.items()},
+    }  # fmt: skip
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def read(name: str) -> dict[str, Any]:
+    """The reference of that name; raises InputError if there is none."""
+    try:
+        return files.read_json(REFERENCE / f"{name}.json")
+    except (OSError, ValueError) as error:
+        if not (there := names()):
+            here = f"none are there: {REFERENCE} is part of the repository, not of a wheel"
+            raise InputError(f"NAME={name}: {here}") from error
+        raise InputError(
+            f"NAME={name}: allowed are the {len(there)} names that python -m jaxnoise.reproduce "
+            f"lists{nearest(name, there)}"
+        ) from error
+
+
+def names() -> list[str]:
+    """Of all references."""
+    return sorted(path.stem for path in REFERENCE.glob("*.json"))
+
+
+def compare(reference: dict[str, Any], folder: Path) -> list[Comparison]:
+    """Test accuracies of a finished run beside the reference's.
+
+    The interval is where the mean of m repeats is expected after a reference of n with mean r and
+    sample standard deviation s: r ± t(q, n − 1) s √(1/n + 1/m), Student's prediction interval, q
+    such that all of them together hold with probability CONFIDENCE at least. It is the reference's
+    own, so that a run that varies more than the reference does not pass for it.
+
+    Raises:
+      InputError: the run has other pictures or labels, or a repeat of it diverged.
+    """
+    run = pairs.read(folder)
+    noise = files.read_json(folder / "scores.json")["noise"]
+    for what, kept, now in (
+        ("pictures (data_sha256)", reference["data_sha256"], run.data_sha256),
+        ("noisy labels", reference["noise"], noise),
+    ):
+        if kept != now:
+            raise InputError(f"{folder}: its {what} are others than the reference's")
+    if not run.survived.all():
+        raise InputError(f"{folder}: a repeat diverged, in the reference none did")
+    level = 1 - (1 - CONFIDENCE) / len(SELECTIONS)
+    comparisons = []
+    for name in SELECTIONS:
+        kept, now = np.array(reference["accuracy"][name]), run.accuracy[name]
+        spread = kept.std(ddof=1) * np.sqrt(1 / len(kept) + 1 / len(now))
+        low, high = scipy.stats.t.interval(level, len(kept) - 1, kept.mean(), max(spread, 1e-9))
+        comparisons.append(Comparison(name, kept, now, float(low), float(high)))
+    return comparisons
+
+
+def table(comparisons: list[Comparison]) -> str:
+    """For people."""
+    rows = [
+        (SELECTIONS[each.name].words,
+         f"{each.reference.mean():.2f} ± {each.reference.std():.2f}",
+         f"[{each.low:.2f}, {each.high:.2f}]",
+         f"{each.now.mean():.2f} ± {each.now.std():.2f}",
+         ("equal to the last digit" if each.equal else "pass") if each.agrees else "FAIL")
+        for each in comparisons
+    ]  # fmt: skip
+    header = ["test accuracy (%)", "reference", "allowed", "now", ""]
+    return tabulate(rows, header, disable_numparse=True)

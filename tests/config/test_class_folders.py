@@ -1,0 +1,256 @@
+"""--dataset=folder:PATH: a user's own pictures, from files to labels. test_library.py has a run."""
+
+import itertools
+import shutil
+
+import numpy as np
+import pytest
+from main_program import assert_one_error_line, call
+from own_pictures import CLASSES, rng, write_folder, write_labels, write_splits
+from PIL import Image
+
+from jaxnoise import data
+from jaxnoise.config import Config, InputError
+from jaxnoise.labels import named, noisy_dataset
+from jaxnoise.runs import folders
+
+
+def load(root, cache):
+    return data.load(f"folder:{root}", cache_dir=cache)
+
+
+def picture(root, split, file):
+    return np.asarray(Image.open(root / split / file))
+
+
+# Reading
+
+
+@pytest.mark.parametrize(
+    ("shape", "ending", "stored"),
+    [((28, 28), "png", (28, 28, 1)), ((32, 30, 3), "jpg", (32, 30, 3)), ((28, 32, 3), "bmp", None)],
+)
+def test_pictures_and_labels_are_those_of_the_files_in_their_order(tmp_path, shape, ending, stored):
+    root = write_splits(tmp_path / "own", shape=shape, ending=ending)
+    dataset = load(root, tmp_path / "cache")
+    assert dataset.class_names == CLASSES
+    assert dataset.train_images.shape == (35, *(stored or shape))
+    for split, images, labels, files in (
+        ("train", dataset.train_images, dataset.train_labels, dataset.train_files),
+        ("test", dataset.test_images, dataset.test_labels, dataset.test_files),
+    ):
+        assert images.dtype == np.uint8 and labels.dtype == np.int32
+        assert list(files) == sorted(files) and len(files) == len(images)
+        for image, label, file in zip(images, labels, files, strict=True):
+            np.testing.assert_array_equal(image.squeeze(), picture(root, split, file))
+            assert CLASSES[label] == file.split("/")[0]
+
+
+def test_without_splits_a_fifth_of_each_class_is_the_test_set(tmp_path):
+    root = write_folder(tmp_path / "own")
+    dataset = load(root, tmp_path / "cache")
+    assert np.bincount(dataset.test_labels).tolist() == [2, 1, 4]
+    assert np.bincount(dataset.train_labels).tolist() == [8, 4, 16]
+    everything = {path.relative_to(root).as_posix() for path in root.glob("*/*")}
+    assert {*dataset.train_files, *dataset.test_files} == everything
+    assert not {*dataset.train_files} & {*dataset.test_files}
+    for image, file in zip(dataset.test_images, dataset.test_files, strict=True):
+        np.testing.assert_array_equal(image[..., 0], picture(root, "", file))
+
+
+def test_second_start_takes_the_decoded_pictures_from_the_cache(tmp_path, monkeypatch):
+    root = write_splits(tmp_path / "own")
+    first = load(root, tmp_path / "cache")
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("it decodes"))
+    again = load(root, tmp_path / "cache")
+    assert again.sha256 == first.sha256 and again.train_files == first.train_files
+    np.testing.assert_array_equal(again.train_images, first.train_images)
+
+
+def test_hidden_files_and_what_stands_beside_the_classes_do_not_count(tmp_path):
+    root = write_splits(tmp_path / "own")
+    before = load(root, tmp_path / "cache").sha256
+    (root / "README.txt").touch()
+    (root / "valid").mkdir()
+    (root / "train" / "labels.csv").touch()
+    (root / "train" / "cat" / ".DS_Store").touch()
+    assert load(root, tmp_path / "cache").sha256 == before
+
+
+def test_train_may_be_the_name_of_a_class(tmp_path):
+    root = write_folder(tmp_path / "vehicles")
+    (root / "cat").rename(root / "train")
+    assert load(root, tmp_path / "cache").class_names == ("dog", "elk", "train")
+
+
+# What a run is
+
+
+def settings(root, **other):
+    return Config(dataset=f"folder:{root}", **other)
+
+
+def test_run_depends_on_the_pictures_not_on_their_place(tmp_path, monkeypatch):
+    root = write_splits(tmp_path / "here" / "own")
+    before = folders.run_folder(settings(root))
+    elsewhere = shutil.copytree(root, tmp_path / "there" / "own")
+    monkeypatch.chdir(tmp_path / "there")
+    for same in (
+        settings(elsewhere),
+        settings("own/"),
+        settings("own", data_dir=str(tmp_path / "here")),
+    ):
+        assert folders.run_folder(same) == before
+    assert before.parts[:2] == ("results", "folder_own")
+
+    (path := elsewhere / "train" / "cat" / "00.png").rename(elsewhere / "train" / "cat" / "99.png")
+    renamed = folders.run_folder(settings("own"))
+    shutil.copy(elsewhere / "train" / "cat" / "01.png", path)
+    assert len({before, renamed, folders.run_folder(settings("own"))}) == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("a b/ü (2)", "folder_ü_2_"),
+        ("..", "folder_up"),
+        (".", "folder_down"),
+        ("a\nb/", "folder_a_b"),
+        ("x" * 90, "folder_" + "x" * 60),
+    ],
+)
+def test_name_is_one_that_a_folder_can_have(path, name, tmp_path, monkeypatch):
+    (tmp_path / "up" / "down").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "up" / "down")
+    assert Config(dataset=f"folder:{path}").dataset_name == name
+
+
+def test_defaults_do_not_depend_on_the_path(tmp_path):
+    one, other = (Config(dataset=f"folder:{name}", loss="sce") for name in ("mnist", "cifar100"))
+    assert one.network == other.network == "lenet"
+    assert one.loss_settings == other.loss_settings == Config(loss="sce").loss_settings
+
+
+# What cannot be used
+
+
+def broken(root, change):
+    write_splits(root)
+    change(root)
+    return root
+
+
+def first_cat(root):
+    return root / "train" / "cat" / "00.png"
+
+
+def as_mode(mode):
+    return lambda root: Image.open(first_cat(root)).convert(mode).save(first_cat(root))
+
+
+UNUSABLE = [
+    (lambda root: shutil.rmtree(root), "there is no folder"),
+    (lambda root: shutil.rmtree(root / "test"), "a folder train with classes, but none test"),
+    (lambda root: [shutil.rmtree(root / x) for x in ("train", "test")], "0 class folders in"),
+    (
+        lambda root: [shutil.rmtree(root / x / y) for x in ("train", "test") for y in CLASSES[1:]],
+        "1 class folders in",
+    ),
+    (lambda root: shutil.rmtree(root / "test" / "dog"), "class dog is only in"),
+    (lambda root: shutil.rmtree(root / "train" / "elk"), "class elk is only in"),
+    (lambda root: first_cat(root).write_text("meow"), "train/cat/00.png cannot be read as a"),
+    (lambda root: first_cat(root).write_bytes(first_cat(root).read_bytes()[:300]), "cat/00.png"),
+    (lambda root: (root / "train" / "cat" / "more").mkdir(), "train/cat/more is no file"),
+    (
+        lambda root: [path.unlink() for path in (root / "test" / "cat").iterdir()],
+        "no pictures in",
+    ),
+    (
+        lambda root: Image.new("L", (28, 29)).save(root / "test" / "elk" / "02.png"),
+        "test/elk/02.png is 29x28 grey",
+    ),
+    (lambda root: Image.new("RGB", (28, 28)).save(root / "test" / "elk" / "02.png"), "28x28 RGB"),
+    (lambda root: Image.new("L", (64, 48)).save(first_cat(root)), "48x64 grey; allowed are"),
+    (as_mode("P"), "train/cat/00.png is 28x28 of mode P; allowed are 8-bit grey"),
+    (as_mode("RGBA"), "of mode RGBA"),
+    (as_mode("I;16"), "of mode I;16"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "said"), UNUSABLE)
+def test_what_cannot_be_used_is_named(change, said, tmp_path):
+    root = broken(tmp_path / "own", change)
+    with pytest.raises(InputError) as caught:
+        load(root, tmp_path / "cache")
+    assert f"--dataset=folder:{root}: " in str(caught.value) and said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("cache/*.npz"))
+
+
+def test_class_too_small_for_a_test_set_is_named(tmp_path):
+    root = write_folder(tmp_path / "own", (10, 4, 10))
+    with pytest.raises(InputError, match="class dog has 4 pictures; needed are 5 or more"):
+        load(root, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("arguments", ["--dataset=folder:", "--dataset=folder:none"])
+def test_command_says_it_in_one_line(arguments, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert call(arguments) == 2
+    error = capfd.readouterr().err
+    assert_one_error_line(error)
+    assert arguments in error and not list(tmp_path.iterdir())
+
+
+# Noisy labels by name
+
+
+@pytest.mark.parametrize("write", [write_splits, write_folder])
+def test_labels_by_name_are_those_of_the_files(write, tmp_path):
+    root = write(tmp_path / "own")
+    of_classes = root / "train" if write is write_splits else root
+    files = [path.relative_to(of_classes).as_posix() for path in of_classes.glob("*/*")]
+    rng.shuffle(files)
+    labels = dict(zip(files, itertools.cycle(CLASSES)))
+    path = write_labels(tmp_path / "noisy.csv", labels)
+    what = noisy_dataset.load(
+        settings(root, noise_file=path, batch_size=4, cache_dir=str(tmp_path / "c"))
+    )
+    noisy = what.noisy_labels[0]
+    assert [CLASSES[label] for label in noisy.noisy] == [labels[x] for x in what.train_files]
+    assert [CLASSES[label] for label in noisy.clean] == [x.split("/")[0] for x in what.train_files]
+    assert 0 < noisy.changed.mean() < 1
+
+
+BAD_LABELS = [
+    (lambda x: x | {"cat/00.png": "cow"}, "cat/00.png has the label 'cow'; allowed are cat, dog"),
+    (lambda x: x | {"cat/77.png": "cat"}, "cat/77.png is no picture of the train set"),
+    (lambda x: {k: v for k, v in x.items() if k != "dog/03.png"}, "no label for dog/03.png"),
+    (lambda x: {}, "no label for cat/00.png, nor for 34 others"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "said"), BAD_LABELS)
+def test_labels_that_do_not_fit_are_named(change, said, tmp_path):
+    dataset = load(write_splits(tmp_path / "own"), tmp_path / "cache")
+    labels = change({file: file.split("/")[0] for file in dataset.train_files})
+    path = write_labels(tmp_path / "noisy.csv", labels)
+    config = settings(tmp_path / "own", noise_file=path)
+    with pytest.raises(InputError) as caught:
+        named.read(config).numbered(dataset)
+    assert f"--noise_file={path}: " in str(caught.value) and said in str(caught.value)
+
+
+def test_list_that_cannot_be_used_is_told(tmp_path):
+    path = write_labels(tmp_path / "noisy.csv", {"a": "b"}, header=("file", "class", "by"))
+    with pytest.raises(InputError, match="it has no column label"):
+        named.read(settings(tmp_path, noise_file=path))
+    (tmp_path / "twice.csv").write_text("file,label\na/b.png,c\na/b.png,d\n")
+    with pytest.raises(InputError, match="a/b.png is listed twice"):
+        named.read(settings(tmp_path, noise_file=str(tmp_path / "twice.csv")))
+    with pytest.raises(InputError, match="--noise_draws=5: allowed is 1"):
+        named.read(
+            settings(tmp_path, noise_file=write_labels(tmp_path / "a.csv", {}), noise_draws=5)
+        )
+    (tmp_path / "numbers.csv").write_text("label,label_noisy\n0,1\n")
+    assert named.read(settings(tmp_path, noise_file=str(tmp_path / "numbers.csv"))) is None

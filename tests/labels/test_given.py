@@ -1,0 +1,201 @@
+"""Labels from files and from people: every format, and everything that may be wrong with them."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from places import REAL
+
+from jaxnoise import data
+from jaxnoise.config import Config, InputError
+from jaxnoise.labels import given, noisy_dataset
+
+TRUE = data.load("digits").train_labels
+NOISY = np.where(np.arange(len(TRUE)) % 4 == 0, (TRUE + 1) % 10, TRUE)
+
+
+def write(path, noisy=NOISY, clean=None):
+    """Writes labels in the format of the path's suffix."""
+    if path.suffix == ".npz":
+        np.savez(path, noisy=noisy, **({} if clean is None else {"clean": clean}))
+    elif path.suffix == ".npy":
+        np.save(path, noisy)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(np.asarray(noisy).tolist()))
+    else:
+        header, columns = ["label_noisy"], [noisy]
+        if clean is not None:
+            header, columns = ["label", *header], [clean, noisy]
+        rows = [header, *zip(*columns, strict=True)]
+        path.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
+    return path
+
+
+def load(path, **settings):
+    return noisy_dataset.load(Config(dataset="digits", noise_file=str(path), **settings))
+
+
+def refused(path, **settings):
+    with pytest.raises(InputError) as refusal:
+        load(path, **settings)
+    assert "\n" not in str(refusal.value)
+    assert str(refusal.value).startswith(f"--noise_file={path}: ")
+    return str(refusal.value).removeprefix(f"--noise_file={path}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "clean"),
+    [("x.npz", True), ("x.npz", False), ("x.npy", False), ("x.json", False), ("x.csv", True),
+     ("x.csv", False)],
+)  # fmt: skip
+def test_every_format_gives_each_sample_its_label(tmp_path, name, clean):
+    what = load(write(tmp_path / name, clean=TRUE if clean else None), total_repeats=2)
+    assert what.noisy_labels[0] is what.noisy_labels[1]
+    for index, labels in (
+        (what.train_index, what.noisy_labels[0]),
+        (what.valid_index, what.noisy_valid_labels[0]),
+    ):
+        np.testing.assert_array_equal(labels.noisy, NOISY[index])
+        np.testing.assert_array_equal(labels.clean, TRUE[index])
+        np.testing.assert_array_equal(labels.changed, index % 4 == 0)
+        np.testing.assert_array_equal(labels.picked, labels.changed)
+        assert labels.noisy.dtype == np.int32
+
+
+def test_several_draws_go_to_the_repeats_in_turn(tmp_path):
+    path = write(tmp_path / "x.npy", np.stack([NOISY, TRUE]))
+    what = load(path, total_repeats=4, noise_draws=2)
+    assert [labels.changed.any() for labels in what.noisy_labels] == [True, False] * 2
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.csv"])
+def test_wrong_order_is_refused_with_the_agreement(tmp_path, name):
+    order = np.random.default_rng(0).permutation(len(TRUE))
+    said = refused(write(tmp_path / name, NOISY[order], TRUE[order]))
+    agree = TRUE[order] == TRUE
+    assert said == (
+        f"its clean labels agree with those of digits on {100 * agree.mean():.2f} % of the "
+        f"samples, all but {(~agree).sum()} of {len(TRUE)}: another data set or another order; "
+        "allowed is 100 %"
+    )
+
+
+def test_order_that_cannot_be_right_is_doubted(tmp_path, caplog):
+    order = np.random.default_rng(0).permutation(len(TRUE))
+    load(write(tmp_path / "good.npy"))
+    assert not caplog.messages
+    load(write(tmp_path / "bad.npy", NOISY[order]))
+    (message,) = caplog.messages
+    agreement = f"agree with the true ones on {100 * (NOISY[order] == TRUE).mean():.2f} %"
+    assert agreement in message and "no more than chance" in message
+
+
+def test_wrong_lengths_are_refused(tmp_path):
+    assert refused(write(tmp_path / "x.npy", NOISY[:-1])) == (
+        "1441 labels; allowed is 1442, one for each sample of the train set of digits"
+    )
+    assert refused(write(tmp_path / "x.npz", NOISY, TRUE[:-1])).startswith(
+        "labels of shape (1, 1442) and clean ones of shape (1441,); allowed are"
+    )
+
+
+@pytest.mark.parametrize(("label", "said"), [(10, "0 to 10"), (-1, "-1 to 9")])
+def test_labels_out_of_range_are_refused(tmp_path, label, said):
+    low, high = said.split(" to ")
+    noisy = np.r_[NOISY[:-1], label]
+    assert refused(write(tmp_path / "x.json", noisy)) == (
+        f"labels from {low} to {high}; allowed is 0 to 9 for digits"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("x.txt", b"1", "allowed are files .npz, .npy, .csv, .json"),
+        ("none.npy", None, "cannot be read: .*No such file"),
+        ("x.npz", b"PK no archive", "cannot be read: File is not a zip file"),
+        ("x.npy", b"no array", "cannot be read: the magic string is not correct"),
+        ("x.json", b"[1, 2", "cannot be read: "),
+        ("x.json", b'{"a": 1}', "cannot be read: needed is a list"),
+        ("x.json", b"[[1], [2, 3]]", "cannot be read: "),
+        ("x.json", b"[0.5, 1]", "holds float64 of shape .*; allowed are integers"),
+        ("x.json", b"[]", "holds float64 of shape .*; allowed are integers"),
+        ("x.json", b"[true, false]", "holds bool of shape .*; allowed are integers"),
+        ("x.json", b"[[[1]]]", r"labels of shape \(1, 1, 1\)"),
+        ("x.csv", b"", "cannot be read: needed are a header line with label_noisy"),
+        ("x.csv", b"a,b\n1,2\n", "cannot be read: needed are a header line with label_noisy"),
+        ("x.csv", b"label,label_noisy\n1,cat\n", "cannot be read: .*'cat'"),
+        ("x.csv", b"label,label_noisy\n1\n", "cannot be read: "),
+    ],
+)
+def test_bad_file_is_refused(tmp_path, name, content, said, monkeypatch):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr(data, "load", lambda *_, **__: pytest.fail("it loads the pictures"))
+    assert re.match(said, refused(tmp_path / name))
+
+
+def test_archive_without_labels_is_refused(tmp_path):
+    np.savez(tmp_path / "x.npz", labels=NOISY)
+    assert refused(tmp_path / "x.npz").startswith("no array `noisy` in it")
+    np.savez(tmp_path / "y.npz", noisy=NOISY, train_index=np.arange(1442))
+    assert refused(tmp_path / "y.npz").startswith("cannot be read: ")
+
+
+# human_noise
+
+
+def human(dataset, labels, **settings):
+    return Config(dataset=dataset, noise_type="human_noise", human_labels=labels, **settings)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "labels", "said"),
+    [
+        ("digits", "worse_label", "nobody labelled --dataset=digits; allowed are cifar10"),
+        ("cifar100", "worse_label", "not of --dataset=cifar100; allowed are noise_label"),
+        ("cifar10", "noise_label", "not of --dataset=cifar10; allowed are worse_label, aggre"),
+    ],
+)
+def test_annotations_that_are_not_there_are_refused(dataset, labels, said):
+    with pytest.raises(InputError, match=f"^--(noise_type|human_labels)=.*: {said}"):
+        given.read_labels(human(dataset, labels))
+
+
+def test_missing_annotations_are_named(tmp_path):
+    with pytest.raises(InputError) as refusal:
+        given.read_labels(human("cifar100", "noise_label", data_dir=str(tmp_path)))
+    assert str(refusal.value).startswith(
+        "--human_labels=noise_label needs the TFDS set cifar100_n: "
+    )
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar10_n"])
+def test_annotations_of_other_pictures_are_refused(dataset, monkeypatch):
+    true = np.arange(1442, dtype=np.int32) % 10
+    annotations = {"label": true, "aggre_label": (true + 1) % 10}
+    monkeypatch.setattr(data, "load_labels", lambda name, *_, **__: annotations)
+    people = given.read_labels(human(dataset, "aggre_label"))
+    with pytest.raises(InputError, match=r"^--human_labels=aggre_label: its clean labels agree"):
+        people.check(data.load("digits"))
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real copies are not on this machine")
+def test_real_annotations_have_the_published_rates_and_fit_cifar10(tmp_path):
+    labels = {}
+    for dataset in ("cifar10", "cifar10_n"):
+        features = ("label",) if dataset == "cifar10" else ("label", *given._CIFAR10N)
+        labels[dataset] = data.load_labels(dataset, features, data_dir=REAL)
+    human_labels, true = labels["cifar10_n"], labels["cifar10"]["label"]
+    np.testing.assert_array_equal(human_labels["label"], true)  # the same order
+    percent = {name: 100 * (human_labels[name] != true).mean() for name in given._CIFAR10N}
+    # As published by Wei et al. 2022, where worse is 40.21.
+    assert {name: round(rate, 2) for name, rate in percent.items()} == {
+        "worse_label": 40.21,
+        "aggre_label": 9.01,
+        "random_label1": 17.23,
+        "random_label2": 18.12,
+        "random_label3": 17.64,
+    }

@@ -1,0 +1,310 @@
+"""Runs side by side: the numbers, what cannot be paired, and the files."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from jaxnoise import compare as compare_command
+from jaxnoise.config import Config, InputError
+from jaxnoise.report import comparison
+from jaxnoise.runs import documents
+from jaxnoise.scores import scoring, selection
+from jaxnoise.scores.intervals import paired_difference
+
+DRAW = {"seed": 0, "picked": 40, "changed": 36, "true_rate": 0.36, "sha256": "0123456789abcdef"}
+NOISE = {"noise": "uniform_noise 0.4", "true_rate": 0.36, "draws": [DRAW]}
+ACCURACIES = {"first": [80.0, 82.0, 84.0], "second": [85.0, 86.0, 90.0]}
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Writes a finished run as an experiment does and returns its folder."""
+
+    def make(name, accuracy, data_sha256=None, **settings):
+        folder = tmp_path / name
+        folder.mkdir()
+        config = Config(**{"dataset": "digits", "total_repeats": len(accuracy)} | settings)
+        documents.write_config(folder, config, {"data_sha256": data_sha256})
+        accuracy = np.float32(accuracy)
+        selected = {  # each selection's accuracies differ from the others'
+            name: selection.Selected(accuracy - i, np.ones(len(accuracy), int))
+            for i, name in enumerate(selection.SELECTIONS)
+        }
+        scores = {name: np.zeros(len(accuracy)) for name in scoring.SCORES}
+        diverged = np.isnan(accuracy).astype(int)
+        report = scoring.Report(scores, selected, diverged, NOISE, config.validation_labels)
+        documents.write_scores(folder, report)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def two(make_run):
+    return [
+        make_run("first", ACCURACIES["first"]),
+        make_run("second", ACCURACIES["second"], wd_coef=1e-4, do_sn=True),
+    ]
+
+
+def csv_rows(folder):
+    with open(folder / "comparison.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# The interval
+
+
+def test_interval_is_the_paired_t_tests():
+    a, b = np.random.default_rng(0).normal(size=(2, 7))
+    expected = scipy.stats.ttest_rel(a, b).confidence_interval(0.95)
+    found = paired_difference(a - b)
+    assert found == pytest.approx(((a - b).mean(), expected.low, expected.high), rel=1e-12)
+
+
+def test_interval_by_hand():
+    # Differences 1 and 3: mean 2, s = √2, s/√2 = 1, t(0.975, 1) = 12.706.
+    assert paired_difference(np.array([1.0, 3.0])) == pytest.approx(
+        (2, 2 - 12.7062, 2 + 12.7062), abs=1e-4
+    )
+
+
+def test_interval_of_equal_differences_is_a_point():
+    assert paired_difference(np.full(3, 1.5)) == (1.5, 1.5, 1.5)
+
+
+def test_interval_holds_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    held = [
+        low <= 1 <= high for _, low, high in map(paired_difference, rng.normal(1, 2, (2000, 5)))
+    ]
+    assert np.mean(held) == pytest.approx(0.95, abs=4 * np.sqrt(0.95 * 0.05 / 2000))
+
+
+# The table
+
+
+def test_table_tells_runs_and_differences(two):
+    told = comparison.compare(two)
+    lines = [re.split(r"\s{2,}", line.strip()) for line in told.splitlines()]
+    assert lines[0] == [
+        "run", "do_sn", "wd_coef", "true rate (%)", "last epoch", "best noisy validation",
+        "best clean validation", "ORACLE: best test", "n",
+    ]  # fmt: skip
+    first, second, difference = lines[2:5]
+    assert first[:5] == ["1", "False", "0.0", "36.00", "82.00 ± 1.63"] and first[-1] == "3"
+    assert second[:5] == ["2", "True", "0.0001", "36.00", "87.00 ± 2.16"]
+    # Differences 5, 4, 6: mean 5, s = 1, t(0.975, 2)/√3 = 2.484; the same for all four here.
+    assert difference == ["2 less 1", *["+5.00 [+2.52, +7.48]"] * 4, "3"]
+    assert "All runs: --dataset=digits --net=lenet" in told
+    assert f"Run 1: {two[0]}" in told and f"Run 2: {two[1]}" in told
+    assert "ORACLE is chosen on the test set: an upper bound, not a result" in told
+    assert "paired t" in told
+
+
+def test_csv_has_the_unrounded_numbers(two):
+    comparison.compare(two)
+    first, second = csv_rows(two[0].parent)
+    for row, name in ((first, "first"), (second, "second")):
+        assert float(row["last_mean"]) == np.mean(ACCURACIES[name])
+        assert float(row["last_std"]) == np.std(ACCURACIES[name])
+        assert float(row["oracle_test_mean"]) == np.mean(ACCURACIES[name]) - 3
+        assert row["n"] == "3" and float(row["true_rate"]) == 0.36
+    assert second["do_sn"] == "True" and second["noise_type"] == "uniform_noise"
+    difference = paired_difference(np.array([5.0, 4.0, 6.0]))
+    for name in selection.SELECTIONS:
+        for key, value in difference._asdict().items():
+            assert float(second[f"{name}_less_run_1_{key}"]) == value
+            assert first[f"{name}_less_run_1_{key}"] == ""
+
+
+def test_markdown_and_latex_are_tables(two, tmp_path):
+    comparison.compare(two, tmp_path / "out")
+    markdown = (tmp_path / "out" / "comparison.md").read_text()
+    rows = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert len(rows) == 5 and len({row.count("|") for row in rows}) == 1
+    latex = (tmp_path / "out" / "comparison.tex").read_text()
+    assert r"87.00 $\pm$ 2.16" in latex and r"do\_sn" in latex and r"\toprule" in latex
+    body = [line for line in latex.splitlines() if not line.startswith("%")]
+    assert "\n".join(body).isascii()
+    assert len({line.count("&") for line in body if line.endswith(r"\\")}) == 1
+    comparison.compare(two[::-1], tmp_path / "back")
+    latex = (tmp_path / "back" / "comparison.tex").read_text()
+    assert re.search(r" \$-\$\d.* \[\$-\$\d", latex) and not re.search(r"& -\d", latex)
+
+
+def test_repeats_that_one_run_has_more_of_have_no_pair(make_run):
+    folders = [make_run("two", [80, 82]), make_run("three", [85, 86, 99])]
+    comparison.compare(folders)
+    _, second = csv_rows(folders[0].parent)
+    assert (second["n"], second["pairs"]) == ("3", "2")
+    assert float(second["last_less_run_1_mean"]) == 4.5
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"seed": 1}, "--seed is 1, there it is 0"),
+        ({"noise_seed": 7}, "--noise_seed is 7, there it is 0"),
+        ({"dataset": "mnist"}, "--dataset is mnist, there it is digits"),
+        ({"train_size": 100}, "--train_size is 100, there it is 0"),
+        ({"noise_file": "labels.npy"}, "--noise_file is labels.npy, there it is None"),
+        ({"noise_draws": 2}, "--noise_draws is 2, there it is 1"),
+        ({"noise_per_repeat": True}, "--noise_per_repeat is True, there it is False"),
+    ],
+)
+def test_runs_that_cannot_be_paired_are_told_why(settings, said, make_run):
+    folders = [make_run("first", [80, 82]), make_run("other", [85, 86], **settings)]
+    told = comparison.compare(folders)
+    assert f"Run 2 cannot be paired with run 1: {said}." in told
+    assert "less" not in told and "paired t" not in told
+    assert "pairs" not in csv_rows(folders[0].parent)[1]
+
+
+def test_a_single_pair_has_no_interval(make_run):
+    told = comparison.compare([make_run("first", [80]), make_run("second", [85, 86])])
+    assert "Run 2 cannot be paired with run 1: a single pair has no spread." in told
+
+
+NAN = float("nan")
+
+
+def test_repeats_that_diverged_are_left_out_with_their_pairs(make_run):
+    folders = [make_run("first", [80, NAN, 84, 90]), make_run("second", [85, 86, 91, NAN])]
+    told = comparison.compare(folders)
+    lines = [re.split(r"\s{2,}", line.strip()) for line in told.splitlines()]
+    assert lines[2][2:4] == ["84.67 ± 4.11", "83.67 ± 4.11"] and lines[2][-1] == "3 of 4"
+    assert lines[3][2] == "87.33 ± 2.62" and lines[3][-1] == "3 of 4"
+    # Left are 85 - 80 and 91 - 84.
+    expected = paired_difference(np.array([5.0, 7.0]))
+    assert lines[4] == [
+        "2 less 1",
+        *[f"{expected.mean:+.2f} [{expected.low:+.2f}, {expected.high:+.2f}]"] * 4,
+        "2",
+    ]
+    assert "Repeats that diverged are left out" in told
+    first, second = csv_rows(folders[0].parent)
+    assert (first["n"], second["n"], second["pairs"]) == ("3", "3", "2")
+    assert float(first["last_mean"]) == pytest.approx(np.mean([80, 84, 90]))
+    assert float(second["last_less_run_1_mean"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ([85, NAN, 90], "a single pair has no spread"),
+        ([NAN, 86, NAN], "in each pair a repeat diverged"),
+        ([NAN, NAN, NAN], "in each pair a repeat diverged"),
+    ],
+)
+def test_too_few_pairs_that_did_not_diverge_are_told(second, said, make_run):
+    told = comparison.compare([make_run("first", [80, NAN, NAN]), make_run("second", second)])
+    assert f"Run 2 cannot be paired with run 1: {said}." in told
+    dashes = [line for line in told.splitlines() if line.count("–") == 4]
+    assert len(dashes) == all(map(np.isnan, second))
+
+
+def test_one_run_is_a_table_too(make_run):
+    told = comparison.compare([make_run("only", [80, 82])])
+    assert "81.00 ± 1.00" in told and "less" not in told
+
+
+# Files and refusals
+
+
+def test_files_go_beside_the_first_run_or_where_they_are_asked_to(two, tmp_path):
+    names = {"comparison.md", "comparison.csv", "comparison.tex"}
+    comparison.compare(two)
+    assert {path.name for path in tmp_path.iterdir()} == names | {"first", "second"}
+    comparison.compare(two, tmp_path / "new" / "folder")
+    assert {path.name for path in (tmp_path / "new" / "folder").iterdir()} == names
+
+
+def test_another_comparison_is_not_overwritten_the_same_may_be_made_again(two, tmp_path):
+    told = comparison.compare(two)
+    before = {path: path.read_bytes() for path in tmp_path.glob("comparison.*")}
+    assert comparison.compare(two) == told
+    other = comparison.compare(two[::-1])
+    assert other.splitlines()[0] == told.splitlines()[0]
+    assert other.splitlines()[-1] == (
+        f"Not written: {tmp_path.resolve()}/comparison.md is there and says something else; "
+        "--out=ANOTHER_FOLDER writes it there"
+    )
+    with pytest.raises(InputError, match=r"^--out=.*comparison.md is there and says something"):
+        comparison.compare(two[::-1], tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.glob("comparison.*")} == before
+
+
+def test_unfinished_and_missing_runs_are_named(two, tmp_path):
+    unfinished = tmp_path / "first"
+    (unfinished / "scores.json").unlink()
+    for folder, said in (
+        (
+            unfinished,
+            "not the folder of a finished run: it has no scores.json; the command that began it "
+            "goes on with it",
+        ),
+        (tmp_path / "nowhere", "there is no such folder"),
+    ):
+        with pytest.raises(InputError) as refusal:
+            comparison.compare([two[1], folder])
+        assert str(refusal.value) == f"RUN_DIR={folder}: {said}"
+    assert not list(tmp_path.glob("comparison.*"))
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"selection": "best", "noise": {}}'])
+def test_scores_of_another_form_are_refused(content, two):
+    (two[1] / "scores.json").write_text(content)
+    with pytest.raises(InputError, match=f"^RUN_DIR={two[1]}: .*an earlier version's"):
+        comparison.compare(two)
+
+
+def test_a_run_from_before_a_flag_had_its_default(two):
+    document = json.loads((two[1] / "config.json").read_text())
+    del document["flags"]["jacob_mode"]
+    (two[1] / "config.json").write_text(json.dumps(document))
+    assert "jacob_mode" not in comparison.compare(two)
+
+
+def test_runs_on_other_pictures_are_no_pairs(make_run):
+    first, same, unknown, other = (
+        make_run(name, ACCURACIES["first"], sha256)
+        for name, sha256 in (("a", "0f"), ("b", "0f"), ("c", None), ("d", "1f"))
+    )
+    reasons = [
+        comparison.unpaired_because(comparison.read(folder), comparison.read(first))
+        for folder in (same, unknown, other)
+    ]
+    assert reasons[:2] == [None, None] and "pictures or labels" in reasons[2]
+
+
+def test_one_folder_of_pictures_spelled_in_two_ways_is_one(make_run):
+    first, same, other, unknown = (
+        comparison.read(make_run(name, ACCURACIES["first"], sha256, dataset=f"folder:{name}"))
+        for name, sha256 in (("a", "0f"), ("b", "0f"), ("c", "1f"), ("d", None))
+    )
+    assert comparison.unpaired_because(same, first) is None
+    for run in other, unknown:
+        assert comparison.unpaired_because(run, first).startswith("--dataset is folder:")
+
+
+def test_a_run_given_twice_is_refused(two):
+    with pytest.raises(InputError, match="^RUN_DIR=.* one of them is given twice$"):
+        comparison.compare([two[0], two[1], two[0] / ".." / "first"])
+
+
+def test_command_prints_or_exits_with_2_and_one_line(two, tmp_path, capsys):
+    arguments = [*map(str, two), f"--out={tmp_path / 'out'}"]
+    assert compare_command.main(arguments) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("run ") and told.err == ""
+    assert compare_command.main([str(tmp_path / "nowhere")]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and re.fullmatch(r"error: RUN_DIR=\S.*\n", told.err)
+    (tmp_path / "file").touch()
+    assert compare_command.main([str(two[0]), f"--out={tmp_path / 'file'}"]) == 2
+    assert re.fullmatch(r"error: --out=\S*file: cannot be written.*\n", capsys.readouterr().err)

@@ -1,0 +1,369 @@
+"""The report: which runs it finds, what its tables say, and the page in a real browser."""
+
+import csv
+import json
+import logging
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from jaxnoise.config import Config, InputError
+from jaxnoise.report import collection, tables
+from jaxnoise.report import page as report
+from jaxnoise.report.__main__ import main
+from jaxnoise.runs import documents, folders
+from jaxnoise.runs.history import write_history
+from jaxnoise.scores import scoring, selection
+from jaxnoise.sweep import plans
+from jaxnoise.sweep.grid import PlannedCell
+
+EPOCHS = 4
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Writes a finished run as an experiment does, as far as a report reads it."""
+
+    def make(accuracy, **settings):
+        config = Config(
+            **{"dataset": "digits", "total_repeats": len(accuracy)} | settings,
+            results_dir=str(tmp_path),
+        )
+        folder = folders.run_folder(config)
+        folder.mkdir(parents=True)
+        documents.write_config(folder, config, {"data_sha256": "same"})
+        accuracy = np.float32(accuracy)
+        selected = {
+            name: selection.Selected(accuracy - i, np.ones(len(accuracy), int))
+            for i, name in enumerate(selection.SELECTIONS)
+        }
+        diverged = np.isnan(accuracy).astype(int)
+        scores = {name: np.zeros(len(accuracy)) for name in scoring.SCORES}
+        draw = {"seed": 0, "picked": 40, "changed": 36, "true_rate": 0.36, "sha256": "0" * 16}
+        noise = {"noise": config.noise, "true_rate": 0.3, "draws": [draw]}
+        documents.write_scores(
+            folder, scoring.Report(scores, selected, diverged, noise, config.validation_labels)
+        )
+        names = [f"{s}_accuracy" for s in ("train_noisy", "train", "valid", "test")]
+        names += ["unchanged_right", "changed_as_true", "changed_as_noisy", "changed_as_neither"]
+        names += ["step_loss", "test_loss"]
+        ramp = np.linspace(20, 60, EPOCHS)[:, None] + np.zeros(len(accuracy))
+        ramp[:, diverged > 0] = np.nan
+        write_history(folder, dict.fromkeys(names, np.float32(ramp)))
+        return folder
+
+    return make
+
+
+def values(entries, name="last", *, less=None):
+    found = tables.tables(entries)
+    (table,) = (x for x in found if (x.selection, x.less) == (name, less))
+    return table
+
+
+# What is found
+
+
+def test_runs_are_methods_times_noise(make, tmp_path):
+    for rate in (0.2, 0.4):
+        make([80.0, 82], noise_rate=rate)
+        make([85.0, 86], noise_rate=rate, wd_coef=1e-4, do_sn=True)
+    entries = collection.collect(tmp_path)
+    assert {x.method for x in entries} == {"no_reg", "wd_0.0001_sn"}
+    assert {(x.dataset, x.column.model, x.column.rate) for x in entries} == {
+        ("digits", "uniform_noise", 0.2), ("digits", "uniform_noise", 0.4),
+    }  # fmt: skip
+    assert {x.state for x in entries} == {"finished"}
+    assert entries[0].command.startswith("python main.py --dataset=digits --noise_rate=")
+
+
+def test_what_no_name_tells_is_added_to_it(make, tmp_path):
+    make([80.0, 82], noise_rate=0.4)
+    make([81.0, 83], noise_rate=0.4, epochs_num=7)
+    make([70.0, 71], noise_rate=0.4, loss="mae", epochs_num=7)  # not equal to the first in all else
+    make([71.0, 72], noise_rate=0.4, loss="gce", gce_q=0.5)
+    make([90.0, 91, 92], noise_rate=0.2, noise_seed=3, jacob_samples=7)  # no other method
+    entries = collection.collect(tmp_path)
+    (gce,) = {x.method for x in entries if x.method.startswith("gce")}
+    assert {x.method for x in entries} == {
+        "no_reg", "no_reg epochs_num=7", "mae epochs_num=7", gce,
+    }  # fmt: skip
+    assert "epochs_num" not in gce
+    assert {x.noise for x in entries} == {"uniform_noise_0.4", "uniform_noise_0.2"}
+
+
+def test_named_methods_have_nothing_added_that_differs_between_names(make, tmp_path):
+    settings = dict(dataset="digits", total_repeats=2, results_dir=str(tmp_path))
+    for epochs, name in ((3, "short"), (30, "long")):
+        make([80.0, 82], epochs_num=epochs)
+        plans.write([PlannedCell(name, Config(**settings, epochs_num=epochs))])
+    assert {x.method for x in collection.collect(tmp_path)} == {"short", "long"}
+
+
+def test_different_noise_of_one_rate_is_in_columns_of_its_own(make, tmp_path):
+    make([80.0, 82], noise_type="flip_noise", noise_rate=0.4)
+    make([70.0, 71], noise_type="flip_noise", noise_rate=0.4, flip_map="pair")
+    make([60.0, 61], noise_type="flip_noise", noise_rate=0.4, flip_map="pair", noise_seed=1)
+    make([90.0, 91], noise_type="flip_noise", noise_rate=0.2)
+    entries = collection.collect(tmp_path)
+    assert {(x.column.model, x.column.rate, x.noise) for x in entries} == {
+        ("flip_noise", 0.4, "flip_noise_0.4"),
+        ("flip_noise flip_map=pair", 0.4, "flip_noise_0.4 flip_map=pair"),
+        ("flip_noise flip_map=pair noise_seed=1", 0.4, "flip_noise_0.4 flip_map=pair noise_seed=1"),
+        ("flip_noise", 0.2, "flip_noise_0.2"),
+    }
+    assert len(values(entries).values) == 4
+
+
+def test_of_runs_that_differ_in_their_repeats_the_longest_is_shown(make, tmp_path):
+    for accuracy in ([80.0, 82], [90.0, 91, 92], [70.0]):
+        make(accuracy)
+    entries = collection.collect(tmp_path)
+    assert len(entries) == 3
+    assert [x.text for x in values(entries).values.values()] == ["91.00 ± 0.82"]
+
+
+def test_plans_tell_names_and_what_is_missing(make, tmp_path):
+    folder = make([80.0, 82], noise_rate=0.4)
+    settings = dict(dataset="digits", total_repeats=2, results_dir=str(tmp_path))
+    planned = [
+        PlannedCell("plain", Config(**settings, noise_rate=0.4)),
+        PlannedCell("plain", Config(**settings, noise_rate=0.2)),
+        PlannedCell("smooth", Config(**settings, noise_rate=0.4, wd_coef=1e-4)),
+    ]
+    path = plans.write(planned)
+    plans.note(path, planned[2].folder, "no disk")
+    planned[2].folder.mkdir(parents=True)
+    documents.write_config(planned[2].folder, planned[2].config, {})
+    entries = collection.collect(tmp_path)
+    assert [(x.method, x.noise, x.state, x.error) for x in entries] == [
+        ("plain", "uniform_noise_0.4", "finished", ""),
+        ("plain", "uniform_noise_0.2", "not begun", ""),
+        ("smooth", "uniform_noise_0.4", "failed", "no disk"),
+    ]
+    assert entries[0].folder == folder
+    assert entries[1].command == planned[1].config.command
+
+
+def test_unfinished_and_damaged_runs_are_shown(make, tmp_path):
+    (make([80.0, 82]) / "scores.json").unlink()
+    (make([80.0, 82], noise_rate=0.2) / "scores.json").write_text("{")
+    (make([80.0, 82], noise_rate=0.4) / "config.json").write_text("[]")
+    (make([80.0, 82], noise_rate=0.6) / "history.npz").write_bytes(b"PK\3\4 cut short")
+    entries = collection.collect(tmp_path)
+    assert [x.state for x in entries] == ["unfinished", "damaged", "damaged", "finished"]
+    assert report.write(tmp_path, tmp_path / "report").exists()
+
+
+def test_the_same_labels_in_other_files_are_one_column(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(Config, "fingerprint", property(lambda self: f"{hash(self):x}"[-8:]))
+    make([80.0, 82], noise_file="a.npz")
+    make([90.0, 92], noise_file="./a.npz", wd_coef=1e-4)
+    one, other = collection.collect(tmp_path)
+    assert one.column == other.column == ("digits", "noise_file")
+    assert len(values([one, other], less=one.method).values) == 1
+
+
+@pytest.mark.parametrize("name", ["none", "empty", "damaged plan"])
+def test_folders_without_runs(name, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "damaged plan" / "sweeps").mkdir(parents=True)
+    (tmp_path / "damaged plan" / "sweeps" / "a.json").write_text("{")
+    assert main([str(tmp_path / name)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+# Tables
+
+
+def test_best_is_bold_only_where_its_lead_is_not_chance(make, tmp_path):
+    make([80.0, 82, 84], noise_rate=0.2)
+    make([81.0, 83.1, 84.9], noise_rate=0.2, wd_coef=1e-4)  # always about one better
+    make([80.0, 82, 84], noise_rate=0.4)
+    make([86.0, 80, 83], noise_rate=0.4, wd_coef=1e-4)  # better by chance
+    table = values(collection.collect(tmp_path))
+    bold = {key for key, value in table.values.items() if value.bold}
+    assert bold == {("wd_0.0001", ("digits", "uniform_noise_0.2"))}
+
+
+def test_differences_are_to_no_regularizer_and_bold_where_they_are_not_chance(make, tmp_path):
+    make([86.0, 80, 83], noise_rate=0.2, wd_coef=1e-4)  # better by chance
+    make([80.0, 82, 84], noise_rate=0.2)
+    make([78.0, 80.1, 81.9], noise_rate=0.2, do_sn=True)
+    make([90.0, 91, 92], noise_rate=0.2, do_sn=True, wd_coef=1e-4, seed=5)  # no pairs
+    make([80.0, 82, 84], noise_rate=0.4, wd_coef=1e-4)  # nothing to subtract
+    entries = collection.collect(tmp_path)
+    table = values(entries, less="no_reg")
+    column = "digits", "uniform_noise_0.2"
+    assert table.title == "last epoch, less no_reg" and "no_reg" not in table.methods
+    assert table.values == {
+        # t(0.975, 2) · s / √3 = 4.303 · 0.1 / √3 = 0.25, and with s = √19 10.83.
+        ("sn", column): ("−2.00 [−2.25, −1.75]", True),
+        ("wd_0.0001", column): ("+1.00 [−9.83, +11.83]", False),
+    }
+    assert "$-$2.00 [$-$2.25, $-$1.75]" in tables.latex([table])
+
+
+def test_rates_stand_below_their_noise_models_in_latex(make, tmp_path):
+    for rate in (0.2, 0.4):
+        make([80.0, 82], noise_rate=rate)
+        make([80.0, 82], noise_type="flip_noise", noise_rate=rate)
+    make([80.0, 82], noise_type="flip_noise", noise_rate=0.4, flip_map="pair")
+    lines = tables.latex([values(collection.collect(tmp_path))]).splitlines()
+    (heads,) = (i for i, line in enumerate(lines) if "multicolumn" in line)
+    assert lines[heads - 1] == r"\toprule"
+    assert lines[heads] == (
+        r" & \multicolumn{2}{l}{digits, flip\_noise} & \multicolumn{1}{l}{digits, flip\_noise "
+        r"flip\_map=pair} & \multicolumn{2}{l}{digits, uniform\_noise} \\ "
+        r"\cmidrule(lr){2-3} \cmidrule(lr){4-4} \cmidrule(lr){5-6}"
+    )
+    rates = re.sub(r"\s", "", lines[heads + 1])
+    assert rates == r"method&0.2&0.4&0.4&0.2&0.4\\"
+
+
+def test_best_is_not_bold_without_pairs(make, tmp_path):
+    make([80.0, 80.1, 80.2], noise_rate=0.2)
+    make([90.0, 90.1, 90.2], noise_rate=0.2, wd_coef=1e-4, seed=7)
+    assert not any(x.bold for x in values(collection.collect(tmp_path)).values.values())
+
+
+def test_cells_say_how_many_repeats_are_left(make, tmp_path):
+    make([80.0, 82, np.nan], noise_rate=0.2)
+    make([np.nan] * 2, noise_rate=0.4)
+    texts = {x.text for x in values(collection.collect(tmp_path)).values.values()}
+    assert texts == {"81.00 ± 1.00 (2 of 3)", "diverged"}
+
+
+def test_files_hold_the_same_numbers(make, tmp_path):
+    make([80.0, 82, 84], noise_rate=0.2)
+    make([81.0, 83.1, 84.9], noise_rate=0.2, wd_coef=1e-4)
+    make([70.0, 71, 72], noise_rate=0.4)
+    report.write(tmp_path, tmp_path / "report")
+    out = tmp_path / "report"
+    markdown, latex = ((out / f"report.{kind}").read_text() for kind in ("md", "tex"))
+    assert "**83.00 ± 1.59**" in markdown and "82.00 ± 1.63" in markdown
+    assert r"\textbf{83.00 $\pm$ 1.59}" in latex and r"wd\_0.0001" in latex
+    assert re.search(r"^\| wd_0.0001 .*\| – +\|$", markdown, re.M)  # the cell that is missing
+    with open(out / "report.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3
+    (row,) = (x for x in rows if x["method"] == "wd_0.0001")
+    assert float(row["last_mean"]) == pytest.approx(83.0) and row["n"] == "3"
+    assert {x.name for x in out.iterdir()} == {
+        "report.html", "report.md", "report.tex", "report.csv",
+        "accuracy_by_rate_last.png", "accuracy_by_rate_last.pdf",
+        "accuracy_by_rate_best_clean_valid.png", "accuracy_by_rate_best_clean_valid.pdf",
+        "accuracy_by_rate_best_noisy_valid.png", "accuracy_by_rate_best_noisy_valid.pdf",
+    }  # fmt: skip
+
+
+def test_report_replaces_itself_and_nothing_else(make, tmp_path):
+    make([80.0, 82])
+    out = tmp_path / "report"
+    first = report.write(tmp_path, out).read_bytes()
+    assert report.write(tmp_path, out).read_bytes() == first
+    (out / "report.html").write_text("my own page")
+    with pytest.raises(InputError, match="is no report"):
+        report.write(tmp_path, out)
+    assert (out / "report.html").read_text() == "my own page"
+
+
+# The page
+
+
+def test_page_needs_nothing_beside_it_and_escapes_what_it_shows(make, tmp_path):
+    folder = make([80.0, 82], noise_rate=0.2)
+    document = json.loads((folder / "config.json").read_text())
+    document["flags"]["results_dir"] = "<script>alert(1)</script>"
+    (folder / "config.json").write_text(json.dumps(document))
+    page = report.write(tmp_path, tmp_path / "report").read_text()
+    assert "<script>alert" not in page and "&lt;script&gt;alert" in page
+    assert [x for x in re.findall(r"(?:src|href)=\"?([^ >]+)", page) if x[0] != "#"] == []
+    assert "@import" not in page and "url(http" not in page
+
+
+@pytest.fixture
+def browser():
+    """Chromium without a window."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no browser here (Debian's packages chromium and chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for argument in (
+        "headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-sync",
+        "disable-background-networking", "disable-component-update",
+    ):  # fmt: skip
+        options.add_argument(f"--{argument}")
+    service = webdriver.ChromeService(driver)
+    running = webdriver.Chrome(options=options, service=service)
+    yield running
+    running.quit()
+    logging.getLogger("selenium").handlers.clear()
+
+
+def test_page_in_a_browser(make, tmp_path, browser):
+    for i, rate in enumerate((0, 0.1, 0.2, 0.3, 0.4)):
+        for j, wd in enumerate((0, 1e-5, 1e-4, 1e-3)):
+            make([70.0 + i + j, 71 + i + j], noise_rate=rate, wd_coef=wd)
+            make([60.0 + i + j, np.nan], noise_rate=rate, wd_coef=wd, loss="sce", sce_alpha=0.123,
+                 sce_beta=4.567, do_sn=True, sn_cap=2.345, entropy_coef=0.1)  # fmt: skip
+    (make([50.0, 51], noise_type="flip_noise") / "scores.json").unlink()
+    page = report.write(tmp_path, tmp_path / "report")
+
+    def js(code):
+        return browser.execute_script(f"return {code}")
+
+    def click(selector):
+        browser.execute_script(f"document.querySelector({selector!r}).click()")
+
+    def column(number):
+        rows = "[...document.querySelectorAll('#runs tbody tr')].filter(x => !x.hidden)"
+        return js(f"{rows}.map(x => x.cells[{number}].textContent.trim())")
+
+    for width in (390, 1400):
+        size = dict(width=width, height=900, deviceScaleFactor=1, mobile=width < 500)
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        browser.get(page.as_uri())
+        assert js("document.documentElement.scrollWidth <= innerWidth"), width
+    assert len(column(0)) == 41
+    # Sorting by the last epoch's accuracy, both ways; what has none stays below.
+    (place,) = (i for i, x in enumerate(
+        js("[...document.querySelectorAll('#runs thead th')].map(x => x.textContent.trim())")
+    ) if x == "last epoch")  # fmt: skip
+    heading = f"#runs thead th:nth-child({place + 1})"
+    for order in ("ascending", "descending"):
+        click(f"{heading} button")
+        assert js(f"document.querySelector({heading!r}).getAttribute('aria-sort')") == order
+        *found, last = column(place)
+        numbers = [float(x.split()[0]) for x in found]
+        assert numbers == sorted(numbers, reverse=order == "descending") and last == "–"
+    # Filters.
+    browser.execute_script(
+        "document.getElementById('text').value = 'SCE';"
+        "document.querySelector('[data-of=noise]').value = 'uniform_noise_0.2';"
+        "document.getElementById('filters').dispatchEvent(new Event('input'))"
+    )
+    assert len(column(0)) == 4 and all(x.startswith("sce") for x in column(0))
+    assert js("document.getElementById('count').textContent") == "4 of 41 runs"
+    # Details, by the keyboard.
+    browser.execute_script("document.querySelector('#runs tr:not([hidden]) [data-cell]').focus()")
+    browser.switch_to.active_element.send_keys("\n")
+    assert js("document.getElementById('details').open")
+    shown = js("document.getElementById('details').innerText")
+    assert "python main.py --dataset=digits" in shown and "--sce_alpha=0.123" in shown
+    assert js("document.querySelectorAll('#details svg').length") == 1
+    click("#details [data-close]")
+    assert not js("document.getElementById('details').open")
+    # Another selection's table.
+    browser.execute_script(
+        "const select = document.getElementById('selection'); select.value = 'oracle_test';"
+        "select.dispatchEvent(new Event('change'))"
+    )
+    assert js("[...document.querySelectorAll('[data-selection]')].filter(x => !x.hidden)"
+              ".map(x => x.dataset.selection)") == ["oracle_test"] * 2  # fmt: skip
+    assert browser.get_log("browser") == []

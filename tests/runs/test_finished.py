@@ -1,0 +1,167 @@
+"""A run on a user's own pictures by the command line, and jaxnoise as a library that reads it."""
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from absl import flags
+from main_program import call
+from own_pictures import CLASSES, write_folder, write_labels
+from places import ROOT
+
+import jaxnoise
+import main
+from jaxnoise import data
+from jaxnoise.runs import checkpoint
+
+SETTINGS = dict(
+    dataset="folder:own", total_repeats=2, epochs_num=2, batch_size=8, jacob_samples=2,
+    preprocess_mode="mean_substract",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """Where pictures and their noisy labels are; the train set has 48, the test set 12."""
+    base = tmp_path_factory.mktemp("base")
+    write_folder(base / "own", (20, 20, 20))
+    files = data.load("folder:own", data_dir=base, cache_dir=base / "cache").train_files
+    write_labels(base / "noisy.csv", {file: CLASSES[i % 3] for i, file in enumerate(files)})
+    return base
+
+
+@pytest.fixture(scope="module")
+def ran(base):
+    """The settings of a run that is finished."""
+    if "noise_rate" not in flags.FLAGS:
+        main.define_flags()
+    settings = SETTINGS | {
+        "noise_file": f"{base}/noisy.csv",
+        "results_dir": f"{base}/results",
+        "data_dir": f"{base}",
+        "cache_dir": f"{base}/cache",
+    }
+    assert call(*(f"--{name}={value}" for name, value in settings.items())) == 0
+    return jaxnoise.Config(**settings)
+
+
+@pytest.fixture(scope="module")
+def finished(ran):
+    return jaxnoise.load_run(jaxnoise.run_folder(ran))
+
+
+# Own pictures
+
+
+def test_suspects_name_the_files_and_the_labels_that_they_were_given(base, finished):
+    with open(base / "noisy.csv", newline="") as file:
+        given = {row["file"]: row["label"] for row in csv.DictReader(file)}
+    files = data.load("folder:own", data_dir=base, cache_dir=base / "cache").train_files
+    with open(finished.folder / "suspects.csv", newline="") as file:
+        suspects = list(csv.DictReader(file))
+    assert {row["file"] for row in suspects} == {files[i] for i in finished.noise["train_index"]}
+    for row in suspects:
+        assert files[int(row["index"])] == row["file"]
+        assert CLASSES[int(row["given_label"])] == given[row["file"]]
+
+
+def test_run_goes_with_its_pictures_when_they_are_moved(base, ran, finished, tmp_path):
+    assert finished.folder.parts[-3:-1] == ("folder_own", "noise_file")
+    shutil.copytree(base / "own", tmp_path / "own")
+    where = {"data_dir": str(tmp_path), "cache_dir": str(tmp_path / "cache")}
+    moved = jaxnoise.load_run(finished.folder, **where)
+    assert moved.config.fingerprint == ran.fingerprint
+    assert moved.task.data_sha256 == finished.task.data_sha256
+    (tmp_path / "own" / "cat" / "00.png").unlink()
+    with pytest.raises(jaxnoise.InputError, match="not the one that the run had"):
+        _ = jaxnoise.load_run(finished.folder, **where).task
+
+
+# Library
+
+
+@pytest.mark.parametrize("use", ["", "jaxnoise.Config(noise_rate=0.4); jaxnoise.InputError"])
+def test_import_and_settings_load_no_jax(use):
+    heavy = {"jax", "flax", "numpy", "tensorflow_datasets", "matplotlib", "absl"}
+    told = subprocess.run(
+        [sys.executable, "-c", f"import sys, jaxnoise; {use}\nprint(*sys.modules)"],
+        check=True, capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert "jaxnoise" in told.stdout.split() and not heavy & set(told.stdout.split())
+
+
+def test_a_run_is_shown_in_a_few_lines(finished):
+    shown = repr(finished)
+    assert str(finished.folder) in shown and "array" not in shown and len(shown) < 5000
+
+
+def test_every_name_is_there_and_no_other():
+    assert set(jaxnoise.__all__) <= set(dir(jaxnoise))
+    for name in jaxnoise.__all__:
+        assert getattr(jaxnoise, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'runn'"):
+        jaxnoise.runn  # noqa: B018
+
+
+def test_numbers_are_those_of_the_run(ran, finished):
+    scores = jaxnoise.run(ran)  # which is finished
+    assert finished.config.result_settings == ran.result_settings
+    assert list(finished.scores["test_accuracy"]) == [x["test_accuracy"] for x in scores["repeats"]]
+    assert finished.history["test_accuracy"].shape == (2, 2)
+    np.testing.assert_allclose(
+        finished.history["test_accuracy"][-1], finished.scores["last_test_accuracy"], atol=1e-4
+    )
+    assert finished.noise["changed"].mean() == pytest.approx(scores["noise"]["true_rate"], abs=1e-6)
+    assert finished.samples["loss"].shape == (2, len(finished.noise["clean"]))
+
+
+def test_logits_of_the_nets_give_the_scores(finished):
+    test = finished.task.split == 2
+    for nets, name in ((finished.best, "test_accuracy"), (finished.last, "last_test_accuracy")):
+        logits = nets.logits(finished.task.images[test])
+        assert logits.shape == (2, 12, 3) and logits.dtype == np.float32
+        right = logits.argmax(axis=2) == finished.task.labels[test]
+        np.testing.assert_allclose(100 * right.mean(axis=1), finished.scores[name], atol=1e-3)
+    saved = checkpoint.load(finished.folder / "checkpoints" / "best")
+    np.testing.assert_equal(saved.pop("params"), finished.best.params)
+    np.testing.assert_equal(saved, finished.best.variables)
+
+
+def test_readme_snippet_prints_the_scores(ran, finished, monkeypatch, capsys):
+    readme = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"^```python\n(import jaxnoise\n.*?)```$", readme, re.M | re.S)
+    monkeypatch.setattr(jaxnoise, "Config", lambda **_: ran)
+    exec(snippet, {})
+    (told,) = re.findall(r"^\[(.*)\]$", capsys.readouterr().out, re.M)
+    accuracies = [float(x) for x in told.split()]
+    np.testing.assert_allclose(accuracies, finished.scores["test_accuracy"], atol=1e-3)
+
+
+def test_logits_of_a_picture_do_not_depend_on_the_others(finished):
+    images = finished.task.images[finished.task.split == 2]
+    np.testing.assert_allclose(
+        finished.best.logits(images[3:4])[:, 0],
+        finished.best.logits(images)[:, 3],
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+@pytest.mark.parametrize(
+    "images",
+    [np.zeros((1, 28, 28, 1)), np.zeros((28, 28, 1), "uint8"), np.zeros((0, 28, 28, 1), "uint8")],
+)
+def test_images_that_do_not_fit_are_told(finished, images):
+    with pytest.raises(
+        jaxnoise.InputError, match=r"allowed are uint8 of shape \(1 or more, 28, 28, 1\)"
+    ):
+        finished.best.logits(images)
+
+
+def test_folder_without_a_run_is_told(tmp_path):
+    with pytest.raises(jaxnoise.InputError, match="not the folder of a finished run"):
+        jaxnoise.load_run(tmp_path)

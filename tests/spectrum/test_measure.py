@@ -1,0 +1,133 @@
+"""The command on finished runs: files, table, verdict, errors; and spectra while training."""
+
+import contextlib
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxnoise.config import Config
+from jaxnoise.experiments import experiment
+from jaxnoise.runs import folders
+from jaxnoise.spectrum import __main__ as spectrum
+from jaxnoise.spectrum import dynamics, figures, verdict
+from jaxnoise.spectrum.fourier_lines import DIRECTIONS, POINTS
+
+SETTINGS = dict(dataset="digits", train_size=200, test_size=60, noise_rate=0.4, epochs_num=3,
+                total_repeats=2, jacob_samples=2)  # fmt: skip
+FIGURES = {f"{kind}.{suffix}" for kind in ("lines", "summary", "jacobian", "layers")
+           for suffix in ("png", "pdf")}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """Of a run that measured itself after the epochs 2 and 3."""
+    where = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dynamics, "PICTURES", 2)
+        made = Config(**SETTINGS, results_dir=str(where), spectrum_every=2)
+        experiment.run(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(config):
+    return folders.run_folder(config)
+
+
+@pytest.fixture(scope="module")
+def command(folder):
+    """What it prints, and what it measured."""
+    measured, printed, real = [], io.StringIO(), spectrum.measure
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr(
+            spectrum, "measure", lambda *a, **k: measured.append(real(*a, **k)) or measured[0]
+        )
+        assert spectrum.main([str(folder), "--pictures=3"]) == 0
+    return printed.getvalue(), measured[0]
+
+
+def test_the_flag_changes_no_folder(config):
+    assert folders.run_folder(Config(**SETTINGS, results_dir=config.results_dir)) == (
+        folders.run_folder(config)
+    )
+
+
+def test_dynamics_are_of_the_epochs_asked_for_and_the_last(folder):
+    with np.load(folder / "spectrum_dynamics.npz") as archive:
+        found = dict(archive)
+    assert found["epochs"].tolist() == [2, 3]
+    assert found["directions"].tolist() == list(DIRECTIONS)
+    for name in ("clean", "changed", "test"):
+        assert found[f"{name}_spectrum"].shape == (2, 2, 3, POINTS // 2 + 1)
+        np.testing.assert_allclose(found[f"{name}_spectrum"].sum(axis=-1), 1, rtol=1e-5)
+        assert (found[f"{name}_centroid"] > 0).all()
+    for direction in DIRECTIONS:
+        assert (folder / f"figures/spectrum_dynamics_{direction}.pdf").is_file()
+    assert not (folder / "spectrum_epochs").exists()
+
+
+def test_an_interrupted_run_keeps_what_it_measured(folder, tmp_path):
+    (tmp_path / "spectrum_epochs").mkdir()
+    (tmp_path / "figures").mkdir()
+    folders.clear(tmp_path, going_on=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["spectrum_epochs"]
+    folders.clear(tmp_path, going_on=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_leaves_its_files_and_prints_its_table(folder, command):
+    printed, _ = command
+    assert "no_reg" in printed and "Spearman" not in printed
+    document = json.loads((folder / "spectrum.json").read_text())
+    assert document["pictures"] == {"clean": 3, "changed": 3, "test": 3}
+    assert document["checkpoint"] == "last" and document["line_length"] == 7
+    scores = json.loads((folder / "scores.json").read_text())["repeats"]
+    assert document["test_accuracy"] == [row["last_test_accuracy"] for row in scores]
+    low, high = (document["lipschitz"][f"{end}_bound"] for end in ("lower", "upper"))
+    assert all(0 < a < b for a, b in zip(low, high, strict=True))
+    for direction in DIRECTIONS:
+        for found in document["lines"]["changed"][direction]["share_above_cutoff"]:
+            assert 0 <= found["mean"] <= 1 and found["low"] < found["mean"] < found["high"]
+    with np.load(folder / "spectrum.npz") as archive:
+        assert archive["test_power"].shape == (2, 3, 3, POINTS // 2 + 1)
+        assert archive["changed_singular_values"].shape == (2, 3, 10)
+        assert archive["norm_operator"].shape == (2, 5)
+    drawn = {path.name for path in (folder / "figures").glob("spectrum_*")}
+    assert {f"spectrum_{name}" for name in FIGURES} <= drawn
+    with Image.open(folder / "figures/spectrum_lines.png") as picture:
+        assert len(picture.convert("RGB").getcolors(2**24)) > 50
+
+
+def test_two_runs_are_compared(command):
+    """The same one twice: no difference at all."""
+    _, measured = command
+    text = verdict.text([measured, measured])
+    assert "does not clearly change the high-frequency share on changed samples" in text
+    assert "+0.00 [+0.00, +0.00]" in text and "Spearman's ρ" in text
+
+
+def test_verdict_is_drawn_with_a_point_for_each_repeat():
+    shares = [np.full((4, len(DIRECTIONS)), 2.0), np.full((3, len(DIRECTIONS)), 1.0)]
+    figure = figures.verdict(["a", "b"], shares, [np.arange(4.0), np.arange(3.0)], title="t")
+    panels = figure.axes
+    assert len(panels) == len(DIRECTIONS)
+    for axes in panels:
+        assert [line.get_xydata().tolist() for line in axes.lines] == [
+            [[2.0, i] for i in range(4)], [[1.0, i] for i in range(3)],
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("argument", ["--pictures=1", "--cutoff=0", "--cutoff=33"])
+def test_what_is_not_allowed_is_told(folder, argument, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        spectrum.main([str(folder), argument])
+    assert stopped.value.code == 2
+    assert "allowed is" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_run_is_told(tmp_path, capsys):
+    assert spectrum.main([str(tmp_path / "none")]) == 2
+    assert "there is no such folder" in capsys.readouterr().err

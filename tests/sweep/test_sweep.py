@@ -1,0 +1,146 @@
+"""The command: what it plans, runs, tells, and leaves."""
+
+import json
+import logging
+
+import pytest
+
+from jaxnoise.experiments import batch
+from jaxnoise.experiments.batch import Outcome
+from jaxnoise.runs import documents
+from jaxnoise.sweep import __main__ as sweep
+from jaxnoise.sweep import estimate as sweep_estimate
+from jaxnoise.sweep import progress
+from jaxnoise.sweep.grid import cells
+from jaxnoise.terminal import console
+
+FLAGS = ["--dataset=digits", "--noise_rate=0,0.4", "--wd_coef=0,1e-4", "--total_repeats=2"]
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Runs are taken down instead of made; one with weight decay and noise fails."""
+    taken = []
+
+    class BatchRunner:
+        def __init__(self, watch):
+            pass
+
+        def run(self, configs):
+            for config in configs:
+                taken.append(config)
+                bad = config.wd_coef and config.noise_rate
+                yield Outcome(config, "no luck" if bad else None)
+
+    monkeypatch.setattr(batch, "BatchRunner", BatchRunner)
+    monkeypatch.setattr(progress, "_accuracy", lambda _: "98.76 ± 0.54")
+    monkeypatch.setattr(console.log, "handlers", [])
+    monkeypatch.setattr(console.log, "level", logging.INFO)
+    return taken
+
+
+def test_all_cells_are_run_and_told(ran, tmp_path, capsys):
+    assert sweep.main([*FLAGS, f"--results_dir={tmp_path}"]) == 1
+    told = capsys.readouterr().out
+    assert len(ran) == 4
+    assert told.startswith("4 runs, 0 of them finished before; 1 programs\n")
+    assert "[1/4] digits · lenet · uniform_noise 0 · no_reg: 98.76 ± 0.54  [" in told
+    assert "[4/4] digits · lenet · uniform_noise 0.4 · wd_0.0001: FAILED: no luck" in told
+    (plan,) = (tmp_path / "sweeps").glob("*.json")
+    errors = [cell["error"] for cell in json.loads(plan.read_text())["cells"]]
+    assert errors == [None, None, None, "no luck"]
+    failed = told.split("Failed: ")[1]
+    assert failed.startswith("python main.py --dataset=digits --noise_rate=0.4 --wd_coef=0.0001")
+
+
+def test_finished_cells_are_not_run(ran, tmp_path, capsys):
+    planned = cells({None: {}}, {"dataset": ["digits"], "results_dir": [str(tmp_path)]})
+    folder = planned[0].folder
+    folder.mkdir(parents=True)
+    for name in ("config.json", "scores.json"):
+        (folder / name).write_text("{}")
+    arguments = ["--dataset=digits", f"--results_dir={tmp_path}"]
+    assert sweep.main(arguments) == 0
+    assert ran == [] and "1 runs, 1 of them finished before" in capsys.readouterr().out
+    assert sweep.main([*arguments, "--overwrite"]) == 0
+    assert len(ran) == 1
+
+
+def test_a_cell_named_twice_is_run_once(ran, tmp_path):
+    (tmp_path / "grid.yaml").write_text("dataset: digits\nrows: {a: {}, b: {noise_rate: 0}}")
+    assert sweep.main([f"--grid={tmp_path / 'grid.yaml'}", f"--results_dir={tmp_path}"]) == 0
+    assert len(ran) == 1
+    (plan,) = (tmp_path / "sweeps").glob("*.json")
+    assert [cell["name"] for cell in json.loads(plan.read_text())["cells"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (
+            ["--noise_rate=0,2"],
+            "--noise_rate=2.0: allowed is [0, 1]",
+        ),
+        (["--noise_rate=0,x"], "--noise_rate=x"),
+        (["--grid=none.yaml"], "--grid=none.yaml: cannot be read"),
+        (["--results_dir=a,b"], "--results_dir=a,b"),
+    ],
+)
+def test_bad_input_is_one_line_before_any_work(flags, told, ran, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert sweep.main(["--dataset=digits", *flags]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and told in error
+    assert ran == [] and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--noise_rate", "0.2", "0.4"], "unknown: 0.4; values have commas between"),
+        (["--noise_rat=0.2"], "unknown: --noise_rat=0.2 (did you mean --noise_rate?)"),
+        (["--executor=cloud"], "argument --executor: invalid choice: 'cloud'"),
+    ],
+)
+def test_bad_words_are_told_in_one_line(words, told, capsys):
+    with pytest.raises(SystemExit) as ended:
+        sweep.main(words)
+    error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert error.startswith(f"error: {told}") and error.count("\n") == 1
+    assert error.endswith("(python -m jaxnoise.sweep --help lists all arguments)\n")
+
+
+def test_dry_run_tells_and_leaves_nothing(ran, tmp_path, capsys):
+    small = ["--train_size=300", "--test_size=60", "--epochs_num=7", f"--results_dir={tmp_path}"]
+    assert sweep.main([*FLAGS, *small, "--dry_run"]) == 0
+    told = capsys.readouterr().out
+    assert told.count(str(tmp_path)) == 4
+    assert "4 cells, 0 of them finished; about " in told
+    (row,) = (line.split() for line in told.splitlines() if line.startswith("1  "))
+    assert row[:4] == ["1", "lenet", "4", "8"] and row[-1] == "MiB" and int(row[-2]) > 1
+    assert ran == [] and list(tmp_path.iterdir()) == []
+
+
+def test_estimate_counts_members_and_epochs_with_the_jacobian_term():
+    planned = cells(
+        {None: {}},
+        {"dataset": ["digits"], "jacob_coef": [1e-3], "noise_rate": [0, 0.1, 0.2],
+         "total_repeats": [4], "epochs_num": [30], "jacob_start_epoch": [10]},
+    )  # fmt: skip
+    estimate = sweep_estimate.Estimate(2, 5.0, (1.0, 3.0), 0)
+    assert estimate.seconds([x.config for x in planned]) == 5 + 12 / 2 * (10 * 1 + 20 * 3)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(7.4, "7 s"), (5399, "5399 s"), (6000, "1 h 40 min")]
+)
+def test_durations(seconds, told):
+    assert progress._duration(seconds) == told
+
+
+def test_accuracies_of_a_run_that_diverged(monkeypatch):
+    ok, none = {"mean": 90.0, "std": 1.0}, {"mean": None, "std": None}
+    document = {"selection": {"last": none, "best_clean_valid": ok}}
+    monkeypatch.setattr(documents, "read_scores", lambda _: document)
+    assert progress._accuracy(None) == "diverged, best clean validation 90.00 ± 1.00"

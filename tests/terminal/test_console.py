@@ -1,0 +1,177 @@
+"""What a user reads while a run works."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+
+from jaxnoise.config import Config
+from jaxnoise.terminal import console
+
+
+@pytest.fixture
+def stdout(monkeypatch):
+    """What the package's log, set up as main.py does, has sent to stdout."""
+    log, stream = console.log, io.StringIO()
+    before, level, propagate = log.handlers[:], log.level, log.propagate
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", stream)
+        console.log_to_console()
+    (handler,) = (handler for handler in log.handlers if handler not in before)
+    yield stream
+    log.removeHandler(handler)
+    log.setLevel(level)
+    log.propagate = propagate
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time that the module sees, in a list of one."""
+    now = [1000.0]
+    monkeypatch.setattr(console.time, "time", lambda: now[0])
+    return now
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def metrics(loss=2.0):
+    return {
+        "step_loss": np.array([loss - 0.5, loss + 0.5], np.float32),
+        "train_noisy_accuracy": np.array([10.0, 20.0], np.float32),
+        "train_accuracy": np.array([30.0, 40.0], np.float32),
+        "valid_accuracy": np.array([50.0, 60.0], np.float32),
+        "test_accuracy": np.array([70.0, 80.0], np.float32),
+    }
+
+
+def test_piped_run_prints_a_line_per_epoch_with_means_over_repeats(stdout, clock, capsys):
+    with console.EpochReport(12) as epochs:
+        clock[0] += 10
+        epochs.update(metrics())
+        assert stdout.getvalue() == (
+            "epoch  1/12  training loss 2.0000  accuracy (%): train/noisy 15.00, train 35.00, "
+            "valid 55.00, test 75.00  [10 s]\n"
+        )
+        epochs.update(metrics())
+    lines = stdout.getvalue().splitlines()
+    assert len(lines) == 2 and lines[1].startswith("epoch  2/12")
+    assert capsys.readouterr().err == ""  # no bar
+
+
+def test_means_are_over_the_repeats_that_go_on(stdout):
+    one, none = metrics(), metrics()
+    for name in one:
+        one[name][1] = none[name][:] = np.nan
+    with console.EpochReport(2) as epochs:
+        epochs.update(one)
+        epochs.update(none)
+    first, second = stdout.getvalue().splitlines()
+    assert "training loss 1.5000  accuracy (%): train/noisy 10.00" in first
+    assert "test 70.00  (1 of 2 repeats)  [" in first
+    assert second.startswith("epoch 2/2  all repeats have diverged  [")
+
+
+def test_training_loss_is_of_those_that_early_stopping_has_not_stopped(stdout):
+    one, all_of_them = metrics(), metrics()
+    one["step_loss"][1] = all_of_them["step_loss"][:] = np.nan
+    with console.EpochReport(2) as epochs:
+        epochs.update(one)
+        epochs.update(all_of_them)
+    first, second = stdout.getvalue().splitlines()
+    assert "training loss 1.5000  accuracy (%): " in first and "repeats" not in first
+    assert "training loss – (stopped)  accuracy (%): " in second and "nan" not in second
+
+
+def test_divergence_is_told_in_its_epoch(stdout):
+    diverged = np.array([0, 3, 2, 3])
+    for epoch in (1, 2, 3, 4):
+        console.warn_of_divergence(diverged, epoch)
+    said = "loss or state no longer finite; frozen as before that epoch"
+    assert stdout.getvalue().splitlines() == [
+        f"Warning: repeat 3 diverged at epoch 2: {said}",
+        f"Warning: repeats 2, 4 diverged at epoch 3: {said}",
+    ]
+
+
+def test_time_left_leaves_the_compilation_out(stdout, clock):
+    with console.EpochReport(5) as epochs:
+        for seconds in (30, 2, 2, 2, 2):
+            clock[0] += seconds
+            epochs.update(metrics())
+    assert "[30 s]" in stdout.getvalue()
+    told = re.findall(r"\[(\d+) s, (\d+) s left\]", stdout.getvalue())
+    assert [tuple(map(int, pair)) for pair in told] == [(32, 6), (34, 4), (36, 2), (38, 0)]
+
+
+def test_terminal_has_a_bar_and_the_log_file_the_lines(stdout, monkeypatch, tmp_path):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr(stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "110")
+    with console.log_file(tmp_path / "log.txt"), console.EpochReport(2) as epochs:
+        epochs.update(metrics())
+        console.log.info("something else")
+        epochs.update(metrics())
+    assert stdout.getvalue() == "something else\n"
+    last_bar = terminal.getvalue().split("\r")[-1]
+    assert "2/2" in last_bar and "loss 2.000" in last_bar and "valid 55.0 %" in last_bar
+    lines = (tmp_path / "log.txt").read_text().splitlines()
+    assert [line.split("  ", 1)[1][:9] for line in lines] == ["epoch 1/2", "something", "epoch 2/2"]
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", line) for line in lines)
+
+
+def test_lines_are_kept_where_the_bar_goes_elsewhere(stdout, monkeypatch):
+    """As in `main.py > out.txt` from a terminal."""
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with console.EpochReport(1) as epochs:
+        epochs.update(metrics())
+    assert stdout.getvalue().startswith("epoch 1/1  ")
+
+
+def test_log_file_ends_with_its_block_even_on_an_error(stdout, tmp_path):
+    handlers = console.log.handlers[:]
+    with pytest.raises(ZeroDivisionError), console.log_file(tmp_path / "log.txt"):
+        console.log.info("inside")
+        raise ZeroDivisionError
+    console.log.info("outside")
+    assert (tmp_path / "log.txt").read_text().endswith("  inside\n")
+    assert console.log.handlers == handlers
+
+
+def test_other_settings_are_those_that_the_title_leaves_out():
+    assert console.other_settings(Config(wd_coef=1e-4, loss="gce", dataset="digits")) == ""
+    config = Config(
+        noise_type="flip_noise", noise_rate=0.4, flip_map="pair", epochs_num=7, seed=3,
+        data_dir="somewhere", resume=False,
+    )  # fmt: skip
+    assert console.other_settings(config) == "--flip_map=pair --epochs_num=7 --seed=3"
+    config = Config(
+        jacob_coef=0.1, jacob_mode="exact", jacob_start_epoch=0, loss="forward",
+        forward_file="t.npy",
+    )  # fmt: skip
+    told = "--forward_file=t.npy --jacob_mode=exact --jacob_start_epoch=0"
+    assert sorted(console.other_settings(config).split()) == told.split()
+
+
+def test_title_says_what_sets_a_run_apart():
+    config = Config(dataset="digits", noise_rate=0.25, wd_coef=1e-4)
+    assert console.title(config, ", ") == "digits, lenet, uniform_noise 0.25, wd_0.0001"
+
+
+@pytest.mark.parametrize(("samples", "epochs", "told"), [(176, 10, 67), (1293, 30, None)])
+def test_averages_that_lag_are_told(samples, epochs, told, stdout):
+    console._tell_of_few_steps(Config(epochs_num=epochs), samples)
+    lines = stdout.getvalue()
+    assert (f"for about {told} epochs" in lines) if told else lines == ""
+
+
+def test_cost_of_the_exact_jacobian_is_told_before_it_is_paid(stdout):
+    for settings in ({"jacob_mode": "exact"}, {"jacob_coef": 0.1}):
+        console._warn_of_exact_jacobian(Config(**settings), 100)
+    assert stdout.getvalue() == ""
+    console._warn_of_exact_jacobian(Config(jacob_coef=0.1, jacob_mode="exact"), 100)
+    assert "from epoch 11 on a step takes about 101 times as long" in stdout.getvalue()
