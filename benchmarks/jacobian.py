@@ -1,9 +1,9 @@
-"""What the Jacobian penalty costs: a training step with it, as a multiple of a plain step.
+"""The cost of the Jacobian penalty: a training step with it, as a multiple of a plain step.
 
     python benchmarks/jacobian.py --net=lenet --members=5
 
-measures in turn: no penalty, the projection, the exact norm, and for comparison both by jax.jacrev,
-whose vmap over rows is what the library avoids.
+alternates between no penalty, the projection and the exact norm. For comparison it also measures
+both norms computed by jax.jacrev, whose vmap over rows the library avoids.
 """
 
 import argparse
@@ -41,8 +41,8 @@ def main() -> None:
     parser.add_argument("--net", choices=tuple(SHAPES), default="lenet")
     parser.add_argument("--members", type=int, default=5)
     parser.add_argument("--classes", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=30, help="per epoch, one of which is timed")
-    parser.add_argument("--no_jacrev", action="store_true", help="measure the library alone")
+    parser.add_argument("--steps", type=int, default=30, help="steps of the timed epoch")
+    parser.add_argument("--no_jacrev", action="store_true", help="measure the library only")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     sides = {

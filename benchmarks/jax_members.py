@@ -3,7 +3,7 @@
     python benchmarks/jax_members.py --net=lenet --members=5 --seconds=5
 
 prints one JSON line with the keys of benchmarks/torch_baseline.py. A step is a *seed-step*: one
-optimizer step, batch 32, of one member; a step of five members counts five.
+optimizer step, batch 32, of one member; a step of five members counts as five.
 """
 
 import argparse
@@ -15,8 +15,8 @@ import sys
 import jax
 from workload import BATCH, SHAPES, Workload
 
-# Steps of an epoch. Every epoch takes its buffers, gigabytes, anew and touches them for the first
-# time; real epochs have a thousand steps to make up for that, so these need some too.
+# Steps per epoch. Every epoch allocates its gigabytes of buffers again and touches them for the
+# first time. A real epoch has a thousand steps to make up for that; these epochs need some too.
 STEPS = {"lenet": 150, "allcnn": 20}
 
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def peak_memory() -> int:
-    """Bytes: of the device where it keeps count, else of this process."""
+    """Peak memory in bytes: of the device if it reports it, else of this process."""
     stats = jax.local_devices()[0].memory_stats() or {}
     kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     of_process = kibibytes if sys.platform == "darwin" else 1024 * kibibytes  # bytes on macOS

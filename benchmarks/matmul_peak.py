@@ -1,8 +1,8 @@
-"""The machine's measured float32 matrix-product peak, in GFLOP/s, as one library reaches it.
+"""The measured peak of float32 matrix products on this machine with one library, in GFLOP/s.
 
     python benchmarks/matmul_peak.py --library=torch --seconds=3
 
-prints one JSON line. benchmarks/throughput.py takes the best of all libraries as 100 %.
+prints one JSON line. benchmarks/throughput.py counts the best of all libraries as 100 %.
 """
 
 import argparse
@@ -13,7 +13,7 @@ SIZE = 2048
 
 
 def make_product(library: str):
-    """A function that computes one SIZE×SIZE by SIZE×SIZE float32 product, and waits for it."""
+    """A function that computes one float32 product of SIZE×SIZE matrices and waits for it."""
     if library == "torch":
         import torch
 
@@ -42,7 +42,7 @@ def main() -> None:
     while time.perf_counter() < end:
         start = time.perf_counter()
         product()
-        # The fastest one, not the mean: a peak is what the machine can do when left alone.
+        # The fastest, not the mean, because a peak is the speed of an undisturbed machine.
         best = min(best, time.perf_counter() - start)
     print(json.dumps({"library": args.library, "size": SIZE, "gflops": 2e-9 * SIZE**3 / best}))
 

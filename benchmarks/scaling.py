@@ -1,8 +1,8 @@
-"""Throughput and memory as the number of members grows.
+"""Throughput and memory as functions of the number of members.
 
     python benchmarks/scaling.py --net=lenet --members=1,2,4,8,16,32,64,128,256
 
-runs benchmarks/jax_members.py for each number, on the device that JAX finds, round after round.
+runs benchmarks/jax_members.py for each number in every round, on the device that JAX finds.
 """
 
 import argparse
@@ -21,7 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--members", default="1,2,4,8,16,32,64,128,256")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="write everything measured to this file")
+    parser.add_argument("--json", type=Path, help="write all measurements to this file")
     args, others = parser.parse_known_args()  # jax_members.py checks the others
     numbers = [int(number) for number in args.members.split(",")]
     runs = {number: [] for number in numbers}
@@ -42,7 +42,7 @@ def main() -> None:
 COLUMNS = {
     "steps_per_second": "seed-steps/s",
     "ms_per_step": "ms per seed-step",
-    "compile_seconds": "first epoch, compilation included (s)",
+    "compile_seconds": "first epoch, including compilation (s)",
     "peak_memory_mib": "peak memory (MiB)",
 }
 

@@ -1,9 +1,9 @@
-"""From the command to the end of a short first epoch: where the time goes.
+"""Time from the start of a command to the end of a short first epoch, by part.
 
     python benchmarks/startup.py --dataset=fashion_mnist --train_size=2000 --test_size=500
 
-takes the flags of main.py, does its work in fresh processes up to the end of the first epoch, and
-prints seconds. The first process warms the cache of the data and is not counted.
+takes the flags of main.py, does the same work in new processes up to the end of the first epoch,
+and prints seconds. The first process only fills the cache of the data; it is not counted.
 """
 
 import json
@@ -25,7 +25,7 @@ COMPILATION = {
 
 
 def measure(argv: list[str]) -> dict[str, float]:
-    """Seconds of each part in this process, which has done nothing else."""
+    """Measures the seconds of each part in this process, which has done nothing else."""
     started = time.perf_counter()
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import jax

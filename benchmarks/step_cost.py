@@ -1,9 +1,10 @@
-"""What a training step costs with each loss, method or spectral norm, in multiples of a plain one.
+"""Cost of a training step with each loss, method or spectral norm, as a multiple of a plain step.
 
     python benchmarks/step_cost.py --of=loss
 
-measures cross-entropy without any of them, and in turn each of the kind asked for, with the default
-hyper-parameters. What the Jacobian penalty costs, jacobian.py tells.
+alternates between a plain step, with cross-entropy alone, and a step with each loss (or each method
+or spectral norm, as --of says) with default hyper-parameters. For the cost of the Jacobian penalty
+see jacobian.py.
 """
 
 import argparse
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--of", choices=tuple(SIDES), required=True)
     parser.add_argument("--net", choices=tuple(SHAPES), default="lenet")
     parser.add_argument("--members", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=100, help="per epoch, one of which is timed")
+    parser.add_argument("--steps", type=int, default=100, help="steps of the timed epoch")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     workloads = {

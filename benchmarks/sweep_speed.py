@@ -1,8 +1,9 @@
-"""A sweep against the same runs of main.py one after the other: time, and whether scores agree.
+"""A sweep compared with the same runs by main.py, one after the other: time and scores.
 
     python benchmarks/sweep_speed.py --out=DIR [flags that all runs share]
 
-40 cells of two programs, five repeats each unless a flag says otherwise. DIR keeps both results.
+There are 40 runs of two programs, with five repeats each unless a flag sets another number. DIR
+keeps the results of both.
 """
 
 import argparse
@@ -29,7 +30,7 @@ def timed(*command: str) -> float:
 
 
 def accuracies(folder: Path) -> dict[str, list[float]]:
-    """By run, all test accuracies."""
+    """All test accuracies, by run."""
     return {
         path.parent.name: json.loads(path.read_text())["selection"]
         for path in sorted(folder.glob("*/*/*/scores.json"))
@@ -43,7 +44,7 @@ def main() -> None:
     out = arguments.out.resolve()
     lists = [f"--{flag}={','.join(values)}" for flag, values in GRID.items()]
     sweep = timed("-m", "jaxnoise.sweep", *shared, *lists, f"--results_dir={out / 'sweep'}")
-    print(f"sweep, 40 cells: {sweep:.0f} s", flush=True)
+    print(f"sweep, 40 runs: {sweep:.0f} s", flush=True)
     singly = []
     for values in itertools.product(*GRID.values()):
         flags = [f"--{flag}={value}" for flag, value in zip(GRID, values, strict=True)]

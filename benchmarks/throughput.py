@@ -1,11 +1,12 @@
-"""How fast jaxnoise trains repeats, against PyTorch eager on the same machine in the same run.
+"""Training speed of jaxnoise compared with PyTorch eager, on the same machine at the same time.
 
     python benchmarks/throughput.py --nets=lenet,allcnn --rounds=3
 
-The unit is the seed-step: one optimizer step, batch 32, of one repeat. The sides take turns, round
-after round, each in processes of its own, so that neither a slow minute of the machine nor another
-side's thread pool decides the result. PyTorch runs as one process with all cores and as one process
-per core with one thread each (their sum); the ratio is against whichever is faster. All on the CPU.
+The unit is the seed-step: one optimizer step, batch 32, of one repeat. The sides alternate in every
+round, each in processes of its own, so that neither a slow minute of the machine nor the thread
+pool of another side decides the result. PyTorch runs as one process with all cores and as one
+process per core with one thread each (their sum); the ratio is to the faster of the two. Everything
+runs on the CPU.
 """
 
 import argparse
@@ -41,18 +42,19 @@ def flop_per_seed_step(net: str) -> float:
     """Matrix-product FLOP of one seed-step: forward, weight gradient, and input gradient.
 
     The first layer needs no gradient with respect to the pictures. Batch norm, pooling and the
-    optimizer are left out, as is usual, so that a share of peak says how well the products run.
+    optimizer are not counted, as is usual, so the share of the peak shows how well the products
+    run.
     """
     first, *rest = (pixels * fan_in * width for pixels, fan_in, width in LAYERS[net])
     return 2.0 * BATCH * (2 * first + 3 * sum(rest))
 
 
 def run_together(script: str, arguments: list[str], processes: int = 1, wait: bool = False):
-    """Run copies of a script at the same time → their JSON lines.
+    """Runs copies of a script at the same time and returns their JSON lines.
 
-    With `wait` they start together, when all are warm. Every copy runs its full time from there, so
-    the sum of their rates is the total over the common window; they stop up to a step apart, and
-    whatever the last one then gains by being alone is PyTorch's.
+    With `wait` they start together, when all are warm. Every copy then runs for its full time, so
+    the sum of their rates is the total over the common window. They stop up to a step apart; what
+    the last one gains by running alone counts for PyTorch.
     """
     command = [sys.executable, str(HERE / script), *arguments, *(["--wait"] if wait else [])]
     pipe, env = subprocess.PIPE, os.environ | {"JAX_PLATFORMS": "cpu"}
@@ -74,7 +76,7 @@ def run_together(script: str, arguments: list[str], processes: int = 1, wait: bo
 
 
 def sides(net: str, args: argparse.Namespace) -> dict[str, dict]:
-    """Label → arguments of run_together, in the order in which they take turns."""
+    """Label → arguments of run_together, in the order in which the sides run in a round."""
     members, cores = args.members or MEMBERS[net], core_count()
     common = [f"--net={net}", f"--seconds={args.seconds}"]
     rows = {
@@ -95,12 +97,12 @@ def sides(net: str, args: argparse.Namespace) -> dict[str, dict]:
 
 
 def core_count() -> int:
-    """Cores this process may use, where the system tells."""
+    """Number of cores that this process may use, if the system reports it; else of all cores."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def machine(args: argparse.Namespace) -> dict:
-    """What a reader needs in order to judge the numbers."""
+    """Facts about machine and settings that a reader needs to judge the numbers."""
     model = platform.processor()
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -153,16 +155,16 @@ def main() -> None:
     parser.add_argument("--nets", default="lenet,allcnn")
     parser.add_argument("--members", type=int, help="default: lenet 5, allcnn 2")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=10, help="of each measurement")
-    parser.add_argument("--compile", action="store_true", help="torch.compile as well (needs g++)")
-    parser.add_argument("--no_torch", action="store_true", help="measure jaxnoise alone")
-    parser.add_argument("--json", type=Path, help="write everything measured to this file")
+    parser.add_argument("--seconds", type=float, default=10, help="duration of each measurement")
+    parser.add_argument("--compile", action="store_true", help="add torch.compile (needs g++)")
+    parser.add_argument("--no_torch", action="store_true", help="measure jaxnoise only")
+    parser.add_argument("--json", type=Path, help="write all measurements to this file")
     args = parser.parse_args()
     nets = args.nets.split(",")
     if unknown := set(nets) - set(LAYERS):
-        parser.error(f"--nets={args.nets}: {sorted(unknown)} not among {sorted(LAYERS)}")
+        parser.error(f"--nets={args.nets}: unknown {sorted(unknown)}; allowed are {sorted(LAYERS)}")
     if not args.no_torch and importlib.util.find_spec("torch") is None:
-        sys.exit("PyTorch is missing: pip install torch==2.13.0 (or --no_torch: jaxnoise alone)")
+        sys.exit("PyTorch is missing: pip install torch==2.13.0 (or --no_torch for jaxnoise only)")
 
     about = machine(args)
     rates: dict[str, dict[str, list[float]]] = {net: {} for net in nets}

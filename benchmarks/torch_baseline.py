@@ -1,11 +1,11 @@
-"""PyTorch eager training LeNet or AllCNN: the other side of benchmarks/throughput.py.
+"""PyTorch's side of benchmarks/throughput.py: LeNet or AllCNN trained in eager mode.
 
     python benchmarks/torch_baseline.py --net=lenet --seconds=5 --threads=1
 
-prints one JSON line. Same nets, batch and optimizers as jaxnoise, on random pictures, written the
-way a PyTorch user who cares about speed writes them. Every doubt is decided in PyTorch's favour:
-pictures lie in memory as normalized float32, and there is no DataLoader, no loss read back, no
-schedule and no evaluation.
+prints one JSON line. Nets, batch and optimizers are those of jaxnoise, on random pictures, written
+as a PyTorch user who cares about speed would write them. Every doubtful choice favours PyTorch:
+pictures are in memory as normalized float32, and there is no DataLoader, no reading back of the
+loss, no schedule and no evaluation.
 """
 
 import argparse
@@ -21,9 +21,9 @@ BATCH = 32
 CLASSES = 10
 PICTURES = 512 * BATCH
 SHAPES = {"lenet": (1, 28, 28), "allcnn": (3, 32, 32)}  # C, H, W
-# Whichever is faster (best of several, two Zen 4 cores, PyTorch 2.13.0): on two threads an AllCNN
-# step takes 413 ms against 456 ms without, a LeNet step 3.05 ms against 2.44 ms. On one thread
-# AllCNN gains as much, and LeNet shows no difference.
+# The faster setting (best of several, two Zen 4 cores, PyTorch 2.13.0). On two threads an AllCNN
+# step takes 413 ms with channels_last and 456 ms without, a LeNet step 3.05 ms and 2.44 ms. On one
+# thread AllCNN gains as much, and LeNet shows no difference.
 CHANNELS_LAST = {"lenet": False, "allcnn": True}
 
 
@@ -44,7 +44,7 @@ class Block(nn.Module):
 
 def conv(c_in: int, c_out: int, size: int, padding: int = 0) -> Block:
     layer = nn.Conv2d(c_in, c_out, size, padding=padding, bias=False)
-    # He et al. (2015) on fan-in; 0.8796 is the standard deviation of a unit normal cut at ±2.
+    # He et al. (2015) by fan-in; 0.8796 is the standard deviation of a unit normal truncated at ±2.
     std = (2 / (c_in * size * size)) ** 0.5 / 0.8796
     nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
     return Block(layer, c_out)
@@ -78,7 +78,7 @@ def allcnn() -> nn.Module:
 
 
 def make_optimizer(name: str, net: nn.Module, wd_coef: float, implementation: str):
-    """SGD with momentum for LeNet, Adam for AllCNN; weight decay on kernels and γ alone."""
+    """SGD with momentum for LeNet, Adam for AllCNN; weight decay only on kernels and γ."""
     groups = [{"params": list(net.parameters())}]
     if wd_coef:
         decayed = [p for key, p in net.named_parameters() if key.endswith("weight")]
@@ -93,8 +93,8 @@ def make_optimizer(name: str, net: nn.Module, wd_coef: float, implementation: st
 def batches(shape: tuple[int, int, int], channels_last: bool):
     """Endless batches of random pictures (BATCH, C, H, W), a new permutation for every epoch."""
     c, h, w = shape
-    # index_select returns plain row-major rows, so NHWC rows seen as NCHW *are* channels_last, for
-    # free; images[index] keeps the layout too, but takes 3.5 times as long.
+    # index_select returns plain row-major rows, so NHWC rows viewed as NCHW *are* channels_last, at
+    # no cost; images[index] keeps the layout too, but takes 3.5 times as long.
     images = torch.rand(PICTURES, *((h, w, c) if channels_last else shape))
     labels = torch.randint(CLASSES, (PICTURES,))
     while True:
@@ -104,7 +104,7 @@ def batches(shape: tuple[int, int, int], channels_last: bool):
 
 
 def train(net, optimizer, data, seconds: float) -> tuple[int, float]:
-    """Optimizer steps until `seconds` have passed → (steps, seconds really taken)."""
+    """Trains until `seconds` have passed; returns the steps and the seconds actually taken."""
     start, steps, elapsed = time.perf_counter(), 0, 0.0
     while elapsed < seconds:
         images, labels = next(data)
@@ -131,7 +131,7 @@ def main() -> None:
         help="fused: fastest for LeNet, a tie for AllCNN",
     )
     parser.add_argument("--compile", action="store_true", help="torch.compile instead of eager")
-    parser.add_argument("--wait", action="store_true", help="say 'ready' when warm, await a line")
+    parser.add_argument("--wait", action="store_true", help="print 'ready' when warm, await a line")
     args = parser.parse_args()
     channels_last = CHANNELS_LAST[args.net] if args.channels_last is None else args.channels_last
     if args.threads:

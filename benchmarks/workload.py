@@ -1,4 +1,4 @@
-"""What jaxnoise's benchmarks train: the library's own epochs of M members, on random pictures."""
+"""The workload of jaxnoise's benchmarks: the library's own epochs of M members, random pictures."""
 
 import statistics
 import sys
@@ -23,7 +23,7 @@ from jaxnoise.training.trainer import Trainer  # noqa: E402
 SHAPES = {"lenet": (28, 28, 1), "allcnn": (32, 32, 3)}
 BATCH = 32
 
-# The PyTorch side trains only, so here too the evaluation that ends an epoch is left out.
+# The PyTorch side only trains, so the evaluation at the end of an epoch is left out here too.
 loop.evaluate = lambda state, pictures, labels, *_, **__: (
     {"valid_accuracy": jnp.float32(0)},
     Samples(jnp.zeros(labels.shape, jnp.float32), labels),
@@ -31,7 +31,7 @@ loop.evaluate = lambda state, pictures, labels, *_, **__: (
 
 
 class Workload:
-    """Members in the library's `Trainer`; compiled on construction, by an epoch of training."""
+    """Members in the library's `Trainer`, compiled on construction by one epoch of training."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Workload:
         method: Method | None = None,
         members_at_once: int = 0,
     ):
-        """`steps` optimizer steps make an epoch; `jacob_mode` None leaves the penalty out."""
+        """An epoch has `steps` optimizer steps; `jacob_mode` None means no Jacobian penalty."""
         samples = steps * BATCH
         rng = np.random.default_rng(0)
         shape = SHAPES[net]
@@ -82,7 +82,7 @@ class Workload:
         self.compile_seconds = 1 / self.rate(epochs=1) * members * steps
 
     def rate(self, epochs: int) -> float:
-        """Trains for so many epochs → seed-steps per second, from start to end."""
+        """Trains for `epochs` epochs; returns seed-steps per second, from start to end."""
         started = time.perf_counter()
         for _ in self._trainer.epochs(
             self._members,
@@ -100,8 +100,8 @@ def in_turn(
     """Times all workloads in every round.
 
     Returns:
-      ms per seed-step, and each as a multiple of the first workload's in the same round, so that a
-      drift of the whole machine cancels.
+      ms per seed-step, and the same as multiples of the first workload's time in the same round,
+      so that a drift of the whole machine cancels.
     """
     times = {name: [] for name in workloads}
     for _ in range(rounds):
@@ -115,5 +115,5 @@ def in_turn(
 
 
 def spread(values: list[float]) -> tuple[float, float, float]:
-    """Median, least and most."""
+    """Median, minimum and maximum."""
     return statistics.median(values), min(values), max(values)

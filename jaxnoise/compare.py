@@ -1,4 +1,4 @@
-"""Finished runs side by side, with paired differences to the first.
+"""Finished runs side by side, with paired differences from the first.
 
 python -m jaxnoise.compare RUN_DIR... prints a table and writes comparison.md, .csv and .tex.
 """
@@ -14,7 +14,9 @@ from jaxnoise.terminal.commands import CommandParser, complain
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = CommandParser("compare", __doc__)
-    parser.add_argument("runs", metavar="RUN_DIR", nargs="+", type=Path, help="of a finished run")
+    parser.add_argument(
+        "runs", metavar="RUN_DIR", nargs="+", type=Path, help="folder of a finished run"
+    )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where to write (default: beside the first run)"
     )

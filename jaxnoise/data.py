@@ -1,4 +1,4 @@
-"""Data sets as uint8 arrays, and their preprocessing."""
+"""Data sets as uint8 arrays in memory, and their preprocessing."""
 
 import dataclasses
 import logging
@@ -19,10 +19,10 @@ _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 @dataclasses.dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare by
 class Dataset:
-    """A picture classification data set, whole and in memory.
+    """A picture classification data set, held in memory as a whole.
 
-    Images are uint8 (N, H, W, C) in [0, 255], H and W in 28..32, C 1 or 3; labels are int32 (N,) in
-    [0, num_classes). Samples are in the order of the copy that was read.
+    Images are uint8 (N, H, W, C) in [0, 255], with H and W in 28..32 and C 1 or 3. Labels are int32
+    (N,) in [0, num_classes). Samples keep the order of the copy that was read.
     """
 
     name: str
@@ -32,8 +32,8 @@ class Dataset:
     test_images: np.ndarray
     test_labels: np.ndarray
     class_names: tuple[str, ...]
-    sha256: str  # over pictures and labels: `digests.of_arrays` of the four arrays
-    # Of class folders: the files, by name relative to the folder with the classes.
+    sha256: str  # of pictures and labels: `digests.of_arrays` of the four arrays
+    # For class folders: the picture files, relative to the folder that holds the classes.
     train_files: tuple[str, ...] = ()
     test_files: tuple[str, ...] = ()
 
@@ -42,20 +42,27 @@ class Dataset:
         return len(self.class_names)
 
     def without_pictures(self) -> "Dataset":
-        """Its names and labels alone, which stay in memory when the pictures need not."""
+        """A copy without the pictures, so that names and labels alone stay in memory."""
         none = np.empty((0, *self.train_images.shape[1:]), np.uint8)
         return dataclasses.replace(self, train_images=none, test_images=none)
 
 
 class Preprocessing(NamedTuple):
-    """The network input is (image − mean) · scale; it is computed per batch, on the device."""
+    """The map from stored pictures to network inputs, (image − mean) · scale.
+
+    It is applied to each batch on the device.
+    """
 
     mean: np.ndarray  # float32 (H, W, C), in grey levels
     scale: np.float32
 
 
 def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
-    """Where what can be made again is kept: the folder given, or the user's own."""
+    """The folder for files that can be recomputed: `cache_dir`, by default one of the user's own.
+
+    Raises:
+      InputError: the path cannot be a folder.
+    """
     user_cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "jaxnoise")
     return _folder("cache_dir", cache_dir or user_cache)
 
@@ -67,31 +74,33 @@ def load(
     manual_dir: str | os.PathLike | None = None,
     cache_dir: str | os.PathLike | None = None,
 ) -> Dataset:
-    """Loads a data set; prepares it first where that is needed and possible, see `prepare.py`.
+    """Loads a data set by name.
 
-    Decoded pictures are kept in `cache_dir` under the SHA-256 of the files they came from, so that
-    a second start is fast. Copy and cache are compared with their digests at every start: a damaged
-    cache is made anew, a changed copy is an error (`copy_digests.check`).
+    A TFDS data set is read from its *copy*, the prepared files in `data_dir`. If there is no copy,
+    one is prepared first where that is possible (see `datasets/prepare.py`). Decoded pictures are
+    cached in `cache_dir` under the SHA-256 of the files they came from, so that later starts are
+    fast. Every start compares the copy and the cache with their digests: a damaged cache is
+    rebuilt, and a changed copy is an error (see `copy_digests.check`).
 
     Args:
-      name: `digits` (scikit-learn's, needs no files), `mnist`, `fashion_mnist`, `cifar10`,
-        `cifar100` (fine labels), or any TFDS data set with a prepared array_record copy, whose
-        `image` is a uint8 picture from 28×28×1 to 32×32×3, whose `label` is a class, and which has
-        a train and a test split. Configurations are written as in `emnist/balanced`. Or
-        `folder:PATH`, a folder for each class, see `class_folders`.
-      data_dir: TFDS directory; default: $TFDS_DATA_DIR, else ~/tensorflow_datasets. What a relative
-        PATH begins in; default: the working folder.
-      manual_dir: folder with the raw archives, for preparing without a network.
+      name: `digits` (from scikit-learn, needs no files), `mnist`, `fashion_mnist`, `cifar10`,
+        `cifar100` (fine labels), or any TFDS data set that has a prepared array_record copy, a
+        uint8 `image` from 28×28×1 to 32×32×3, a class `label`, and the splits train and test. A
+        configuration is named as in `emnist/balanced`. Or `folder:PATH`, a folder with one folder
+        per class, see `class_folders`.
+      data_dir: TFDS directory; default: $TFDS_DATA_DIR, else ~/tensorflow_datasets. With
+        `folder:PATH`, the folder that a relative PATH starts from; default: the working folder.
+      manual_dir: folder with the raw archives, for preparing a copy without a network.
       cache_dir: see `cache_folder`; default: $XDG_CACHE_HOME/jaxnoise, else ~/.cache/jaxnoise.
 
     Raises:
-      InputError: the data set is unknown, does not fit, is damaged, or cannot be had.
+      InputError: the data set is unknown, not supported, damaged, or not available.
     """
     if name == "digits":
         return _digits()
     if name.startswith(class_folders.PREFIX):
         return _class_folders(class_folders.find(name, data_dir), cache_folder(cache_dir))
-    # Imported here: TFDS takes half a second, which `digits` need not spend.
+    # Imported here because importing TFDS takes half a second, which `digits` does not need.
     from jaxnoise.datasets import copy_digests, tfds_copy
 
     copy = _open_copy(name, data_dir, manual_dir)
@@ -118,10 +127,17 @@ def load_labels(
     manual_dir: str | os.PathLike | None = None,
     cache_dir: str | os.PathLike | None = None,
 ) -> dict[str, np.ndarray]:
-    """Reads label features of a TFDS set's train split: int32 (N,) each, in the copy's order.
+    """Reads label features of the train split of a TFDS data set.
+
+    Args:
+      name: TFDS name.
+      features: names of the label features. The other arguments are as in `load`.
+
+    Returns:
+      int32 (N,) for each feature, in the order of the copy.
 
     Raises:
-      InputError: as `load`.
+      InputError: as in `load`, or the copy lacks a feature.
     """
     from jaxnoise.datasets import copy_digests, tfds_copy
 
@@ -133,12 +149,12 @@ def load_labels(
 def preprocessing(mode: str, train_images: np.ndarray) -> Preprocessing:
     """Builds the map from stored pictures to network inputs.
 
-    `range_0_to_1`: image / 255. `mean_substract`: image minus the mean image of the training part,
-    per pixel and channel, and no division: inputs stay in grey levels.
+    `range_0_to_1` divides an image by 255. `mean_substract` subtracts the mean image of the
+    training part, per pixel and channel, without a division: inputs stay in grey levels.
 
     Args:
       mode: `range_0_to_1` or `mean_substract`.
-      train_images: uint8 (N, H, W, C), the training part, without validation.
+      train_images: uint8 (N, H, W, C), the training part, that is without the validation part.
 
     Raises:
       InputError: the mode is unknown.
@@ -152,9 +168,10 @@ def preprocessing(mode: str, train_images: np.ndarray) -> Preprocessing:
 
 
 def _digits() -> Dataset:
-    """scikit-learn's 1,797 digits of 8×8: enlarged to 24×24 (bilinear) with MNIST's black margin.
+    """scikit-learn's 1,797 digits of 8×8 pixels, enlarged to the size of MNIST.
 
-    A fifth of each class, picked as in `splits.stratified`, is the test set.
+    They are resized to 24×24 (bilinear) and get MNIST's black margin. A fifth of each class, chosen
+    by `splits.stratified`, is the test set.
     """
     import sklearn.datasets
 
@@ -192,10 +209,10 @@ def _class_folders(found: class_folders.ClassFolders, folder: pathlib.Path) -> D
 def _decoded(
     name: str, cache: pathlib.Path, decode: Callable[[], dict[str, np.ndarray]]
 ) -> decoded_cache.Decoded:
-    """What the cache has, or what is decoded now and kept there."""
+    """Returns the cached arrays; if there are none, decodes the pictures and caches them."""
     decoded = decoded_cache.read(cache, _ARRAYS)
     if decoded is None:
-        _log.info("decoding the pictures of %s, once: they are kept in %s", name, cache.parent)
+        _log.info("decoding the pictures of %s, once: they are cached in %s", name, cache.parent)
         arrays = decode()
         decoded = decoded_cache.Decoded(arrays, digests.of_arrays(arrays))
         decoded_cache.write(cache, decoded)
@@ -217,10 +234,10 @@ def _open_copy(
 
 
 def _folder(flag: str, path: str | os.PathLike) -> pathlib.Path:
-    # os.path: pathlib raises where there is no such user.
+    # By os.path, because Path.expanduser raises if there is no such user.
     folder = pathlib.Path(os.path.expanduser(path)).absolute()
     try:
         folder.exists()
-    except OSError as error:  # not that it is not there, but that it cannot be
+    except OSError as error:  # not for a missing folder, but for a path that cannot be one
         raise InputError(f"--{flag}={path}: cannot be a folder: {error.strerror}") from error
     return folder

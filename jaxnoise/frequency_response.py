@@ -1,7 +1,7 @@
-"""How fast a net learns each frequency, and what a regularizer leaves of it.
+"""How fast a net learns each frequency, and how much of it remains under a regularizer.
 
 python -m jaxnoise.frequency_response --out DIR trains a wide net on a circle, where theory is
-exact, and draws what it does beside the closed form: see `spectrum.frequency_response`.
+exact, and draws the measured response beside the closed form: see `spectrum.circle`.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxnoise.figures.drawing import save
-from jaxnoise.spectrum.frequency_response import (
+from jaxnoise.spectrum.circle import (
     FREQUENCIES,
     POINTS,
     RATE,
@@ -25,7 +25,10 @@ from jaxnoise.terminal.commands import CommandParser
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = CommandParser("frequency_response", __doc__)
-    parser.add_argument("--out", type=Path, metavar="DIR", default=Path("."), help="default: here")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", default=Path("."),
+        help="where to write (default: the current folder)",
+    )  # fmt: skip
     out = parser.parse_args(argv).out
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -38,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         print(REGULARIZERS[regularizer].label)
         theory = regularizer.amplitude(np.array(FREQUENCIES), POINTS, RATE * STEPS)
         for k, expected, found in zip(FREQUENCIES, theory, amplitudes[-1], strict=True):
-            said = "" if regularizer.autodiff else f", in closed form {expected:.3f}"
+            said = "" if regularizer.autodiff else f", closed form {expected:.3f}"
             print(f"  frequency {k:2d}: amplitude {found:.3f}{said}")
     return 0
 

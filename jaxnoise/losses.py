@@ -1,6 +1,7 @@
-"""The terms of the loss, per example: the caller averages and weights them.
+"""The terms of the paper's loss: cross-entropy, entropy and the norm of the Jacobian.
 
-Symbols: z logits, p = softmax(z), y label, x picture, J = ∂z/∂x, K classes.
+Functions return one value per example unless they say otherwise; the caller averages and weights
+them. Symbols: z logits, p = softmax(z), y label, x picture, J = ∂z/∂x, K classes.
 """
 
 from collections.abc import Callable
@@ -27,9 +28,9 @@ def cross_entropy(*, logits: jax.Array, labels: jax.Array) -> jax.Array:
 def entropy(*, logits: jax.Array) -> jax.Array:
     """Entropy of the prediction, −Σ_k p_k log p_k, in nats.
 
-    As a term with a positive coefficient it makes predictions sharper. Its gradient flows through
-    both factors, and stays finite where a probability underflows. Source: Grandvalet and Bengio,
-    "Semi-supervised Learning by Entropy Minimization" (NeurIPS 2004).
+    Added to the loss with a positive coefficient, it makes predictions sharper. Its gradient flows
+    through both factors and stays finite where a probability underflows. Source: Grandvalet and
+    Bengio, "Semi-supervised Learning by Entropy Minimization" (NeurIPS 2004).
 
     Args:
       logits: float (batch, K).
@@ -49,19 +50,22 @@ def projected_jacobian(
 ) -> tuple[jax.Array, tuple[jax.Array, Any]]:
     """Squared norm of a random projection of the Jacobian, ‖∂(Σ_b r_bᵀ z_b)/∂x_b‖².
 
-    With r_b ~ N(0, I_K) its expectation is ‖J_b‖²_F, for one backward pass instead of K. Where
-    batch norm couples the batch (training mode), J_b is the derivative of the batch's summed
-    logits.
+    If r_b ~ N(0, I_K), its expectation is ‖J_b‖²_F, at the cost of one backward pass instead of K.
+    In training mode batch norm couples the examples of a batch, and J_b is the derivative of the
+    batch's summed logits.
+
     Source: Hoffman, Roberts and Yaida, "Robust Learning with Jacobian Regularization" (2019,
-    https://arxiv.org/abs/1908.02729); with this r by Bar et al. 2022.
+    https://arxiv.org/abs/1908.02729); with this distribution of r, Bar et al. 2022.
 
     Args:
-      forward: maps images to (logits (batch, K), anything else the caller wants from this pass).
+      forward: maps images to a pair: logits (batch, K), and whatever else the caller needs from
+        the forward pass.
       images: float (batch, height, width, channels).
       projection: r, float (batch, K).
 
     Returns:
-      float (batch,), ≥ 0, and what `forward` returned: its one pass serves both.
+      float (batch,), ≥ 0, and the pair that `forward` returned, so that the caller needs no
+      forward pass of its own.
     """
     logits, pullback, more = jax.vjp(forward, images, has_aux=True)
     return _squared_norms(pullback, projection), (logits, more)
@@ -70,9 +74,9 @@ def projected_jacobian(
 def exact_jacobian(forward: Forward, images: jax.Array) -> tuple[jax.Array, tuple[jax.Array, Any]]:
     """Squared Frobenius norm of the Jacobian, ‖J_b‖²_F = Σ_k ‖∂(Σ_b' z_b'k)/∂x_b‖².
 
-    One forward pass and K backward passes: the rows of `jax.jacrev`, but one after the other, so
-    that memory does not grow with K. To train on, take `mean_exact_jacobian`. Source, arguments and
-    returns as `projected_jacobian`.
+    It takes one forward pass and K backward passes: the rows of `jax.jacrev`, but computed one
+    after the other, so that memory does not grow with K. For training use `mean_exact_jacobian`.
+    Source, arguments and return values are as in `projected_jacobian`.
     """
     logits, pullback, more = jax.vjp(forward, images, has_aux=True)
     squares = jax.lax.map(lambda row: _squared_norms(pullback, row), _rows(logits)).sum(axis=0)
@@ -82,14 +86,15 @@ def exact_jacobian(forward: Forward, images: jax.Array) -> tuple[jax.Array, tupl
 def mean_exact_jacobian(
     forward: Forward, images: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-    """Mean of `exact_jacobian` over the batch, float (), to be differentiated (once).
+    """Mean of `exact_jacobian` over the batch, float (), written for a fast gradient.
 
-    The gradient is a sum over the rows of J, as the value is, and is taken along with it, row by
-    row. Differentiating the rows' loop would first keep what every row needs and then run through
-    all of it again: more time, and memory that grows with K. Arguments and second return as
-    `exact_jacobian`.
+    Value and gradient are both sums over the rows of J, so they are computed together, row by row.
+    If JAX differentiated the loop over rows, it would store the intermediate values of every row
+    and then go through all rows again, which takes more time, and memory that grows with K. The
+    result can be differentiated once. Arguments and second return value are as in `exact_jacobian`.
     """
     logits, pullback, more = jax.vjp(forward, images, has_aux=True)
+    # `pullback` is a pytree of stored values; only the floating-point ones have a gradient.
     leaves, structure = jax.tree.flatten(pullback)
     varies = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
 
@@ -125,11 +130,12 @@ def mean_exact_jacobian(
 
 
 def _rows(logits: jax.Array) -> jax.Array:
-    """For every class the cotangent that picks it in all pictures: (K, batch, K)."""
+    """For every class, the cotangent that selects it in all pictures: (K, batch, K)."""
     one_hots = jnp.eye(logits.shape[1], dtype=logits.dtype)
     return jnp.broadcast_to(one_hots[:, None], (len(one_hots), *logits.shape))
 
 
 def _squared_norms(pullback: Callable, cotangent: jax.Array) -> jax.Array:
+    """Squared norm of the gradient with respect to each picture, float (batch,)."""
     (gradient,) = pullback(cotangent)
     return jnp.sum(jnp.square(gradient), axis=(1, 2, 3))

@@ -1,10 +1,14 @@
-"""LeNet and AllCNN, with spectral normalization as state carried in Flax variables.
+"""The networks, LeNet and AllCNN, as Flax modules.
 
-Pictures come as (batch, height, width, channels) and logits leave as (batch, classes); in between
-the batch is the innermost axis (see `conv`). Activations are computed in the net's `dtype`, while
-parameters, statistics and logits are float32. Every layer but LeNet's last is linear → batch norm →
-ReLU, as in Bar, Drory and Giryes, "A Spectral Perspective of DNN Robustness to Label Noise"
-(AISTATS 2022, https://proceedings.mlr.press/v151/bar22a.html).
+A network maps pictures (batch, height, width, channels) to logits (batch, classes). Between its
+layers the batch is the last axis, which is faster (see `conv`). Activations are computed in the
+network's `dtype`; parameters, statistics and logits are float32.
+
+Every layer except the last one of LeNet is linear → batch norm → ReLU, as in Bar, Drory and Giryes,
+"A Spectral Perspective of DNN Robustness to Label Noise" (AISTATS 2022,
+https://proceedings.mlr.press/v151/bar22a.html). With spectral normalization (`spectral` is not
+None) every kernel is divided by an estimate of its norm, whose running vector u is state in the
+Flax collection `spectral`, and batch norm has no factor γ.
 """
 
 import functools
@@ -22,7 +26,7 @@ VALID, SAME = "VALID", "SAME"
 
 
 class _Layer(nn.Module):
-    """Base of the layers: one float32 kernel, spectrally normalized where asked."""
+    """Base of the layers: one float32 kernel, spectrally normalized if `spectral` is given."""
 
     features: int
     spectral: SpectralNorm | None
@@ -35,7 +39,19 @@ class _Layer(nn.Module):
         train: bool,
         convolution: spectral_norm.LinearMap | None = None,
     ) -> jax.Array:
-        """The kernel as the layer uses it on its input x, in x's dtype."""
+        """Returns the kernel that the layer applies to its input, normalized, in x's dtype.
+
+        With spectral normalization the call also moves the running vector u in training mode, and
+        in evaluation mode if `SpectralNorm.in_evaluation` is set and the caller lets u change.
+
+        Args:
+          shape: of the kernel, (..., features).
+          init: initializer of the kernel.
+          x: the input of the layer, (..., batch).
+          train: whether the layer is in training mode.
+          convolution: the map (x, kernel) → output of a convolutional layer, whose norm the mode
+            `exact` takes; None for a dense layer.
+        """
         kernel = self.param("kernel", init, shape, jnp.float32)
         norm = self.spectral
         if norm is None:
@@ -59,9 +75,9 @@ class _Layer(nn.Module):
 
 
 class ConvBlock(_Layer):
-    """Convolution at stride 1 without bias → batch norm → ReLU → 2×2 max-pooling if `pool`.
+    """Convolution (stride 1, no bias) → batch norm → ReLU, then 2×2 max-pooling if `pool`.
 
-    Maps (channels, height, width, batch) to (features, height', width', batch).
+    It maps (channels, height, width, batch) to (features, height', width', batch).
     """
 
     size: int
@@ -83,9 +99,9 @@ class ConvBlock(_Layer):
 
 
 class DenseBlock(_Layer):
-    """Dense layer without bias → batch norm → ReLU; with `last`, a dense layer with bias alone.
+    """Dense layer (no bias) → batch norm → ReLU; if `last`, only a dense layer with a bias.
 
-    Maps (inputs, batch) to (features, batch), logits to float32.
+    It maps (inputs, batch) to (features, batch). The output of the last layer is float32.
     """
 
     last: bool = False
@@ -147,5 +163,5 @@ class AllCNN(nn.Module):
 
 NETS: dict[str, type[nn.Module]] = {"lenet": LeNet, "allcnn": AllCNN}
 
-# The `dtype` of a net by --precision.
+# The `dtype` of a network for each value of --precision.
 DTYPES = {"float32": jnp.float32, "tf32": jnp.float32, "bf16": jnp.bfloat16}

@@ -1,8 +1,8 @@
-"""Reference results made again.
+"""Reproduces reference results.
 
-python -m jaxnoise.reproduce NAME runs a setting whose results are kept in reference/, and says
-whether its test accuracies agree with them. Without a name it lists those that there are;
---record=RUN_DIR keeps a finished run's results under a new name.
+python -m jaxnoise.reproduce NAME trains a run whose results are kept in reference/, and reports
+whether its test accuracies agree with them. Without NAME it lists all references;
+--record=RUN_DIR keeps a finished run's results as a new reference NAME.
 """
 
 import sys
@@ -23,9 +23,11 @@ def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code: 0 if all agree, 1 if not."""
     parser = CommandParser("reproduce", __doc__)
     parser.add_argument("name", metavar="NAME", nargs="?")
-    parser.add_argument("--record", type=Path, metavar="RUN_DIR", help="finished run to be kept")
+    parser.add_argument(
+        "--record", type=Path, metavar="RUN_DIR", help="finished run to keep as NAME"
+    )
     for flag in ("results_dir", "data_dir", "manual_dir", "cache_dir"):
-        parser.add_argument(f"--{flag}", metavar="DIR", help="as of main.py")
+        parser.add_argument(f"--{flag}", metavar="DIR", help="as for main.py")
     arguments = vars(parser.parse_args(argv))
     return commands.ended(lambda: _main(**arguments))
 
@@ -49,7 +51,7 @@ def _main(name: str | None, record: Path | None, **where: str | None) -> int:
     passed = all(each.agrees for each in comparisons)
     print(f"\n{name}, n = {reference['n']}\n\n{references.table(comparisons)}\n")
     joint = f"{100 * references.CONFIDENCE:g} %"
-    print(f"Allowed are the reference's prediction intervals, {joint} for all of them together.")
+    print(f"Allowed are the reference's prediction intervals, which hold jointly with {joint}.")
     print(f"{name} {'is' if passed else 'is NOT'} reproduced.")
     return 0 if passed else 1
 

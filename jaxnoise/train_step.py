@@ -1,4 +1,7 @@
-"""One training step of one member: pure functions to vmap and jit."""
+"""One training step of one member, as pure functions to vmap and jit.
+
+A *member* is one of the trainings that a compiled program runs side by side: a repeat of a run.
+"""
 
 import contextlib
 import dataclasses
@@ -17,7 +20,10 @@ from jaxnoise.methods import optim, robust_losses, robust_training
 
 
 class Coefficients(NamedTuple):
-    """Weights of the regularizers, ≥ 0; traced, so members of one program can differ in them."""
+    """Weights of the regularizers, ≥ 0.
+
+    They are traced, so that the members of one program can have different weights.
+    """
 
     wd: jax.Array | float
     jacob: jax.Array | float
@@ -25,62 +31,67 @@ class Coefficients(NamedTuple):
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """All that changes while a member trains."""
+    """Everything that changes while a member trains."""
 
     step: jax.Array  # int32 (), optimizer steps so far
     params: Any
     variables: Any  # Flax collections batch_stats and, under spectral normalization, spectral
     opt_state: Any
-    # float32 (training samples, classes): what `methods.ELR` remembers of each; else None.
+    # float32 (training samples, classes): the targets of `robust_training.ELR`; else None.
     targets: jax.Array | None = None
 
 
 class Batch(NamedTuple):
-    """What a step learns from; what its loss and its method do not need is None."""
+    """The samples of one step; a field that neither the loss nor the method needs is None."""
 
     images: jax.Array  # float (batch, height, width, channels), preprocessed
     labels: jax.Array  # int (batch,), in [0, classes)
     transition_matrix: jax.Array | None = None  # float32 (classes, classes), P(label | true class)
-    index: jax.Array | None = None  # int32 (batch,), place of each sample in `TrainState.targets`
-    other_labels: jax.Array | None = None  # int (batch,), of what is mixed in
-    share: jax.Array | None = None  # float32 (), in [0, 1], of `labels`; the rest is the others'
+    index: jax.Array | None = None  # int32 (batch,), row of each sample in `TrainState.targets`
+    other_labels: jax.Array | None = None  # int (batch,), of the pictures that mixup mixes in
+    # float32 (), in [0, 1]: the weight of `labels`; that of `other_labels` is 1 − share.
+    share: jax.Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """What is compiled in: everything static about a step. Hashable, so that jit can key on it."""
+    """The static part of a step, which is compiled into the program.
+
+    It is hashable, so that jit can key on it.
+    """
 
     net: nn.Module
-    network: str
+    network: str  # a name in `optim.RECIPES`
     schedule: optax.Schedule
-    jacob_mode: str
+    jacob_mode: str  # "projection" or "exact"
     precision: str = "float32"
-    validation_labels: str = "clean"  # or "noisy": those whose accuracy chooses the best epoch
+    validation_labels: str = "clean"  # or "noisy": which validation accuracy selects the best epoch
     wd_mode: str = "coupled"  # or "decoupled", see `optim.optimizer`
     loss: robust_losses.Loss = robust_losses.Loss("ce")
     method: robust_training.Method | None = None
 
     def matmul_precision(self) -> contextlib.AbstractContextManager:
-        """Inside, products are as exact as `precision` promises, whatever the device's default."""
+        """A context in which matrix products have this precision, whatever the device's default."""
         names = {"float32": "highest", "tf32": "tensorfloat32", "bf16": "default"}
         return jax.default_matmul_precision(names[self.precision])
 
     def measuring(self) -> "Program":
-        """The same in float32, whatever the net was trained in: for measurements."""
+        """The same program in float32, for measurements, whatever precision the net trains in."""
         return dataclasses.replace(self, net=self.net.clone(dtype=jnp.float32), precision="float32")
 
     def optimizer(self, coefficients: Coefficients) -> optax.GradientTransformation:
+        """The optimizer of a member with these coefficients."""
         return optim.optimizer(
             self.network, self.schedule, weight_decay=coefficients.wd, wd_mode=self.wd_mode
         )
 
 
 class LossParts(NamedTuple):
-    """The loss and its terms, batch means, each term before its coefficient."""
+    """The loss and its terms, as batch means; the terms are not yet multiplied by coefficients."""
 
-    loss: jax.Array  # sum of the terms, weighted; without decoupled weight decay, which is no term
-    label_loss: jax.Array  # --loss, and the method's penalty; what has no weight of its own
-    cross_entropy: jax.Array  # nats; for comparison, where --loss is another
+    loss: jax.Array  # weighted sum of the terms; decoupled weight decay is not one of them
+    label_loss: jax.Array  # --loss plus the method's penalty: the term without a coefficient
+    cross_entropy: jax.Array  # nats; for comparison, if --loss is another loss
     entropy: jax.Array  # nats
     jacobian: jax.Array  # ‖J‖²_F or its projected estimate; 0 while the term is off
     weight_decay: jax.Array  # ½Σw² over kernels and γ
@@ -89,12 +100,12 @@ class LossParts(NamedTuple):
 def create_state(
     program: Program, key: jax.Array, image_shape: tuple[int, ...], samples: int = 0
 ) -> TrainState:
-    """Initial state of one member.
+    """Returns the initial state of one member.
 
     Args:
-      key: typed PRNG key; decides the initial parameters and spectral vectors.
+      key: typed PRNG key; determines the initial parameters and spectral vectors.
       image_shape: (height, width, channels).
-      samples: of the training part; only `methods.ELR` needs to know.
+      samples: number of training samples; only `robust_training.ELR` uses it.
     """
     variables = program.net.init(key, jnp.zeros((2, *image_shape), jnp.float32), train=False)
     params = variables.pop("params")
@@ -115,19 +126,21 @@ def loss_fn(
     program: Program,
     with_jacobian: bool,
 ) -> tuple[jax.Array, tuple[LossParts, Any, jax.Array | None]]:
-    """The function that is differentiated: mean loss on the labels + entropy and Jacobian terms.
+    """The function to differentiate: mean loss on the labels + entropy and Jacobian terms.
 
-    Weight decay is missing from the returned value: the optimizer adds it (see `optim.optimizer`).
-    Coupled, it is present in `LossParts.loss`, whose gradient the optimizer then sees.
+    One forward pass serves all terms. The returned value does not include weight decay, which the
+    optimizer adds (see `optim.optimizer`). `LossParts.loss` includes it if it is coupled, so that
+    the gradient of `LossParts.loss` is the one that momentum or Adam receive.
 
     Args:
-      state: gives what is not differentiated: variables and targets.
+      params: parameters of the net, with respect to which the gradient is taken.
+      state: provides the rest of the member's state: variables and targets.
       key: typed PRNG key of the Jacobian's random projection.
       with_jacobian: whether the Jacobian term is part of the program.
 
     Returns:
-      the value, and (its parts, the updated variables, the batch's updated targets). One forward
-      pass serves all terms.
+      the value, and the triple of its parts, the updated variables and the batch's updated targets
+      (None without `robust_training.ELR`).
     """
 
     def forward(x):
@@ -168,7 +181,7 @@ def loss_fn(
 
 
 def _mixed(loss: Callable, batch: Batch, logits: jax.Array, **more: Any) -> jax.Array:
-    """Mean of a loss over the batch, where it is mixed by the shares of both labels."""
+    """Mean of a loss over the batch; under mixup, of both labels, weighted by their shares."""
     mean = loss(logits=logits, labels=batch.labels, **more).mean()
     if batch.share is None:
         return mean
@@ -177,6 +190,7 @@ def _mixed(loss: Callable, batch: Batch, logits: jax.Array, **more: Any) -> jax.
 
 
 def _half_squared_norm(params: Any) -> jax.Array:
+    """½Σw² over the parameters that weight decay acts on."""
     squares = jax.tree.map(
         lambda w, on: jnp.sum(jnp.square(w)) if on else 0.0, params, optim.decayed(params)
     )
@@ -194,8 +208,12 @@ def train_step(
 ) -> tuple[TrainState, LossParts]:
     """One optimizer step on one batch; arguments as in `loss_fn`.
 
-    Under `methods.SAM` the second gradient decides where to, while statistics, spectral vectors and
-    the parts of the loss are those of the parameters that are evaluated later: the first's.
+    `robust_training.SAM` takes a second gradient, at perturbed parameters, and steps by that one.
+    Statistics, spectral vectors and the parts of the loss are those of the first pass, because the
+    net is later evaluated at parameters that are not perturbed.
+
+    Returns:
+      the new state, and the parts of the loss before the step.
     """
     differentiate = functools.partial(
         jax.grad(loss_fn, has_aux=True),

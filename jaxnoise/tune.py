@@ -1,8 +1,8 @@
-"""Search for coefficients by Optuna.
+"""Searches coefficients with Optuna.
 
-python -m jaxnoise.tune tries values of some flags, each trial a run like main.py's, many of them
-side by side in one program. What is maximized is validation accuracy, by default on noisy labels,
-which whoever has no clean ones has too; never test accuracy.
+python -m jaxnoise.tune tries values of some flags. Each trial is a run like main.py's, and many of
+them train side by side in one program. The search maximizes validation accuracy, by default on
+noisy labels, which are available even where clean ones are not; it never uses test accuracy.
 
   python -m jaxnoise.tune --tune=wd_coef,jacob_coef=1e-4:1e-1 --trials=32 --dataset=digits ...
 """
@@ -30,16 +30,18 @@ def main(argv: list[str] | None = None) -> int:
     parser = CommandParser("tune", __doc__)
     parser.add_argument(
         "--tune", required=True, metavar="FLAG[=LOW:HIGH],...",
-        help=f"what is searched; {', '.join(RANGES)} have ranges of their own",
+        help=f"flags to search, with their ranges; {', '.join(RANGES)} have default ranges",
     )  # fmt: skip
-    parser.add_argument("--trials", type=int, default=32, help="default: %(default)s")
+    parser.add_argument(
+        "--trials", type=int, default=32, help="number of trials; default: %(default)s"
+    )
     parser.add_argument(
         "--batch", type=int, default=8,
-        help="trials that are asked for at once; default: %(default)s",
+        help="number of trials that are requested at once; default: %(default)s",
     )  # fmt: skip
     parser.add_argument(
         "--objective", choices=OBJECTIVES, default="noisy",
-        help="validation labels whose accuracy, at the best epoch, is maximized; "
+        help="validation labels on which the accuracy, at its best epoch, is maximized; "
         "default: %(default)s",
     )  # fmt: skip
     add_flags(parser)
@@ -54,11 +56,11 @@ def _main(arguments: dict[str, Any]) -> int:
     ranges, metric = parse_ranges(arguments["tune"]), OBJECTIVES[arguments["objective"]]
     listed = given(arguments)
     if both := listed.keys() & ranges.keys():
-        raise InputError(f"--{min(both)}: allowed is a value, or --tune to search it")
+        raise InputError(f"--{min(both)}: allowed is a value or a search by --tune, not both")
     for name, (low, high) in ranges.items():  # both ends, before any work
         ends = [grid.parse(name, f"{x:g}") for x in (low, high)]
-        grid.cells({None: {}}, listed | {name: ends})
-    (base, *others) = [cell.config for cell in grid.cells({None: {}}, listed)]
+        grid.planned_runs({None: {}}, listed | {name: ends})
+    (base, *others) = [run.config for run in grid.planned_runs({None: {}}, listed)]
     if others:
         raise InputError("--tune: allowed is one value for each of the other flags")
     console.log_to_console(runs=False)
@@ -75,9 +77,9 @@ def _main(arguments: dict[str, Any]) -> int:
         for config, value in found[:10]
     ]  # fmt: skip
     header = [*ranges, f"best {arguments['objective']} validation (%)", "folder"]
-    log.info("\nThe best of %d trials:\n%s", len(found), tabulate(rows, header))
-    log.info("\nAll of them: %s", write(base, ranges, metric, found))
-    log.info("The best: %s", found[0].config.command)
+    log.info("\nThe best of %s:\n%s", console.counted(len(found), "trial"), tabulate(rows, header))
+    log.info("\nAll trials: %s", write(base, ranges, metric, found))
+    log.info("The best trial: %s", found[0].config.command)
     return 0
 
 

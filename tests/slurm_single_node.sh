@@ -111,7 +111,7 @@ SECONDS=0
 sweep undisturbed --wait
 echo "took $SECONDS s"
 [[ $(scores undisturbed | wc -l) == 2 ]]
-sweep undisturbed | grep "2 runs, 2 of them finished before"
+sweep undisturbed | grep "2 runs, 2 already finished"
 [[ -z $(squeue --noheader) ]]
 
 echo "== 2. Jobs that are there"
@@ -119,7 +119,7 @@ SECONDS=0
 sweep disturbed | tee "$work/submitted"
 job=$(sed -n 's/^Submitted .* number //p' "$work/submitted")
 [[ $(squeue --noheader --array | wc -l) == 2 ]]
-sweep disturbed | grep "that Slurm has not ended"
+sweep disturbed | grep "that have not ended"
 [[ $(squeue --noheader --array | wc -l) == 2 ]]
 
 echo "== 3. Requeued by Slurm, and at the end of its time"
@@ -135,8 +135,8 @@ echo "took $SECONDS s"
 for file in $(scores undisturbed); do
     cmp "$work/undisturbed/digits/$file" "$work/disturbed/digits/$file"
 done
-grep -h "Going on after epoch" "$work"/disturbed/digits/*/*/log.txt
-[[ $(grep -l "Going on after epoch" "$work"/disturbed/digits/*/*/log.txt | wc -l) == 2 ]]
+grep -h "Resuming after epoch" "$work"/disturbed/digits/*/*/log.txt
+[[ $(grep -l "Resuming after epoch" "$work"/disturbed/digits/*/*/log.txt | wc -l) == 2 ]]
 grep -h "Requeued job" "$work"/disturbed/sweeps/*_jobs/*_log.err
 
 echo "== 4. A run that fails"

@@ -105,7 +105,8 @@ def test_a_wing_offers_only_what_others_import(wing):
 def test_colours_stand_in_one_place():
     for path in PACKAGE.glob("**/*.py"):
         if path.name != "colours.py":
-            assert not re.search(r"[\"']#[0-9a-fA-F]{6}", path.read_text(encoding="utf-8")), path
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"[\"']#[0-9a-fA-F]{6}|color=\"", text), path
 
 
 def test_python_m_jaxnoise_lists_every_command():

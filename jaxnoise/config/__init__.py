@@ -1,7 +1,7 @@
 """Settings: every flag of a run, declared and checked before any work starts.
 
 Takes the values of flags; gives a frozen `Config`, or raises `InputError` with one line that names
-the flag, the value and what is allowed. Nothing here loads JAX or NumPy, and no file is read but
+the flag, the value and what is allowed. Nothing here loads JAX or NumPy. The only files read are
 those whose content is part of a run's identity.
 
 May import: nothing of jaxnoise.

@@ -1,4 +1,4 @@
-"""Declaring one flag, and checking a value against its declaration."""
+"""Declaring a flag, and checking a value against its declaration."""
 
 import dataclasses
 import difflib
@@ -25,8 +25,8 @@ def flag(
 ) -> Any:
     """Declares one flag.
 
-    `where_only` marks flags that say where or whether to run, not what; `is_file` those that name a
-    file whose content, not whose path, makes the result.
+    `where_only` marks flags that set where or whether to run, not what; `is_file` marks flags that
+    name a file whose content, not whose path, determines the result.
     """
     metadata = {
         "help": help,
@@ -45,7 +45,7 @@ _MAX_FLOAT = 3.4e38  # beyond, float32 is infinite
 
 
 def flag_type(field: dataclasses.Field) -> type:
-    """bool, int, float or str: what the flag of a field takes, None apart."""
+    """The type of a field's flag apart from None: bool, int, float or str."""
     return next(
         kind for kind in typing.get_args(field.type) or (field.type,) if kind is not types.NoneType
     )
@@ -79,6 +79,6 @@ def check(field: dataclasses.Field, value: Any) -> None:
 
 
 def nearest(text: str, allowed: Collection[str]) -> str:
-    """What may have been meant, as the end of a message; empty if nothing is near."""
+    """A suggestion that ends a message; empty if nothing allowed is near."""
     found = difflib.get_close_matches(text, allowed, 1)
     return f" (did you mean {found[0]}?)" if found else ""

@@ -1,4 +1,4 @@
-"""The settings of a method: which loss, which way to train, and their hyper-parameters."""
+"""The settings of a method: the loss, the way to train, and their hyper-parameters."""
 
 import dataclasses
 import math
@@ -9,9 +9,10 @@ from jaxnoise.config.flags import flag as _flag
 
 Defaults = dict[str, float | dict[str, float]]
 
-# A hyper-parameter's default, or defaults by the kind of data set; its flag is --name_argument,
-# where there is one. They are the papers', or of configurations that their authors published; those
-# of bi_tempered and label_smoothing are common choices.
+# For each name, its hyper-parameters with their defaults, which may depend on the kind of data set.
+# The flag of a hyper-parameter, if it has one, is --NAME_HYPERPARAMETER. The defaults are those of
+# the papers or of configurations that their authors published; those of bi_tempered and
+# label_smoothing are common choices.
 LOSSES: dict[str, Defaults] = {
     "ce": {},
     "mae": {},
@@ -43,34 +44,37 @@ METHODS: dict[str, Defaults] = {
 
 @dataclasses.dataclass(frozen=True)
 class MethodConfig:
-    """How noisy labels are learned; `Config`, which adds the rest, checks it."""
+    """How noisy labels are learned; `Config` adds the other settings and checks all."""
 
     loss: str = _flag(
         "ce",
-        "Loss on the labels: ce (cross-entropy), mae, gce (generalized cross-entropy), sce "
-        "(symmetric), bi_tempered, label_smoothing, forward (correction by a transition matrix), "
-        "nce_rce (normalized and reverse cross-entropy); formulas and defaults are in "
-        "docs/methods.md.",
+        "Loss on the labels: ce (cross-entropy), mae (mean absolute error), gce (generalized "
+        "cross-entropy), sce (symmetric cross-entropy), bi_tempered, label_smoothing, forward "
+        "(correction by a transition matrix), nce_rce (normalized and reverse cross-entropy). "
+        "Formulas and defaults are in docs/methods.md.",
         choices=LOSSES,
     )
     gce_q: float | None = _flag(
         None,
-        "q of --loss=gce, between ce (near 0) and mae (1). Like all hyper-parameters of losses and "
-        "methods it has a default, some by data set; see docs/methods.md.",
+        "q of --loss=gce, which lies between ce (q near 0) and mae (q near 1). Like every "
+        "hyper-parameter of a loss or method, q has a default; some defaults depend on the data "
+        "set, see docs/methods.md.",
         low=0.0,
         high=1.0,
         open_range=True,
     )
-    sce_alpha: float | None = _flag(None, "Weight of ce in --loss=sce.", low=0.0)
-    sce_beta: float | None = _flag(None, "Weight of the reverse ce in --loss=sce.", low=0.0)
+    sce_alpha: float | None = _flag(None, "Weight of the cross-entropy in --loss=sce.", low=0.0)
+    sce_beta: float | None = _flag(
+        None, "Weight of the reverse cross-entropy in --loss=sce.", low=0.0
+    )
     sce_log_zero: float | None = _flag(
-        None, "What log 0 is in --loss=sce.", low=-1e6, high=0.0, open_range=True
+        None, "Value that replaces log 0 in --loss=sce.", low=-1e6, high=0.0, open_range=True
     )
     bi_tempered_t1: float | None = _flag(
-        None, "Temperature of the logarithm in --loss=bi_tempered; 1 as ce.", low=0.0, high=1.0
+        None, "Temperature of the logarithm in --loss=bi_tempered; 1 as in ce.", low=0.0, high=1.0
     )
     bi_tempered_t2: float | None = _flag(
-        None, "Temperature of the softmax in --loss=bi_tempered; 1 as ce.", low=1.0
+        None, "Temperature of the softmax in --loss=bi_tempered; 1 as in ce.", low=1.0
     )
     label_smoothing_alpha: float | None = _flag(
         None,
@@ -79,16 +83,18 @@ class MethodConfig:
         high=1.0,
     )
     nce_rce_alpha: float | None = _flag(
-        None, "Weight of the normalized ce in --loss=nce_rce.", low=0.0
+        None, "Weight of the normalized cross-entropy in --loss=nce_rce.", low=0.0
     )
-    nce_rce_beta: float | None = _flag(None, "Weight of the reverse ce in --loss=nce_rce.", low=0.0)
+    nce_rce_beta: float | None = _flag(
+        None, "Weight of the reverse cross-entropy in --loss=nce_rce.", low=0.0
+    )
     nce_rce_log_zero: float | None = _flag(
-        None, "What log 0 is in --loss=nce_rce.", low=-1e6, high=0.0, open_range=True
+        None, "Value that replaces log 0 in --loss=nce_rce.", low=-1e6, high=0.0, open_range=True
     )
     forward_matrix: str = _flag(
         "true",
-        "Transition matrix of --loss=forward: that of the noise (true), or estimated from a first "
-        "run with --loss=ce, which is made and kept if it is not there.",
+        "Transition matrix of --loss=forward: that of the noise (true), or one estimated from a "
+        "first run with --loss=ce (estimated), which is trained and kept unless it exists.",
         choices=("true", "estimated"),
     )
     forward_file: str | None = _flag(
@@ -99,32 +105,33 @@ class MethodConfig:
     )
     method: str | None = _flag(
         None,
-        "A way to train, with any loss: mixup, elr (early-learning regularization), sam "
-        "(sharpness-aware minimization), early_stopping (by --validation_labels).",
+        "Training method, for any loss: mixup, elr (early-learning regularization), sam "
+        "(sharpness-aware minimization), early_stopping (on the labels that --validation_labels "
+        "selects).",
         choices=tuple(METHODS),
     )
     mixup_alpha: float | None = _flag(
         None,
-        "Of --method=mixup: shares are drawn from Beta(alpha, alpha).",
+        "alpha of --method=mixup, which draws its shares from Beta(alpha, alpha).",
         low=0.0,
         open_range=True,
     )
     elr_beta: float | None = _flag(
-        None, "Momentum of the targets of --method=elr.", low=0.0, high=1.0
+        None, "Momentum of the targets in --method=elr.", low=0.0, high=1.0
     )
-    elr_weight: float | None = _flag(None, "Weight of the penalty of --method=elr.", low=0.0)
+    elr_weight: float | None = _flag(None, "Weight of the penalty in --method=elr.", low=0.0)
     sam_rho: float | None = _flag(
-        None, "How far --method=sam looks uphill, in the norm of the parameters.", low=0.0
+        None, "Length of the step uphill in --method=sam, in the norm of the parameters.", low=0.0
     )
     early_stopping_patience: int | None = _flag(
         None,
-        "Epochs without a better validation accuracy after which --method=early_stopping goes back "
-        "to the best one.",
+        "Number of epochs without a better validation accuracy after which --method=early_stopping "
+        "returns to the best epoch.",
         low=1,
     )
 
     def check_method(self) -> None:
-        """Refuses hyper-parameters of a loss or method that is not used."""
+        """Rejects hyper-parameters of a loss or method that is not used."""
         for kind, table in (("loss", LOSSES), ("method", METHODS)):
             for name, defaults in table.items():
                 for hyper in defaults:
@@ -132,14 +139,13 @@ class MethodConfig:
                     if value is not None and getattr(self, kind) != name:
                         raise InputError(
                             f"--{name}_{hyper}={value:g} with --{kind}={getattr(self, kind)}: "
-                            f"allowed is --{kind}={name}, which alone uses it"
+                            f"allowed only with --{kind}={name}"
                         )
         for name, default in (("forward_matrix", "true"), ("forward_file", None)):
             value = getattr(self, name)
             if value != default and self.loss != "forward":
                 raise InputError(
-                    f"--{name}={value} with --loss={self.loss}: allowed is --loss=forward, which "
-                    "alone uses it"
+                    f"--{name}={value} with --loss={self.loss}: allowed only with --loss=forward"
                 )
         if self.forward_file and self.forward_matrix != "true":
             raise InputError(
@@ -159,13 +165,13 @@ class MethodConfig:
 
     @property
     def hyperparameters(self) -> dict[str, float]:
-        """Those of the loss and of the method, by the names of their flags, defaults included."""
+        """Hyper-parameters of loss and method by the names of their flags, defaults included."""
         parts = ((self.loss, self.loss_settings), (self.method, self.method_settings))
         return {f"{of}_{name}": value for of, part in parts for name, value in part.items()}
 
     @property
     def method_name(self) -> str:
-        """Loss and method as in `gce_mixup`, with the hyper-parameters that flags have changed."""
+        """Loss and method as in `gce_mixup`, with the hyper-parameters that flags set."""
         parts = []
         for name, table in ((self.loss, LOSSES), (self.method, METHODS)):
             if name in (None, "ce"):
@@ -178,7 +184,7 @@ class MethodConfig:
 
     @property
     def _kind(self) -> str:
-        """The data set whose defaults the data set has."""
+        """The data set in the tables of defaults whose values apply to this one."""
         if self.dataset.startswith(class_folders.PREFIX):
             return "cifar10"
         if "mnist" in self.dataset or self.dataset == "digits":

@@ -1,8 +1,9 @@
 """Every setting of a run, in one frozen and validated dataclass: one field per flag.
 
 The metadata of a field holds its help text and its allowed values; `main.py` makes the command line
-out of it and `Config` checks itself against it, so that flags, checks and documentation cannot
-differ. The fields of the task stand in `task_config`, those of the method in `method_config`.
+from it and `Config` checks itself against it, so that flags, checks and documentation cannot
+differ. The fields of the task are in `data`, those of the method in `methods`, and those of the
+regularizers in `regularizers`.
 """
 
 import dataclasses
@@ -30,54 +31,56 @@ class Config(RegularizerConfig, MethodConfig, DataConfig):
     Rates and ratios are fractions in [0, 1], coefficients are >= 0, lengths are counted in epochs.
     """
 
-    # What is trained.
+    # The network.
     net: str | None = _flag(
         None,
-        "Network; default by data set: allcnn for CIFAR (N too) and svhn_cropped, else lenet.",
+        "Network. The default depends on the data set: allcnn for cifar10, cifar100, cifar10_n, "
+        "cifar100_n and svhn_cropped, else lenet.",
         choices=("lenet", "allcnn"),
     )
 
-    # How long, how often.
-    epochs_num: int = _flag(30, "Number of epochs in each train run.", low=1)
+    # Training.
+    epochs_num: int = _flag(30, "Number of epochs that each repeat trains for.", low=1)
     total_repeats: int = _flag(
         5,
-        "Number of train runs; they differ in initialization and batch order.",
+        "Number of repeats: trainings that differ in initialization and batch order.",
         low=1,
         high=10_000,
     )
     batch_size: int = _flag(32, "Training samples per step.", low=1)
     learning_rate: float | None = _flag(
         None,
-        "Initial learning rate; default by net: 0.01 for lenet (SGD, momentum 0.9), 0.001 for "
-        "allcnn (Adam).",
+        "Initial learning rate. The default depends on the net: 0.01 for lenet (SGD with momentum "
+        "0.9), 0.001 for allcnn (Adam).",
         low=0.0,
         open_range=True,
     )
     lr_decay_epochs: int | None = _flag(
         None,
-        "The learning rate is divided by ten after every so many epochs; default by net: 15 for "
-        "lenet, 10 for allcnn.",
+        "Divide the learning rate by ten every this many epochs. The default depends on the net: "
+        "15 for lenet, 10 for allcnn.",
         low=1,
     )
     seed: int = _flag(0, "Seed of initialization and batch order.", low=0)
     precision: str = _flag(
         "float32",
-        "Arithmetic: tf32 rounds the factors of products where the hardware can, bf16 computes in "
-        "bfloat16; parameters, statistics, spectral norms, losses and measurements stay float32.",
+        "Arithmetic: float32, tf32 (rounds the factors of products, where the hardware supports "
+        "it) or bf16 (computes in bfloat16). Parameters, statistics, spectral norms, losses and "
+        "measurements always stay float32.",
         choices=("float32", "tf32", "bf16"),
     )
     jacob_samples: int = _flag(
         2000,
-        "Pictures per split, evenly spaced, for the final Jacobian norms; 0 = all.",
+        "Number of images per split, evenly spaced, for the final Jacobian norms; 0 = all.",
         low=0,
     )
 
-    # Where.
-    results_dir: str = _flag("results", "Folder that run folders are made in.", where_only=True)
+    # Where and whether to run.
+    results_dir: str = _flag("results", "Folder in which run folders are created.", where_only=True)
     data_dir: str | None = _flag(
         None,
         "TFDS data directory; default: $TFDS_DATA_DIR, else ~/tensorflow_datasets. A relative "
-        "folder:PATH begins here, or else where the command is run.",
+        "folder:PATH starts in this directory if it is given, else in the working directory.",
         where_only=True,
     )
     manual_dir: str | None = _flag(
@@ -87,53 +90,56 @@ class Config(RegularizerConfig, MethodConfig, DataConfig):
     )
     cache_dir: str | None = _flag(
         None,
-        "Folder for decoded pictures and, with an accelerator, compiled programs, so that a second "
-        "start is fast; default: jaxnoise in the user's cache folder.",
+        "Folder in which decoded images and, with an accelerator, compiled programs are kept, so "
+        "that the next start is fast; default: jaxnoise in the user's cache folder.",
         where_only=True,
     )
     members_at_once: int = _flag(
         0,
-        "Repeats that run as one program; 0 = as many as the memory holds, on a CPU one per core.",
+        "Number of repeats that train together as one program; 0 = as many as the memory holds, or "
+        "on a CPU one per core.",
         low=0,
         where_only=True,
     )
     GPU_num: int = _flag(
         0,
-        "Which GPU to use, where there is one; -1 = all there are, the repeats spread over them.",
+        "Index of the GPU to use, if there is one; -1 = all GPUs, with the repeats spread over "
+        "them.",
         low=-1,
         where_only=True,
     )
     coordinator_address: str | None = _flag(
         None,
-        "To run over several hosts, start the same command on each, with host:port of the first "
-        "one, or with auto under Slurm, Open MPI and on TPU pods.",
+        "To run on several hosts, start the same command on each, with the host:port of the first "
+        "one, or with auto under Slurm, under Open MPI and on TPU pods.",
         where_only=True,
     )
     num_processes: int = _flag(
-        1, "How many processes there are, all hosts together.", low=1, where_only=True
+        1, "Number of processes on all hosts together.", low=1, where_only=True
     )
     process_id: int = _flag(
-        0, "Which of the processes this is; 0 leaves the results.", low=0, where_only=True
+        0, "Index of this process; process 0 writes the results.", low=0, where_only=True
     )
     resume: bool = _flag(
         True,
-        "Go on with an interrupted run after its last whole epoch; --noresume starts it anew.",
+        "Resume an interrupted run after its last complete epoch; --noresume starts it again from "
+        "the beginning.",
         where_only=True,
     )
     spectrum_every: int = _flag(
         0,
-        "Measure the spectrum of the learned mapping after every so many epochs (and the last), as "
-        "python -m jaxnoise.spectrum does of a finished run; 0 = never. Training is the same.",
+        "Measure the spectrum of the learned mapping every this many epochs and after the last, as "
+        "python -m jaxnoise.spectrum does on a finished run; 0 = never. Training is not affected.",
         low=0,
         where_only=True,
     )
     overwrite: bool = _flag(
-        False, "Train a finished run again, and replace its results.", where_only=True
+        False, "Train a finished run again and replace its results.", where_only=True
     )
     fail_on_divergence: bool = _flag(
         False,
-        "Exit with 3 if a repeat diverged, its loss or state being no longer finite; all results "
-        "are written all the same.",
+        "Exit with code 3 if a repeat has diverged, that is, if its loss or state is no longer "
+        "finite. All results are written nevertheless.",
         where_only=True,
     )
 
@@ -142,7 +148,7 @@ class Config(RegularizerConfig, MethodConfig, DataConfig):
             value = getattr(self, field.name)
             check(field, value)
             if flag_type(field) is float and value is not None:
-                # One setting, one spelling: 1 is 1.0 and -0.0 is 0.0, in names and fingerprints.
+                # Equal values are spelled alike in names and fingerprints: 1 as 1.0, -0.0 as 0.0.
                 object.__setattr__(self, field.name, float(value) + 0.0)
         if self.process_id >= self.num_processes:
             raise InputError(
@@ -151,8 +157,8 @@ class Config(RegularizerConfig, MethodConfig, DataConfig):
             )
         if self.num_processes > 1 and self.coordinator_address is None:
             raise InputError(
-                f"--num_processes={self.num_processes}: they find each other by "
-                "--coordinator_address=host:port, the same for all"
+                f"--num_processes={self.num_processes}: requires --coordinator_address=host:port, "
+                "the same for all processes"
             )
         if self.jacob_coef > 0 and self.jacob_start_epoch >= self.epochs_num:
             raise InputError(
@@ -176,7 +182,7 @@ class Config(RegularizerConfig, MethodConfig, DataConfig):
 
     @property
     def dataset_name(self) -> str:
-        """The data set in a word that can be a folder's name."""
+        """The data set as a word that can be a folder's name."""
         if self.dataset.startswith(class_folders.PREFIX):
             return class_folders.name(class_folders.root(self.dataset, self.data_dir))
         return self.dataset.replace("/", "_")
@@ -201,13 +207,13 @@ class Config(RegularizerConfig, MethodConfig, DataConfig):
 
     @property
     def fingerprint(self) -> str:
-        """Eight hexadecimal digits of a SHA-256 over the `result_settings` that are no defaults.
+        """Eight hexadecimal digits of a SHA-256 over the `result_settings` that are not defaults.
 
-        Files, and the pictures of folder:PATH, count by their content, not by their place; raises
-        InputError if one cannot be read.
+        Files, and the pictures of folder:PATH, enter by content, not by path; raises InputError if
+        one cannot be read.
         """
         what = self.result_settings | {"noise_draws": self.draws}
-        del what["noise_per_repeat"]  # a way to spell draws
+        del what["noise_per_repeat"]  # only another way to set draws
         if self.dataset.startswith(class_folders.PREFIX):
             what["dataset"] = class_folders.find(self.dataset, self.data_dir).sha256()
         for field in dataclasses.fields(self):
@@ -221,7 +227,7 @@ class Config(RegularizerConfig, MethodConfig, DataConfig):
 
     @property
     def command(self) -> str:
-        """The command line that makes this run: main.py and the flags that are no defaults."""
+        """The command line that makes this run: main.py and the flags that are not defaults."""
         flags = []
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -243,7 +249,7 @@ FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
 
 def _described() -> str:
-    """The docstring of Config with the help of every flag, so that help(Config) has it."""
+    """The docstring of Config with the help of every flag, so that help(Config) shows it."""
     lines = [inspect.getdoc(Config), "", "Args:"]
     for name, field in FIELDS.items():
         words = f"{name}: {field.metadata['help']} Default: {field.default!r}."

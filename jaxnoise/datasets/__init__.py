@@ -1,7 +1,7 @@
 """Data sets on disk: finding, preparing, checking and decoding copies; class folders of pictures.
 
-Takes the name of a data set and folders; gives uint8 pictures and labels, equal on all machines.
-`jaxnoise.data` is its front: other wings load data sets by that.
+The wing turns the name of a data set and some folders into uint8 pictures and labels, which are the
+same on all machines. Other wings load data sets through `jaxnoise.data`.
 
 May import: config.
 """

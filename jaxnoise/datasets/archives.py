@@ -1,8 +1,8 @@
-"""Reading the raw archives of MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100 with NumPy.
+"""Readers of the raw archives of MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100, with NumPy.
 
 Formats: IDX (http://yann.lecun.com/exdb/mnist/) and CIFAR's binary version
-(https://www.cs.toronto.edu/~kriz/cifar.html). Everything that can be checked is, so that a damaged
-archive ends in an error that names it and never in wrong pictures.
+(https://www.cs.toronto.edu/~kriz/cifar.html). Everything that can be checked is checked, so that a
+damaged archive leads to an error that names it and never to wrong pictures.
 """
 
 import gzip
@@ -24,15 +24,15 @@ class RawData(NamedTuple):
 
     images: dict[str, np.ndarray]  # split → uint8 (N, H, W, C)
     labels: dict[str, dict[str, np.ndarray]]  # split → label feature → uint8 (N,)
-    class_names: dict[str, list[str]]  # label feature → names, where the archives hold them
+    class_names: dict[str, list[str]]  # label feature → names, if the archives hold them
 
 
 def _damaged(path: pathlib.Path, what: str) -> InputError:
-    return InputError(f"damaged data file {path}: {what}; delete it and get it again")
+    return InputError(f"damaged data file {path}: {what}; delete it and download it again")
 
 
 def _unzip(path: pathlib.Path) -> bytes:
-    # Reading to the end is what makes gzip compare its CRC-32 and its length.
+    # gzip checks CRC-32 and length only when the file is read to its end.
     try:
         with gzip.open(path) as archive:
             return archive.read()
@@ -45,21 +45,21 @@ def read_idx(path: pathlib.Path, *, rank: int) -> np.ndarray:
 
     Args:
       path: the .gz file.
-      rank: number of axes that the file must have (3 for pictures, 1 for labels).
+      rank: number of axes that the array must have (3 for pictures, 1 for labels).
 
     Returns:
-      uint8, of the shape that the file's header tells.
+      uint8, of the shape given in the header.
 
     Raises:
-      InputError: the archive is damaged, the magic number is another, or the size does not fit.
+      InputError: the archive is damaged, or its magic number or size is wrong.
     """
     content = _unzip(path)
     header = 4 + 4 * rank
     if content[:4] != bytes([0, 0, 8, rank]):
-        raise _damaged(path, f"magic number {content[:4].hex()} instead of 000008{rank:02x}")
+        raise _damaged(path, f"magic number {content[:4].hex()}, expected 000008{rank:02x}")
     shape = [int(size) for size in np.frombuffer(content[:header].ljust(header, b"\0"), ">u4")[1:]]
     if len(content) != header + math.prod(shape):
-        raise _damaged(path, f"{len(content)} bytes do not hold an array of shape {tuple(shape)}")
+        raise _damaged(path, f"{len(content)} bytes are not an array of shape {tuple(shape)}")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
@@ -72,7 +72,7 @@ def _read_mnist(archives: dict[str, pathlib.Path]) -> RawData:
         labels[split] = {"label": _in_range(read_idx(labels_path, rank=1), 10, labels_path)}
         if images[split].shape[1:] != (28, 28, 1):
             size = "x".join(str(side) for side in images[split].shape[1:3])
-            raise _damaged(images_path, f"pictures of {size}, not 28x28")
+            raise _damaged(images_path, f"pictures are {size}, expected 28x28")
         if len(images[split]) != len(labels[split]["label"]):
             raise _damaged(
                 labels_path,
@@ -83,7 +83,8 @@ def _read_mnist(archives: dict[str, pathlib.Path]) -> RawData:
 
 class _CifarLayout(NamedTuple):
     files: dict[str, tuple[str, ...]]  # split → its files
-    labels: dict[str, tuple[int, str]]  # label feature, in the order of the bytes → classes, names
+    # Label feature → number of classes and file of their names, in the order of the label bytes.
+    labels: dict[str, tuple[int, str]]
 
 
 _CIFAR_LAYOUTS = {
@@ -105,7 +106,7 @@ _CIFAR_LAYOUTS = {
 
 
 def _read_cifar(archives: dict[str, pathlib.Path]) -> RawData:
-    # A record is one byte per label feature, then 3,072 of the picture: channel, row, column.
+    # A record is one byte per label feature, then the picture's 3,072: channel, row, column.
     ((filename, path),) = archives.items()
     layout = _CIFAR_LAYOUTS[filename]
     try:
@@ -120,14 +121,14 @@ def _read_cifar(archives: dict[str, pathlib.Path]) -> RawData:
     name_files = [name_file for _, name_file in layout.labels.values()]
     for needed in (*layout.files["train"], *layout.files["test"], *name_files):
         if needed not in members:
-            raise _damaged(path, f"it holds no {needed}")
+            raise _damaged(path, f"it does not contain {needed}")
 
     images, labels = {}, {}
     record_size = len(layout.labels) + 3072
     for split, files in layout.files.items():
         for file in files:
             if len(members[file]) % record_size:
-                raise _damaged(path, f"{file} is not made of records of {record_size} bytes")
+                raise _damaged(path, f"{file} does not consist of records of {record_size} bytes")
         content = np.frombuffer(b"".join(members[file] for file in files), np.uint8)
         records = content.reshape(-1, record_size)
         labels[split] = {
@@ -140,7 +141,7 @@ def _read_cifar(archives: dict[str, pathlib.Path]) -> RawData:
         lines = members[name_file].decode("utf-8", "replace").splitlines()
         class_names[feature] = [line.strip() for line in lines if line.strip()]
         if not len(class_names[feature]) == len(set(class_names[feature])) == classes:
-            raise _damaged(path, f"{name_file} does not hold {classes} class names")
+            raise _damaged(path, f"{name_file} does not contain {classes} different class names")
     return RawData(images, labels, class_names)
 
 

@@ -1,4 +1,4 @@
-"""Decoding the pictures of class folders, which must all have one size and one mode."""
+"""Decoder for the pictures of class folders, which must all have the same size and mode."""
 
 from pathlib import Path
 
@@ -11,16 +11,17 @@ from jaxnoise.datasets import splits
 
 FORMATS = ("PNG", "JPEG", "BMP", "PPM")
 _MODES = {"L": "grey", "RGB": "RGB"}
-_ALLOWED = "allowed are 8-bit grey (mode L) or RGB pictures from 28x28 to 32x32, all alike"
+_ALLOWED = "allowed are 8-bit grey (mode L) or RGB pictures from 28x28 to 32x32, all of one kind"
 
 
 def train_and_test(found: ClassFolders) -> dict[str, tuple[Path, ...]]:
-    """The files of both splits; without folders train and test, a fifth of each class is test.
+    """Returns the files of the train and the test split, each in the order of `found`.
 
-    That fifth is picked as in `splits.stratified`; both parts are in the order of `found`.
+    If there are no folders train and test, a fifth of each class, chosen by `splits.stratified`,
+    is the test split.
 
     Raises:
-      InputError: a class is too small to have a fifth.
+      InputError: a class has fewer than 5 pictures, which have no fifth.
     """
     if "" not in found.files:
         return found.files
@@ -29,8 +30,8 @@ def train_and_test(found: ClassFolders) -> dict[str, tuple[Path, ...]]:
     for name, count in zip(found.classes, np.bincount(labels), strict=True):
         if count < 5:
             raise InputError(
-                f"{found.flag}: class {name} has {count} pictures; needed are 5 or more, of which "
-                "a fifth is the test set, or folders train and test"
+                f"{found.flag}: class {name} has {count} pictures; allowed are 5 or more (a fifth "
+                "becomes the test set), or separate folders train and test"
             )
     train, test = splits.stratified(labels, ratio=0.2, num_classes=len(found.classes))
     return {
@@ -40,20 +41,20 @@ def train_and_test(found: ClassFolders) -> dict[str, tuple[Path, ...]]:
 
 
 def decode(found: ClassFolders, chosen: dict[str, tuple[Path, ...]]) -> dict[str, np.ndarray]:
-    """Decodes all pictures of train and test, in the order of their files.
+    """Decodes all pictures of the train and test splits, in the order of their files.
 
-    Pictures are taken as they are: not scaled, not converted, not turned by what EXIF says.
+    Pictures are used as stored: they are not scaled or converted, and EXIF rotation is ignored.
 
     Args:
-      chosen: by `train_and_test`.
+      chosen: the result of `train_and_test`.
 
     Returns:
       train_images, test_images, uint8 (N, H, W, C), H and W in 28..32, C 1 or 3; and train_labels,
       test_labels, int32 (N,) in [0, K).
 
     Raises:
-      InputError: a file is no picture, or has another size or mode than allowed or than the first
-        one; the message names the file.
+      InputError: a file is not a picture, or its size or mode is not allowed or differs from that
+        of the first picture; the message names the file.
     """
     first = chosen["train"][0]
     kind = _kind(_decoded(found.flag, first))
@@ -79,7 +80,7 @@ def _decoded(flag: str, path: Path) -> Image.Image:
             fits = 28 <= width <= 32 and 28 <= height <= 32 and mode in _MODES
             if fits:
                 image.load()
-    except Exception as error:  # each kind of damage raises another type
+    except Exception as error:  # each kind of damage raises a different type
         reason = " ".join(str(error).split())
         raise InputError(
             f"{flag}: {path} cannot be read as a picture ({reason}); allowed are "
@@ -91,5 +92,5 @@ def _decoded(flag: str, path: Path) -> Image.Image:
 
 
 def _kind(image: Image.Image) -> str:
-    """Size and mode in words, height first as in shapes of arrays."""
+    """Size and mode in words, height first as in array shapes."""
     return f"{image.height}x{image.width} {_MODES.get(image.mode, f'of mode {image.mode}')}"

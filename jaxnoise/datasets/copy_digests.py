@@ -1,4 +1,7 @@
-"""Whether a prepared copy is still what it was: TFDS itself keeps no checksum of its files."""
+"""Check that a prepared copy has not changed, by digests of its files.
+
+TFDS itself keeps no checksums of them.
+"""
 
 import hashlib
 import logging
@@ -13,27 +16,28 @@ from jaxnoise.datasets import digests
 _log = logging.getLogger(__name__)
 
 SPLITS = ("train", "test")
-# Stands in the folder of a copy that was prepared here, which `sha256sum -c SHA256SUMS` checks.
+# Lies in the folder of a copy that jaxnoise prepared; `sha256sum -c SHA256SUMS` checks it too.
 LIST = "SHA256SUMS"
 
 
 def record(folder: Path) -> None:
-    """Writes the list of a copy just prepared; raises OSError if it cannot be written."""
+    """Writes the list of digests of a new copy; raises OSError if it cannot be written."""
     paths = sorted(path for path in folder.iterdir() if path.name != LIST)
     digests.write(folder / LIST, {path.name: digests.of_file(path) for path in paths})
 
 
 def check(copy: tfds.core.DatasetBuilder, cache: Path) -> str:
-    """Compares a copy with its digests, those of its preparation or else of its first reading.
+    """Compares a copy with the digests recorded for it.
 
-    The list of a copy that others prepared is kept in the cache, under the copy's place. Reading
-    takes about 0.1 s for 100 MB.
+    If jaxnoise prepared the copy, they were recorded then, in its folder. Otherwise they are
+    recorded when the copy is first read, in the cache, under a name made from the copy's path.
+    Reading takes about 0.1 s for 100 MB.
 
     Returns:
-      16 hexadecimal digits over the content of all files that are read; no path, no date.
+      16 hexadecimal digits that depend on the content of all files read, not on paths or dates.
 
     Raises:
-      InputError: a file is missing or not what it was; the message says what to do.
+      InputError: a file is missing or has changed; the message says what to do.
     """
     folder = Path(copy.data_path)
     place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
@@ -41,11 +45,11 @@ def check(copy: tfds.core.DatasetBuilder, cache: Path) -> str:
     first_read = cache / f"{name}-first_read.sha256"
     found = {path.name: _digest(path) for path in _files(copy, folder)}
     if (folder / LIST).exists():
-        advice = f"delete {folder} and get it again"
+        advice = f"delete {folder} and prepare or download it again"
         _compare(folder, found, folder / LIST, "when the copy was prepared", advice)
     elif first_read.exists():
         day = time.strftime("%Y-%m-%d", time.localtime(first_read.stat().st_mtime))
-        advice = f"if it shall be used as it is now, delete {first_read}, else get the copy again"
+        advice = f"to use it as it is now, delete {first_read}; else replace the copy"
         _compare(folder, found, first_read, f"on {day}, when the copy was first read", advice)
     else:
         try:
@@ -53,7 +57,7 @@ def check(copy: tfds.core.DatasetBuilder, cache: Path) -> str:
             digests.write(first_read, found)
         except OSError as error:
             _log.warning(
-                "--cache_dir=%s cannot be written (%s): later changes of %s will not be noticed",
+                "--cache_dir=%s cannot be written (%s): later changes to %s will not be noticed",
                 cache,
                 error.strerror,
                 folder,
@@ -62,7 +66,7 @@ def check(copy: tfds.core.DatasetBuilder, cache: Path) -> str:
 
 
 def _files(copy: tfds.core.DatasetBuilder, folder: Path) -> list[Path]:
-    """The records of both splits, what describes them, and the names of classes."""
+    """The record files of both splits, their descriptions, and the class names."""
     records = [Path(path) for split in SPLITS for path in copy.info.splits[split].filepaths]
     described = (folder / "dataset_info.json", folder / "features.json")
     return sorted([*records, *described, *folder.glob("*.labels.txt")])

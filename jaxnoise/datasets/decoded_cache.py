@@ -1,4 +1,7 @@
-"""Decoded pictures, kept between starts: used only if their digest is that of what was decoded."""
+"""A cache of decoded pictures, so that a later start need not decode them again.
+
+A cache file is used only if its digest is that of the pictures when they were decoded.
+"""
 
 import logging
 import os
@@ -21,31 +24,31 @@ class Decoded(NamedTuple):
 
 
 def read(cache: Path, names: tuple[str, ...]) -> Decoded | None:
-    """What `write` wrote there; None, with a warning if there was something, where it is not so.
+    """Reads what `write` wrote; None if there is no such file or, with a warning, it is damaged.
 
     Args:
-      cache: a .npz, whose name tells the copy.
+      cache: a .npz file, whose name identifies the copy.
       names: of the arrays.
     """
     try:
-        # Opened here, because np.load leaves the file open when it is damaged.
+        # Opened here because np.load does not close a damaged file.
         with open(cache, "rb") as file, np.load(file) as archive:
             arrays = {name: archive[name] for name in names}
             sha256, sealed = digests.of_arrays(arrays), str(archive["seal"])
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except Exception as error:  # each kind of damage to a zip or NumPy header raises another type
+    except Exception as error:  # damage to a zip file or a NumPy header raises many types
         reason = " ".join(str(error).split())
     else:
         if sealed == _seal(cache, sha256):
             return Decoded(arrays, sha256)
-        reason = "its SHA-256 is not that of what was decoded"
-    _log.warning("cache file %s is damaged (%s) and made anew", cache, reason)
+        reason = "its SHA-256 is not the one recorded when it was written"
+    _log.warning("cache file %s is damaged (%s) and will be rebuilt", cache, reason)
     return None
 
 
 def write(cache: Path, decoded: Decoded) -> None:
-    """Writes a cache, whole or not at all; that it cannot be written is only a warning."""
+    """Writes a cache file, whole or not at all; only warns if it cannot be written."""
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache.parent, prefix="writing-") as folder:
@@ -54,12 +57,12 @@ def write(cache: Path, decoded: Decoded) -> None:
             os.replace(whole, cache)
     except OSError as error:
         _log.warning(
-            "--cache_dir=%s cannot be written (%s): pictures will be decoded at every start",
+            "--cache_dir=%s cannot be written (%s): pictures will be decoded again at every start",
             cache.parent,
             error,
         )
 
 
 def _seal(cache: Path, sha256: str) -> str:
-    """Content and name together, so that another copy's cache under this name is noticed."""
+    """Content and file name together: the cache of another copy under this name is then noticed."""
     return f"{sha256} {cache.name}"

@@ -1,4 +1,4 @@
-"""SHA-256 digests of files, in lists that `sha256sum -c` reads, and of arrays."""
+"""SHA-256 digests of files, listed in the format of `sha256sum -c`, and of arrays."""
 
 import hashlib
 import os
@@ -23,18 +23,18 @@ def of_arrays(arrays: dict[str, np.ndarray]) -> str:
 
 
 def as_text(digests: dict[str, str]) -> str:
-    """A line for each file, as the command sha256sum writes it."""
+    """One line per file, as the command sha256sum writes it."""
     return "".join(f"{digest}  {name}\n" for name, digest in digests.items())
 
 
 def write(listing: Path, digests: dict[str, str]) -> None:
-    """Writes a list, whole or not at all; raises OSError if it cannot be written."""
+    """Writes a list of digests, whole or not at all; raises OSError if it cannot be written."""
     partial = listing.with_name(f".{listing.name}.{os.getpid()}.partial")
     partial.write_text(as_text(digests), encoding="utf-8")
     os.replace(partial, listing)
 
 
 def read(listing: Path) -> dict[str, str]:
-    """Names and digests in a list; raises OSError or ValueError if it cannot be read."""
+    """Reads a list: file name → digest; raises OSError or ValueError if it cannot be read."""
     lines = listing.read_text(encoding="utf-8").splitlines()
     return dict(line.split("  ", 1)[::-1] for line in lines)

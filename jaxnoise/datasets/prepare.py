@@ -1,9 +1,10 @@
-"""Preparing MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100 without TensorFlow.
+"""Preparation of TFDS copies of MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100 without TensorFlow.
 
-TFDS reads array_record files without TensorFlow, but its own builders need it to write them: they
-open the archives with tf.io.gfile and encode the pictures with tf.image. The builder made here
-replaces just these two steps, with NumPy and Pillow. Name, version, features, example keys and thus
-the order of the samples stay the official builder's, which reads the outcome as its own.
+TFDS reads array_record files without TensorFlow, but its own builders need TensorFlow to write
+them: they open the archives with tf.io.gfile and encode the pictures with tf.image. The builder
+made here replaces these two steps, with NumPy and Pillow, and nothing else. Name, version,
+features, example keys and therefore the order of the samples are those of the official builder,
+which reads the result as if it were its own.
 """
 
 import contextlib
@@ -33,20 +34,20 @@ _Registered = dict[str, tuple[str, checksums.UrlInfo]]  # file name → address,
 
 
 def prepare(name: str, *, data_dir: pathlib.Path, manual_dir: pathlib.Path | None = None) -> None:
-    """Writes the array_record copy of a data set that `tfds.builder(name, data_dir=...)` reads.
+    """Writes an array_record copy of a data set, which `tfds.builder(name, data_dir=...)` reads.
 
-    The copy appears whole or not at all: TFDS writes under another name and renames at the end.
-    Then it gets the list of its files' digests.
+    The copy appears whole or not at all, because TFDS writes under another name and renames at the
+    end. After that the list of its digests is written (see `copy_digests.record`).
 
     Args:
       name: one of `PREPARABLE`.
       data_dir: TFDS directory to write to; downloads are kept in its folder `downloads`.
-      manual_dir: take the archives from here, or from its folder `name`, and download nothing.
-        An archive with another checksum than the registered one is used, with a warning: the same
-        content may be packed with another gzip header. Downloads must match.
+      manual_dir: folder that holds the archives, directly or in a folder `name`; nothing is
+        downloaded. An archive whose checksum differs from the registered one is used with a
+        warning, because the same content may have another gzip header. Downloads must match.
 
     Raises:
-      InputError: an archive is missing, damaged or out of reach, or `data_dir` cannot be written.
+      InputError: an archive is missing, damaged or unreachable, or `data_dir` cannot be written.
     """
     official = tfds.builder_cls(name)
     registered: _Registered = {
@@ -100,9 +101,9 @@ def prepare(name: str, *, data_dir: pathlib.Path, manual_dir: pathlib.Path | Non
         reason = " ".join(str(error).split())
         raise _no_archives(name, data_dir, registered, reason) from error
     except OSError as error:
-        # Two runs may prepare the same copy at once: the second to finish finds it in its place.
+        # Two processes may prepare one copy at the same time; the slower finds it already there.
         if not is_prepared(tfds.builder(name, data_dir=data_dir)):
-            raise InputError(f"--data_dir={data_dir}: cannot write there: {error}") from error
+            raise InputError(f"--data_dir={data_dir}: cannot be written: {error}") from error
 
 
 def _png(image: np.ndarray) -> bytes:
@@ -118,20 +119,20 @@ def _manual_archives(
         raise InputError(f"--manual_dir={manual_dir}: there is no such folder")
     paths, others = {}, []
     for filename, (_, info) in registered.items():
-        # MNIST and Fashion-MNIST use the same file names: a folder of its own lets both be there.
+        # MNIST and Fashion-MNIST use the same file names; with a folder each, both can be there.
         candidates = [manual_dir / name / filename, manual_dir / filename]
         found = [path for path in candidates if path.is_file()]
         if not found:
             raise InputError(
-                f"--manual_dir={manual_dir}: no {filename} there; --dataset={name} needs "
-                f"{', '.join(registered)}"
+                f"--manual_dir={manual_dir}: it does not contain {filename}; --dataset={name} "
+                f"needs {', '.join(registered)}"
             )
         paths[filename] = found[0]
         if checksums.compute_url_info(found[0]) != info:
             others.append(str(found[0]))
     if others:
         _log.warning(
-            "not the archives that TFDS knows for %s (other SHA-256), but used as they are: %s",
+            "using archives of %s whose SHA-256 is not the one registered in TFDS: %s",
             name,
             ", ".join(others),
         )
@@ -139,14 +140,14 @@ def _manual_archives(
 
 
 def _require_network(name: str, data_dir: pathlib.Path, registered: _Registered) -> None:
-    # Without a network TFDS retries for more than three minutes; one look tells it at once.
+    # Without a network TFDS retries for more than three minutes; one request fails at once.
     for url, info in registered.values():
         if not (data_dir / "downloads" / name / resource.get_dl_fname(url, info.checksum)).exists():
             try:
                 with requests.get(url, stream=True, timeout=20) as response:
                     response.raise_for_status()
             except requests.RequestException as error:
-                reason = f"{url} is out of reach, {type(error).__name__}"
+                reason = f"cannot reach {url}, {type(error).__name__}"
                 raise _no_archives(name, data_dir, registered, reason) from error
             return
 
@@ -155,21 +156,21 @@ def _no_archives(
     name: str, data_dir: pathlib.Path, registered: _Registered, reason: str
 ) -> InputError:
     return InputError(
-        f"--dataset={name}: no copy in --data_dir={data_dir} and no download ({reason}); either "
-        f"give as --data_dir a TFDS directory with an array_record copy of {name}, or put "
-        f"{', '.join(registered)} into a folder and give that as --manual_dir"
+        f"--dataset={name}: there is no copy in --data_dir={data_dir} and the download failed "
+        f"({reason}); either set --data_dir to a TFDS directory with an array_record copy of "
+        f"{name}, or set --manual_dir to a folder with {', '.join(registered)}"
     )
 
 
 def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
-    """Whether the builder's folder holds a whole copy."""
+    """Whether the builder's folder holds a complete copy."""
     with quiet_tfds():
         return builder.is_prepared()
 
 
 @contextlib.contextmanager
 def quiet_tfds() -> Iterator[None]:
-    """Keeps TFDS's banners off stdout, and all but errors out of its log, inside the block."""
+    """In its block, keeps TFDS's banners off stdout and everything but errors out of its log."""
     verbosity = absl.logging.get_verbosity()
     absl.logging.set_verbosity(absl.logging.ERROR)
     try:

@@ -1,4 +1,4 @@
-"""Splitting samples in two, class by class, the same way in every run."""
+"""Stratified split of samples into two parts, the same in every run."""
 
 import numpy as np
 
@@ -10,10 +10,11 @@ _SEED = 0
 def stratified(
     labels: np.ndarray, *, ratio: float, num_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Splits a train set per class: the first ⌊ratio · n_class⌋ of a shuffled order are validation.
+    """Splits samples class by class: of each class ⌊ratio · n_class⌋ go to the validation part.
 
-    The order comes from a fixed seed: every run, whatever its own seed, sees the same split. Both
-    parts are returned in that shuffled order, so that a prefix of one is a random subset of it.
+    These are the first ones of a shuffled order. The order comes from a fixed seed, so every run,
+    whatever its own seed, has the same split. Both parts are returned in that shuffled order, so a
+    prefix of a part is a random subset of it.
 
     Args:
       labels: int (N,) in [0, num_classes).
@@ -21,7 +22,7 @@ def stratified(
       num_classes: K.
 
     Returns:
-      train_index and valid_index, int64, disjoint, together all of 0..N−1.
+      train_index and valid_index, int64, disjoint; together they are all of 0..N−1.
 
     Raises:
       InputError: one of the parts would be empty.
@@ -36,6 +37,6 @@ def stratified(
     if not len(train_index) or not len(valid_index):
         raise InputError(
             f"--validation_ratio={ratio} leaves {len(train_index)} samples for training and "
-            f"{len(valid_index)} for validation; allowed are ratios that leave some of both"
+            f"{len(valid_index)} for validation; allowed are ratios that leave at least 1 for each"
         )
     return train_index, valid_index

@@ -1,4 +1,4 @@
-"""Prepared copies of TFDS data sets: found or made, checked, and decoded, without TensorFlow."""
+"""Prepared copies of TFDS data sets: opened or prepared, and decoded, without TensorFlow."""
 
 import io
 import logging
@@ -21,19 +21,19 @@ _log = logging.getLogger(__name__)
 def open_copy(
     name: str, *, data_dir: pathlib.Path, manual_dir: pathlib.Path | None
 ) -> tfds.core.DatasetBuilder:
-    """Opens the copy of a data set in a TFDS directory, and prepares it there if it is not yet.
+    """Opens the copy of a data set in a TFDS directory; prepares it there if there is none.
 
     Args:
-      name: TFDS name, with its configuration if it has some: `emnist/balanced`.
+      name: TFDS name, with its configuration if there are several: `emnist/balanced`.
       data_dir: TFDS directory.
-      manual_dir: folder with the raw archives, used only where the copy has to be prepared.
+      manual_dir: folder with the raw archives, used only if the copy has to be prepared.
 
     Returns:
-      The builder of a prepared array_record copy with uint8 `image` from 28×28×1 to 32×32×3, class
+      the builder of a prepared array_record copy with uint8 `image` from 28×28×1 to 32×32×3, class
       `label`, and the splits train and test.
 
     Raises:
-      InputError: the data set is unknown, does not fit, is damaged, or cannot be had.
+      InputError: the data set is unknown, not supported, damaged, or not available.
     """
     if data_dir.exists() and not data_dir.is_dir():
         raise InputError(f"--data_dir={data_dir} is not a folder")
@@ -42,28 +42,30 @@ def open_copy(
     if not prepare.is_prepared(copy):
         if copy.data_path.exists():
             raise InputError(
-                f"damaged copy {copy.data_path}: it lacks TFDS's dataset_info.json; delete it"
+                f"damaged copy {copy.data_path}: TFDS's dataset_info.json is missing; delete it"
             )
         if name not in prepare.PREPARABLE:
             raise InputError(
-                f"--dataset={name}: no copy in --data_dir={data_dir}; prepare one where TensorFlow "
-                f"is installed: tfds build {name} --data_dir={data_dir} --file_format=array_record"
+                f"--dataset={name}: there is no copy in --data_dir={data_dir}; to prepare one, "
+                f"run, where TensorFlow is installed: tfds build {name} --data_dir={data_dir} "
+                "--file_format=array_record"
             )
         _log.info("preparing %s %s in %s, once", name, copy.version, data_dir)
         prepare.prepare(name, data_dir=data_dir, manual_dir=manual_dir)
         copy = _open(name, data_dir)
     formats = sorted(file_format.value for file_format in copy.info.available_file_formats())
     if "array_record" not in formats:
-        an_empty_one = " (an empty folder gets one)" if name in prepare.PREPARABLE else ""
+        empty = " (an empty folder will get one)" if name in prepare.PREPARABLE else ""
         raise InputError(
-            f"--data_dir={data_dir}: its copy of {name} is {'/'.join(formats)}, which only "
-            f"TensorFlow reads; give another --data_dir with an array_record copy{an_empty_one}"
+            f"--data_dir={data_dir}: its copy of {name} is in the format {'/'.join(formats)}, "
+            "which only TensorFlow reads; allowed is another folder, with an array_record copy"
+            f"{empty}"
         )
     for split in ("train", "test"):
         if split not in copy.info.splits:
             raise InputError(
-                f"--dataset={name} does not fit: it has no {split} split, only "
-                f"{', '.join(copy.info.splits)}; needed are train and test"
+                f"--dataset={name} is not supported: it has no {split} split, only "
+                f"{', '.join(copy.info.splits)}; train and test are required"
             )
     return copy
 
@@ -75,8 +77,8 @@ def decode(copy: tfds.core.DatasetBuilder, split: str) -> tuple[np.ndarray, np.n
       images, uint8 (N, H, W, C), and labels, int32 (N,) in [0, K).
 
     Raises:
-      InputError: a record file is damaged, or holds something else than its description says; the
-        message names the file and the record, counted from 0.
+      InputError: a record file is damaged, or does not match its description; the message names
+        the file and the record, counted from 0.
     """
     info, features = copy.info.splits[split], copy.info.features
     shape, classes = features["image"].shape, features["label"].num_classes
@@ -85,12 +87,12 @@ def decode(copy: tfds.core.DatasetBuilder, split: str) -> tuple[np.ndarray, np.n
     mode = "RGB" if shape[-1] == 3 else "L"
     for i, example in _examples(copy, split):
         try:
-            # Not by TFDS, which takes six times as long (25 s for 70,000 of 28×28).
+            # Decoding with TFDS takes six times as long (25 s for 70,000 pictures of 28×28).
             with Image.open(io.BytesIO(example["image"])) as image:
                 images[i] = np.asarray(image.convert(mode)).reshape(shape)
             if not 0 <= example["label"] < classes:
                 raise ValueError(f"label {example['label']} is outside [0, {classes})")
-        except Exception as error:  # Pillow and NumPy raise a type of error each
+        except Exception as error:  # Pillow and NumPy raise different types
             raise _damaged(*_place(info, i), error) from error
         labels[i] = example["label"]
     return images, labels
@@ -112,21 +114,21 @@ def read_labels(
     for i, example in _examples(copy, split):
         for feature, values in labels.items():
             if feature not in example:
-                raise InputError(f"{copy.data_path}: its samples have no `{feature}`")
+                raise InputError(f"{copy.data_path}: its samples have no feature `{feature}`")
             values[i] = example[feature]
     return labels
 
 
 def _examples(copy: tfds.core.DatasetBuilder, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """All samples with their numbers, pictures as they are encoded."""
+    """Yields all samples with their numbers; pictures stay encoded."""
     info, size = copy.info.splits[split], 0
     for path, count in zip(info.filepaths, info.shard_lengths, strict=True):
         try:
             there = ArrayRecordReader(str(path)).num_records()
-        except Exception as error:  # of no type in particular, like those below
+        except Exception as error:  # its type is not specified, as below
             raise _damaged(path, None, error) from error
         if there != count:
-            raise _damaged(path, None, f"{there} records, dataset_info.json tells of {count}")
+            raise _damaged(path, None, f"{there} records, but dataset_info.json lists {count}")
     records = copy.as_data_source(split, file_format="array_record").data_source
     as_encoded = {"image": tfds.decode.SkipDecoding()}
     for start in range(0, info.num_examples, 1024):
@@ -134,23 +136,23 @@ def _examples(copy: tfds.core.DatasetBuilder, split: str) -> Iterator[tuple[int,
         try:
             read = records.__getitems__(list(block))
         except Exception:
-            read = None  # one by one, to find which
+            read = None  # then they are read one by one, to find the damaged one
         for i in block:
             try:
                 record = records[i] if read is None else read[i - start]
                 example = copy.info.features.deserialize_example_np(record, decoders=as_encoded)
-            except Exception as error:  # Riegeli and protobuf raise a type of error each
+            except Exception as error:  # Riegeli and protobuf raise different types
                 raise _damaged(*_place(info, i), error) from error
             size += len(record)
             yield i, example
-    if info.num_bytes not in (0, size):  # 0: not known
+    if info.num_bytes not in (0, size):  # 0 means unknown
         files = " or ".join(str(path) for path in info.filepaths)
-        said = f"records of {size} bytes in all, dataset_info.json tells of {int(info.num_bytes)}"
-        raise _damaged(files, None, said)
+        sizes = f"{size} bytes of records, but dataset_info.json lists {int(info.num_bytes)}"
+        raise _damaged(files, None, sizes)
 
 
 def _place(info: tfds.core.SplitInfo, i: int) -> tuple[str, int]:
-    """The file of a split's sample, and the record in it."""
+    """The record file that holds sample i of a split, and the number of its record there."""
     ends = np.cumsum(info.shard_lengths)
     shard = int(np.searchsorted(ends, i, side="right"))
     return info.filepaths[shard], i - int(ends[shard - 1] if shard else 0)
@@ -159,7 +161,7 @@ def _place(info: tfds.core.SplitInfo, i: int) -> tuple[str, int]:
 def _damaged(path: str, record: int | None, reason: Exception | str) -> InputError:
     where = f"{path}" if record is None else f"{path}, record {record}"
     return InputError(
-        f"damaged data file {where}: {_one_line(reason)}; delete the copy and get it again"
+        f"damaged data file {where}: {_one_line(reason)}; delete the copy and prepare it again"
     )
 
 
@@ -167,10 +169,10 @@ def _open(name: str, data_dir: pathlib.Path) -> tfds.core.DatasetBuilder:
     near = nearest(name, ("digits", *prepare.PREPARABLE))
     unknown = InputError(
         f"--dataset={name} is unknown; allowed are digits, {', '.join(prepare.PREPARABLE)}, "
-        "folder:PATH and TFDS classification sets of small pictures with a copy in "
+        "folder:PATH and TFDS classification data sets of small pictures with a copy in "
         f"--data_dir={data_dir}{near}"
     )
-    # TFDS takes more than names of its own: versions, arguments, sets to be got from elsewhere.
+    # TFDS accepts more than names: versions, arguments, data sets from other sources.
     if not re.fullmatch(r"\w+(/[\w.-]+)?", name):
         raise unknown
     try:
@@ -188,13 +190,15 @@ def _check_features(name: str, features: tfds.features.FeatureConnector) -> None
     def check(fits: bool, what: str) -> None:
         if not fits:
             raise InputError(
-                f"--dataset={name} does not fit: {what}; needed are a uint8 `image` from 28x28x1 "
-                "to 32x32x3 and a class `label`"
+                f"--dataset={name} is not supported: {what}; required are a uint8 `image` from "
+                "28x28x1 to 32x32x3 and a class `label`"
             )
 
     for feature, kind in (("image", tfds.features.Image), ("label", tfds.features.ClassLabel)):
         check(feature in features, f"it has no feature `{feature}`")
-        check(isinstance(features[feature], kind), f"its `{feature}` is no {kind.__name__}")
+        check(
+            isinstance(features[feature], kind), f"its `{feature}` is not of type {kind.__name__}"
+        )
     (*sides, channels), dtype = features["image"].shape, np.dtype(features["image"].np_dtype)
     size = "x".join("any" if side is None else str(side) for side in (*sides, channels))
     sized = all(side is not None and 28 <= side <= 32 for side in sides)

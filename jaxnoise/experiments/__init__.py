@@ -1,6 +1,6 @@
 """Experiments: one run from labels to scores, several runs of one program, the command main.py.
 
-Takes settings; leaves finished folders.
+Takes settings; produces finished run folders.
 
 May import: spectrum, runs, figures, terminal, training and all below.
 """

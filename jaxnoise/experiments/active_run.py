@@ -22,6 +22,7 @@ from jaxnoise.runs.samples import write_samples, write_suspects
 from jaxnoise.scores import divergence, scoring, selection
 from jaxnoise.spectrum import dynamics
 from jaxnoise.terminal import console
+from jaxnoise.terminal.progress import EpochReport, warn_of_divergence
 from jaxnoise.training import assembly, devices, loop, measurement
 from jaxnoise.training.assembly import Engine
 
@@ -30,14 +31,14 @@ log = logging.getLogger("jaxnoise")
 
 @contextlib.contextmanager
 def opened(config: Config, splits: SplitDataset | None = None) -> Iterator["ActiveRun"]:
-    """The run of these settings; inside the block no other process works in its folder.
+    """The run of these settings; inside the block, no other process works in its folder.
 
     Args:
-      splits: its pictures, where they are loaded already.
+      splits: its pictures, if they are loaded already.
 
     Raises:
-      InputError: the folder, or something asked for, cannot be had. Or, from inside the block:
-        results cannot be written.
+      InputError: the folder or something that the settings require is not available. Or, from
+        inside the block: results cannot be written.
     """
     folder = folders.run_folder(config)
     folders.check_usable(folder)
@@ -49,21 +50,21 @@ def opened(config: Config, splits: SplitDataset | None = None) -> Iterator["Acti
 
 
 class ActiveRun:
-    """A run at work: `begin`, then `record` inside `recording` for every epoch, then `finish`."""
+    """A run in progress: `begin`, then `record` inside `recording` per epoch, then `finish`."""
 
     def __init__(self, config: Config, folder: Path, dataset: NoisyDataset, facts: dict[str, Any]):
         self.config, self.folder, self.dataset = config, folder, dataset
         self.members: list[loop.Member] = []
-        self.point: resume.Point | None = None  # how far it has come
+        self.point: resume.Point | None = None  # its progress
         self._facts = facts
 
     @property
     def epochs(self) -> int:
-        """How many are done."""
+        """How many epochs are done."""
         return self.point.epochs if self.point else 0
 
     def begin(self, engine: Engine) -> None:
-        """Makes its members, finds where to go on, and readies the folder."""
+        """Makes the members, finds the point to resume from, and prepares the folder."""
         config, folder, dataset = self.config, self.folder, self.dataset
         matrices = forward_matrix.of_repeats(config, dataset)
         self.members = assembly.members(config, dataset, matrices)
@@ -89,7 +90,7 @@ class ActiveRun:
         """Inside, epochs are recorded.
 
         Args:
-          bar: whether a terminal is to show a progress bar of this run.
+          bar: whether a terminal shows a progress bar of this run.
         """
         history = self.point.history if self.point else {}
         self._before, self._started = self.point.seconds if self.point else 0.0, time.time()
@@ -98,7 +99,7 @@ class ActiveRun:
         )
         with (
             EpochWriter(self.folder, self.config.total_repeats) as self._writer,
-            console.EpochReport(self.config.epochs_num, self.epochs, bar=bar) as self._report,
+            EpochReport(self.config.epochs_num, self.epochs, bar=bar) as self._report,
         ):
             for epoch in range(self.epochs):
                 row = {name: values[epoch] for name, values in history.items()}
@@ -107,7 +108,7 @@ class ActiveRun:
         self._spectra.finish(self.point.history)
 
     def record(self, progress: loop.Progress, metrics: dict[str, np.ndarray]) -> None:
-        """Saves and tells one more epoch: its members' progress and scalars, (repeats, ...)."""
+        """Saves and reports one more epoch: its members' progress and scalars, (repeats, ...)."""
         past = self.point.history if self.point else {}
         history = {
             name: np.stack([*past.get(name, ()), values]) for name, values in metrics.items()
@@ -118,10 +119,10 @@ class ActiveRun:
             resume.save(self.folder / checkpoint.FOLDER, self.point, self._identity)
         self._writer.write(self.epochs, metrics)
         self._report.update(metrics)
-        console.warn_of_divergence(progress.diverged_epoch + 1, self.epochs)
+        warn_of_divergence(progress.diverged_epoch + 1, self.epochs)
 
     def finish(self, engine: Engine) -> None:
-        """Measures the trained nets, and writes all that is left to write."""
+        """Measures the trained nets, and writes all remaining results."""
         started, folder, config, dataset = time.time(), self.folder, self.config, self.dataset
         progress, history, seconds = self.point
         diverged = divergence.epochs(history)
@@ -162,7 +163,7 @@ class ActiveRun:
         console.scores(folder)
         if diverged.any():
             log.warning(
-                "Warning: %s; mean and std are of %s",
+                "Warning: %s; mean and std are over %s",
                 divergence.in_words(diverged),
                 divergence.covered(diverged),
             )

@@ -1,4 +1,4 @@
-"""Any number of runs of one program, as many at once as are worth it, each in its own folder."""
+"""Trains runs of one program, as many at once as pays off, each in its own folder."""
 
 import contextlib
 import itertools
@@ -25,12 +25,12 @@ class Outcome(NamedTuple):
     """How a run ended."""
 
     config: Config
-    error: str | None = None  # one line; None: it is finished
-    elsewhere: bool = False  # not an error but another process, which is working on it
+    error: str | None = None  # one line; None: the run is finished
+    elsewhere: bool = False  # the error is only that another process is working on the run
 
 
 def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> None:
-    """All epochs that are left of runs that have begun, each of them saved and told.
+    """Trains the remaining epochs of runs that have begun; saves and reports each epoch.
 
     Args:
       runs: of this engine, and equally far.
@@ -59,8 +59,10 @@ def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> N
             for each, place in zip(runs, places, strict=True):
                 with console.about(each.folder):
                     each.record(*_part((progress, metrics), place))
-            told = f"epoch {runs[0].epochs} of {config.epochs_num} is saved in {runs[0].folder}"
-            watch.saved(told + (f" and {len(runs) - 1} more" if len(runs) > 1 else ""))
+            saved = f"epoch {runs[0].epochs} of {config.epochs_num} is saved in {runs[0].folder}"
+            if others := len(runs) - 1:
+                saved += f" and {console.counted(others, 'other run folder')}"
+            watch.saved(saved)
             watch.check(runs[0].epochs)
 
 
@@ -70,25 +72,25 @@ def _part(tree: Any, place: slice) -> Any:
 
 
 class BatchRunner:
-    """Runs settings, and keeps the last program compiled for the next ones."""
+    """Makes runs, and keeps the last compiled program for the next ones."""
 
     def __init__(self, watch: interruption.Watch):
-        """`watch` may ask to stop."""
+        """`watch` may request a stop."""
         self._watch = watch
         self._key: tuple | None = None
 
     def run(self, configs: Sequence[Config]) -> Iterator[Outcome]:
-        """Runs what is not finished of some settings of one program (see `assembly.by_program`).
+        """Makes the unfinished ones of some runs of one program (see `assembly.by_program`).
 
         Runs that fail do not end the others: if a batch fails, its runs are tried again one by one,
-        from their last whole epochs.
+        from their last complete epochs.
 
         Yields:
-          how each run ended, as soon as it has; before them, how those did that they need: see
-          `forward_matrix.first_stage`.
+          how each run ended, as soon as it has. The runs that these depend on (see
+          `forward_matrix.first_stage`) come first.
 
         Raises:
-          Interrupted: the watch asked to stop; the epochs so far are saved.
+          Interrupted: the watch requested a stop; the epochs so far are saved.
         """
         stages = (forward_matrix.first_stage(config) for config in configs)
         if unfinished := [stage for stage in stages if stage and not folders.done(stage)]:
@@ -109,7 +111,7 @@ class BatchRunner:
                     yield self._batch([outcome.config])[0] if again else outcome
 
     def _prepare(self, config: Config) -> None:
-        """Loads the pictures and makes the program, unless they are the last ones."""
+        """Loads the pictures and makes the program, unless they are those of the last call."""
         key = assembly.program_key(config)
         if key == self._key:
             return
@@ -118,7 +120,7 @@ class BatchRunner:
         self._key = key
 
     def _batch(self, configs: Sequence[Config]) -> list[Outcome]:
-        """Runs the first of some settings, as many as fit at once."""
+        """Makes the first of some runs, as many as fit at once."""
         outcomes: dict[Config, Outcome] = {}
         runs: list[ActiveRun] = []
         with contextlib.ExitStack() as open_folders:
@@ -128,7 +130,7 @@ class BatchRunner:
                 try:
                     opened = open_folders.enter_context(active_run.opened(config, self._splits))
                     outcomes[config] = Outcome(config)
-                    if not folders.done(config):  # by another process, meanwhile
+                    if not folders.done(config):  # another process may have done it
                         with console.about(opened.folder):
                             opened.begin(self._engine)
                         runs.append(opened)
@@ -140,7 +142,7 @@ class BatchRunner:
         return list(outcomes.values())
 
     def _fits(self, config: Config, runs: list[ActiveRun], configs: Sequence[Config]) -> bool:
-        """Whether one more run is to go into a batch."""
+        """Whether one more run fits into a batch."""
         everyone = runs[0].members[:1] * sum(each.total_repeats for each in configs)
         members = sum(len(each.members) for each in runs) + config.total_repeats
         return members <= self._engine.trainer.at_once(everyone, self._engine.pictures)
@@ -150,7 +152,7 @@ class BatchRunner:
             train(runs, self._engine, self._watch)
         except interruption.Interrupted:
             raise
-        except Exception as error:  # whatever it is, other runs may be spared it
+        except Exception as error:  # whatever it is, other runs may succeed
             return {each.config: Outcome(each.config, _told(each, error)) for each in runs}
         outcomes = {}
         for each in runs:
@@ -164,7 +166,7 @@ class BatchRunner:
 
 
 def _told(failed: ActiveRun, error: Exception) -> str:
-    """The error in one line; in full it goes to the run's log."""
+    """The error in one line; the traceback goes to the run's log."""
     with console.about(failed.folder):
-        log.error("Failed", exc_info=error)
+        log.error("The run failed", exc_info=error)
     return " ".join(str(error).split()) or type(error).__name__

@@ -4,8 +4,8 @@ Examples:
   python main.py --dataset=digits --noise_rate=0.4 --wd_coef=1e-4 --do_sn
   python main.py --dataset=mnist --noise_type=flip_noise --noise_rate=0.4 --wd_coef=1e-4 --do_sn
 
-All repeats run side by side. Results go to a folder of their own under --results_dir,
-named by data set, noise and regularization; README.md says what it holds. Where jaxnoise is
+All repeats train side by side. Results go to a separate folder under --results_dir, named
+after data set, noise and regularization; README.md describes what it holds. If jaxnoise is
 installed, the command jaxnoise is the same as python main.py.
 """
 
@@ -23,7 +23,7 @@ from jaxnoise.terminal.commands import complain
 def define_flags() -> None:
     """One absl flag for each field of Config, with its name, type, default and help.
 
-    They are the started program's own, so that --helpshort lists them.
+    They are registered for the started program, so that --helpshort lists them.
     """
     for field in dataclasses.fields(Config):
         define = {
@@ -36,7 +36,7 @@ def define_flags() -> None:
 
 
 def parse_flags(argv: list[str]) -> list[str]:
-    """Parses as absl does, but reports a bad flag as one line."""
+    """Parses as absl does, but reports a bad flag in one line."""
     try:
         return flags.FLAGS(argv)
     except UnicodeDecodeError as error:
@@ -47,7 +47,7 @@ def parse_flags(argv: list[str]) -> list[str]:
 
 
 def config_of_flags() -> Config:
-    """The settings that the parsed command line asks for."""
+    """The settings that the parsed command line specifies."""
     values = flags.FLAGS.flag_values_dict()
     return Config(**{field.name: values[field.name] for field in dataclasses.fields(Config)})
 
@@ -62,7 +62,7 @@ def _main(argv: list[str]) -> int:
             f"{argv[1]!r} is not a flag; flags start with --, and switches take no value"
         )
     config = config_of_flags()
-    # Imported late, so that --helpshort and a bad flag are answered at once.
+    # Imported late, so that the response to --helpshort or a bad flag is immediate.
     from jaxnoise.experiments import experiment
     from jaxnoise.terminal import console, interruption
     from jaxnoise.training import devices
@@ -72,21 +72,21 @@ def _main(argv: list[str]) -> int:
     with interruption.Watch() as watch:
         scores = experiment.run(config, watch)
     if config.fail_on_divergence and any(scores.get("diverged_at_epoch", [])):
-        complain("--fail_on_divergence: a repeat diverged; scores.txt says which")
+        complain("--fail_on_divergence: a repeat diverged; scores.txt names it")
         return 3
     return 0
 
 
 def program() -> None:
-    """The whole command, which ends the process with its exit code."""
+    """The whole command; it ends the process with its exit code."""
     define_flags()
-    # absl shows the help of the module that was started, which for an installed command is no file.
+    # absl shows the docstring of the started module, which an installed command does not have.
     sys.modules["__main__"].__doc__ = __doc__
     try:
         try:
             app.run(main, flags_parser=parse_flags)
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as head, has seen enough
+    except BrokenPipeError:  # the reader, such as head, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)  # what a shell expects of a program ended by SIGPIPE

@@ -1,4 +1,4 @@
-"""One run from labels to scores; several of one program are a batch, see `batch`."""
+"""One run from labels to scores; `batch` trains several runs of one program together."""
 
 import logging
 from pathlib import Path
@@ -20,17 +20,17 @@ log = logging.getLogger("jaxnoise")
 def run(config: Config, watch: interruption.Watch | None = None) -> dict[str, Any]:
     """Runs an experiment and returns the content of its scores.json.
 
-    A finished run with the same settings is not trained again, unless `config.overwrite`; an
-    interrupted one goes on after its last whole epoch, unless `config.resume` is false. Of several
-    processes (see `devices.join_hosts`) only the first leaves results.
+    A finished run with the same settings is not trained again, unless `config.overwrite` is true;
+    an interrupted one resumes after its last complete epoch, unless `config.resume` is false. Of
+    several processes (see `devices.join_hosts`), only the first writes results.
 
     Args:
-      watch: asks to stop; by default nobody does.
+      watch: may request a stop; by default nothing does.
 
     Raises:
-      InputError: something asked for cannot be had; nothing was trained and no result replaced. Or
-        results cannot be written; the epochs so far are saved.
-      Interrupted: `watch` asked to stop; the epochs so far are saved.
+      InputError: something that the settings require is not available; nothing was trained and no
+        result replaced. Or results cannot be written; the epochs so far are saved.
+      Interrupted: `watch` requested a stop; the epochs so far are saved.
     """
     folder = folders.run_folder(config)
     if devices.of_the_first(folders.done(config)):
@@ -38,19 +38,19 @@ def run(config: Config, watch: interruption.Watch | None = None) -> dict[str, An
     with devices.own_results(config) as own:
         folders.check_usable(folders.run_folder(own))
         if first_stage := forward_matrix.first_stage(own):
-            log.info("First the run that the transition matrices are estimated from:")
+            log.info("First comes the run from which the transition matrices are estimated:")
             run(first_stage, watch)
         with active_run.opened(own) as opened:
-            if devices.of_the_first(folders.done(config)):  # by another process, meanwhile
+            if devices.of_the_first(folders.done(config)):  # another process may have done it
                 return _tell(folder)
             return _run(opened, watch or interruption.Watch())
 
 
 def _tell(folder: Path) -> dict[str, Any]:
-    """Of a run that is finished already."""
+    """Prints the scores of a run that is already finished, and returns them."""
     if jax.process_index() > 0:
         return {}
-    log.info("Already done (--overwrite trains it again): %s", folder)
+    log.info("Already finished (--overwrite trains the run again): %s", folder)
     console.scores(folder)
     return documents.read_scores(folder)
 

@@ -14,7 +14,7 @@ from jaxnoise.training import assembly, devices, measurement
 
 
 def first_stage(config: Config) -> Config | None:
-    """The run that the matrices are estimated from, if they are: the same with cross-entropy."""
+    """The run that the matrices, if estimated, are estimated from: the same with cross-entropy."""
     if config.loss != "forward" or config.forward_matrix != "estimated":
         return None
     return dataclasses.replace(
@@ -25,10 +25,10 @@ def first_stage(config: Config) -> Config | None:
 def of_repeats(config: Config, dataset: NoisyDataset) -> np.ndarray | None:
     """float32 (repeats, K, K), row i the distribution of the label if the true class is i.
 
-    None if the loss needs none.
+    None if the loss needs no matrix.
 
     Raises:
-      InputError: a matrix that was given cannot be used, or one cannot be estimated.
+      InputError: a given matrix cannot be used, or a matrix cannot be estimated.
     """
     if config.loss != "forward":
         return None
@@ -47,7 +47,7 @@ def of_repeats(config: Config, dataset: NoisyDataset) -> np.ndarray | None:
 
 
 def _estimated(first: Config, dataset: NoisyDataset) -> np.ndarray:
-    """By the first stage's nets, at the best epoch, on the training part."""
+    """Estimates by the nets of the first stage, at the best epoch, on the training part."""
     engine, members = assembly.engine(first, dataset), assembly.members(first, dataset)
     folder, nets = run_folder(first), None
     if jax.process_index() == 0:  # the others have no results
@@ -63,5 +63,5 @@ def _estimated(first: Config, dataset: NoisyDataset) -> np.ndarray:
         return np.stack([transition.estimate(np.asarray(jax.nn.softmax(x))) for x in logits])
     except ValueError as error:
         raise InputError(
-            f"--forward_matrix=estimated: {folder}: {error}; allowed is a first run that learns"
+            f"--forward_matrix=estimated: {folder}: {error}; the first run must learn something"
         ) from error

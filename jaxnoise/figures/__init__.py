@@ -1,4 +1,4 @@
-"""Figures: the colours of all of them, what they have in common, and the curves of a run.
+"""Figures: colours and layout that all of them share, and the curves of a run.
 
 Takes arrays of all repeats; gives .png and .pdf files, or SVG for a page.
 

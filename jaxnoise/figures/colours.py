@@ -1,16 +1,18 @@
 """Every colour, line style and marker of every figure, in one place.
 
-Okabe and Ito's palette, which any colour vision tells apart ("Color Universal Design", 2008,
-https://jfly.uni-koeln.de/color/); line styles and markers tell curves apart in grey.
+Okabe and Ito's palette, distinguishable with any colour vision ("Color Universal Design", 2008,
+https://jfly.uni-koeln.de/color/); line styles and markers distinguish curves in grey.
 """
 
 from typing import NamedTuple
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
-# Of lines and words that are not data: a cut-off, the best epoch.
-GUIDE = "0.6"
-# Of quantities that rise or fall from a start.
+# Lines and words that are not data: a cut-off, the best epoch.
+GUIDE, NOTE = "0.6", "0.4"
+# The edge or the inside of a marker.
+PAPER = "white"
+# Quantities that rise or fall from a start.
 DIVERGING = "PuOr_r"
 
 
@@ -30,7 +32,7 @@ CURVES = {
     "valid": Look("validation", BLUE, "-."),
     "test": Look("test", BLACK, "-"),
 }
-# What becomes of the samples whose label noise has changed, and of the others.
+# Predictions for training samples whose label the noise has changed, and for the others.
 MEMORIZATION = {
     "unchanged_right": Look("unchanged label, predicted right", BLACK, "-"),
     "changed_as_true": Look("changed label, predicted as the true one", ORANGE, "--"),
@@ -49,6 +51,13 @@ NORMS = {
     "operator": Look("operator norm, real padding", BLUE, marker="s"),
     "batch_norm": Look("batch norm, largest |γ|/√(var + ε)", GREEN, marker="^"),
     "layer": Look("layer with its batch norm", BLACK, marker="o"),
+}
+# Regularizers of the net on a circle.
+CIRCLE = {
+    "none": Look("no regularizer", BLACK),
+    "jacobian": Look("Jacobian", VERMILION, marker="s"),
+    "autodiff": Look("Jacobian by autodiff", ORANGE, marker="D"),
+    "wd": Look("weight decay", BLUE, marker="^"),
 }
 _SERIES = (
     (BLACK, "o"), (BLUE, "s"), (GREEN, "^"), (VERMILION, "D"), (PURPLE, "v"), (ORANGE, "P"),

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 
 def decorate(axes: Axes) -> None:
-    """A light grid, and no frame above and to the right."""
+    """Draws a light grid, and no frame at the top and the right."""
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -35,7 +35,7 @@ def save(figure: Figure, stem: Path) -> None:
 
 
 def svg(figure: Figure) -> str:
-    """The element alone, its text as text; the same figure gives the same bytes."""
+    """The SVG element alone, text kept as text; the same figure gives the same bytes."""
     text = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "jaxnoise"}):
         figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)

@@ -1,7 +1,7 @@
 """Figures of a run: loss, accuracy and memorization per epoch, as mean and band over repeats.
 
-Loss and accuracy are drawn repeat by repeat too. Means are over the repeats that did not diverge;
-if all did, over all of them, up to the epoch in which the first did.
+Loss and accuracy are also drawn repeat by repeat. Means are over the repeats that did not diverge;
+if all diverged, over all of them, up to the epoch in which the first did.
 """
 
 import math
@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxnoise.figures.colours import CURVES, GUIDE, MEMORIZATION, Look
+from jaxnoise.figures.colours import CURVES, GUIDE, MEMORIZATION, PAPER, Look
 from jaxnoise.figures.drawing import decorate, legend_below, save, whole_numbers
 from jaxnoise.scores import divergence
 
@@ -77,7 +77,7 @@ def _mean_figure(
 
 
 def _covered_in_words(diverged: np.ndarray) -> str:
-    """What a mean and its band are of."""
+    """Which repeats a mean and its band cover."""
     repeats = len(diverged)
     if not diverged.any():
         return f"mean ± std over {repeats} repeats" if repeats > 1 else "one repeat"
@@ -85,7 +85,7 @@ def _covered_in_words(diverged: np.ndarray) -> str:
         return f"mean ± std over {divergence.covered(diverged)}; the others diverged"
     if repeats == 1:
         return divergence.in_words(diverged)
-    return f"mean ± std over {repeats} repeats until the first diverged: in the end all did"
+    return f"mean ± std over {repeats} repeats until the first diverged; all of them did in the end"
 
 
 def _repeats_figure(
@@ -112,7 +112,7 @@ def _repeats_figure(
             axes.plot(x, values[:, i], style, color=colour, label=label, **_marker(epochs))
             if last >= 0:
                 end = np.clip(values[last, i], low, high)
-                axes.plot(x[last], end, "X", color=colour, markeredgecolor="white")
+                axes.plot(x[last], end, "X", color=colour, markeredgecolor=PAPER)
         if chosen := int(best_epoch[i]):
             axes.axvline(
                 chosen, color=GUIDE, linewidth=0.8, zorder=0, label="best validation epoch"
@@ -136,7 +136,7 @@ def _repeats_figure(
 
 
 def _range(curves: dict[str, np.ndarray], diverged: np.ndarray) -> tuple[float, float]:
-    """Of the repeats that did not diverge, beside which one on its way there may be huge."""
+    """The range of the repeats that did not diverge: values of the others may be huge."""
     values = np.stack(list(curves.values()))[:, :, diverged == 0]
     return (values.min(), values.max()) if values.size else (-np.inf, np.inf)
 

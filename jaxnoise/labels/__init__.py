@@ -1,7 +1,8 @@
 """Labels: noise models, transition matrices, labels from files and people, noisy data sets.
 
-Takes clean labels, their pictures and the settings of the noise; gives the labels to train on, and
-what was done to them. Every draw is seeded; nothing here loads JAX.
+The wing turns clean labels, their pictures and the settings of the noise into the labels to train
+on, with a record of which labels were picked and changed. Every draw is seeded. Nothing here loads
+JAX.
 
 May import: config, data, datasets.
 """

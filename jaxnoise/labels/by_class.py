@@ -1,8 +1,8 @@
-"""Class-conditional label noise: what becomes of a label depends on its class alone.
+"""Class-conditional noise models: the noisy label depends only on the clean one.
 
-All models have one form. A share r of the samples is *picked*, and a picked sample of class i gets
-a label from row i of a row-stochastic matrix M: the transition matrix, T[i, j] = P(noisy = j |
-clean = i), is (1 − r)·I + r·M.
+All models have one form. A share r of the samples is *picked* for corruption, and a picked sample
+of class i gets a label drawn from row i of a row-stochastic matrix M. The transition matrix,
+T[i, j] = P(noisy = j | clean = i), is therefore (1 − r)·I + r·M.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from jaxnoise.labels.matrix_file import check_size
 
 
 class CleanSamples(NamedTuple):
-    """What a noise model may look at."""
+    """The samples to corrupt: all that a noise model may use."""
 
     labels: np.ndarray  # int32 (N,), clean, in [0, num_classes)
     images: np.ndarray  # uint8 (N, H, W, C)
@@ -25,7 +25,7 @@ class Draw(NamedTuple):
 
     noisy: np.ndarray  # int32 (N,)
     picked: np.ndarray  # bool (N,), chosen for corruption
-    transition_matrix: np.ndarray | None  # float64 (K, K); None if classes do not determine it
+    transition_matrix: np.ndarray | None  # float64 (K, K); None if the model has none
 
 
 def transition_matrix(redistribution: np.ndarray, rate: float) -> np.ndarray:
@@ -36,8 +36,8 @@ def transition_matrix(redistribution: np.ndarray, rate: float) -> np.ndarray:
 def uniform_noise(samples: CleanSamples, rng: np.random.RandomState, *, rate: float) -> Draw:
     """Gives ⌊rate · N⌋ samples, picked without replacement, a label uniform over all K classes.
 
-    M = 1/K everywhere. A picked sample's own class is included, so the expected share of changed
-    labels is rate · (K − 1)/K. Source: Bar et al. 2022, https://proceedings.mlr.press/v151/bar22a.
+    All entries of M are 1/K. A picked sample may draw its own class, so the expected share of
+    changed labels is rate · (K − 1)/K. Source: Bar et al. 2022, https://proceedings.mlr.press/v151/bar22a.
     """
     clean, _, num_classes = samples
     picked = _pick(len(clean), rate, rng)
@@ -49,8 +49,8 @@ def uniform_noise(samples: CleanSamples, rng: np.random.RandomState, *, rate: fl
 def symmetric_noise(samples: CleanSamples, rng: np.random.RandomState, *, rate: float) -> Draw:
     """Gives ⌊rate · N⌋ samples, picked without replacement, a label uniform over the other classes.
 
-    M = (1 − I)/(K − 1): every picked label changes. Source: van Rooyen et al., "Learning with
-    Symmetric Label Noise" (2015, https://arxiv.org/abs/1505.07634), here for K classes.
+    M = (1 − I)/(K − 1), so every picked label changes. Source: van Rooyen et al., "Learning with
+    Symmetric Label Noise" (2015, https://arxiv.org/abs/1505.07634), extended to K classes.
     """
     others = 1 - np.eye(samples.num_classes)
     return matrix_noise(samples, rng, rate=rate, matrix=others / others.sum(axis=1, keepdims=True))
@@ -62,7 +62,7 @@ def matrix_noise(
     """Draws the labels of ⌊rate · N⌋ samples, picked without replacement, from M = `matrix`.
 
     At rate 1 every label is drawn and `matrix` is the transition matrix itself, as in Patrini et
-    al. 2017 (https://arxiv.org/abs/1609.03683). A row may keep its own class.
+    al. 2017 (https://arxiv.org/abs/1609.03683). A picked sample may draw its own class.
 
     Raises:
       InputError: `matrix` is not K × K.
@@ -79,7 +79,7 @@ def flip_noise(
 ) -> Draw:
     """Gives ⌊rate · n_class⌋ samples of each source class that class's target label.
 
-    M[source, target] = 1, and M[i, i] = 1 for classes that are no source. Source: Patrini et al.,
+    M[source, target] = 1, and M[i, i] = 1 for all other classes. Source: Patrini et al.,
     "Making Deep Neural Networks Robust to Label Noise" (2017, https://arxiv.org/abs/1609.03683).
     """
     clean, _, num_classes = samples
@@ -106,13 +106,14 @@ def pair_noise(samples: CleanSamples, rng: np.random.RandomState, *, rate: float
 def draw_rows(distributions: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """Draws a label from each row of a (N, K) matrix of probabilities: int32 (N,)."""
     cumulative = distributions.cumsum(axis=1)
-    # Divided, so that it ends at exactly 1, above any draw: classes of probability 0 stay undrawn.
+    # The division makes each row end at exactly 1, above any random number, so that a class of
+    # probability 0 is never drawn.
     draws = rng.random_sample((len(distributions), 1)) < cumulative / cumulative[:, -1:]
     return draws.argmax(axis=1).astype(np.int32)
 
 
 def _pick(samples: int, rate: float, rng: np.random.RandomState) -> np.ndarray:
-    """⌊rate · samples⌋ of them, without replacement, as a mask."""
+    """A mask of ⌊rate · samples⌋ samples, picked without replacement."""
     picked = np.zeros(samples, bool)
     picked[rng.permutation(samples)[: int(samples * rate)]] = True
     return picked

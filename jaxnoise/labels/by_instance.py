@@ -1,8 +1,8 @@
-"""Label noise that depends on the picture, not on its class alone.
+"""Instance-dependent noise models: the noisy label depends on the picture too.
 
-Projections and neighbourhoods are made once, for the training part, and hold for the validation
-part too. Floating point decides here: another machine may draw a few other labels from the same
-seed, which is what noise.npz and its hash are for.
+Projections and neighbourhoods are computed once, from the training part, and are used for the
+validation part too. The labels depend on floating-point rounding, so another machine may draw a few
+different labels from the same seed. That is why a run stores its labels in noise.npz, with a hash.
 """
 
 import numpy as np
@@ -24,12 +24,13 @@ def instance_noise(
     *,
     rate: float,
 ) -> tuple[Draw, Draw]:
-    """Draws each label from a distribution of its own picture x, flattened, in [0, 1].
+    """Draws each label from a distribution that depends on its picture x, flattened, in [0, 1].
 
-    With a flip rate q ~ N(rate, 0.1²), truncated to [0, 1], for each sample and a projection W_i,
-    (pixels, K) of N(0, 1), for each class i, a sample of class i keeps it with probability 1 − q
-    and else gets j ≠ i with probability softmax_{j≠i}(x W_i). Picked are the changed ones; rate 0
-    changes nothing. The transition matrix is the mean over the samples of each class.
+    Each sample has a flip rate q ~ N(rate, 0.1²), truncated to [0, 1], and each class i has a
+    projection W_i of shape (pixels, K) with entries from N(0, 1). A sample of class i keeps its
+    label with probability 1 − q; otherwise it gets label j ≠ i with probability
+    softmax_{j≠i}(x W_i). All changed samples count as picked, and no others. Rate 0 changes
+    nothing. Row i of the transition matrix is the mean distribution of the samples of class i.
 
     Source: Xia et al., "Part-dependent Label Noise: Towards Instance-dependent Label Noise" (2020,
     https://arxiv.org/abs/2006.07836), algorithm 2.
@@ -54,7 +55,7 @@ def instance_noise(
 def _draw_instances(
     samples: CleanSamples, to_others: np.ndarray, rng: np.random.RandomState, rate: float
 ) -> Draw:
-    import scipy.stats  # half a second that a start with other noise need not wait for
+    import scipy.stats  # here because it takes half a second, which other noise does not need
 
     clean, _, num_classes = samples
     flip_rates = np.zeros(len(clean))
@@ -80,18 +81,19 @@ def concentrated_noise(
     *,
     rate: float,
 ) -> tuple[Draw, Draw]:
-    """Gives whole neighbourhoods of pictures one wrong label each: locally concentrated noise.
+    """Gives each of some neighbourhoods of pictures one wrong label: locally concentrated noise.
 
-    The neighbourhoods are the clusters of k-means, 10 in each class, on the first 32 principal
-    components of the training pictures. In random order they are given a label uniform over the
-    other classes, until ⌊rate · N⌋ training samples are; of the last one only those nearest to its
-    centre. Validation samples within a corrupted neighbourhood get its label, without a draw of
-    their own, so their rate is about the same, not exactly.
+    The neighbourhoods are k-means clusters, 10 in each class, in the space of the first 32
+    principal components of the training pictures. In random order, each neighbourhood gets a label
+    uniform over the other classes, until ⌊rate · N⌋ training samples are corrupted; of the last
+    neighbourhood only the samples nearest to its centre are. Validation samples inside a corrupted
+    neighbourhood get its label too and are not drawn separately, so their rate is only about the
+    same.
 
     After Drory et al., "The Resistance to Label Noise in K-NN and DNN Depends on its Concentration"
     (2018, https://arxiv.org/abs/1803.11410); the neighbourhoods are defined here.
     """
-    # One thread: sums over threads have no fixed order, and a last bit can move a sample.
+    # One thread, because sums over threads have no fixed order and a last bit can move a sample.
     with threadpool_limits(1):
         neighbourhoods = _neighbourhoods(train, valid, rng)
     budget = int(len(train.labels) * rate)
@@ -115,8 +117,8 @@ def concentrated_noise(
 def _neighbourhoods(
     train: CleanSamples, valid: CleanSamples, rng: np.random.RandomState
 ) -> list[tuple[int, tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]]:
-    """The clusters of all classes: class, then of train and valid members and their distances."""
-    # Half a second that a start with other noise need not wait for.
+    """The clusters of all classes: class, then members and their distances in train and valid."""
+    # Imported here because it takes half a second, which other noise does not need.
     from sklearn.cluster import KMeans
     from sklearn.decomposition import PCA
 

@@ -1,9 +1,9 @@
-"""The maps of `flip_noise`: source class → target class, by name and data set."""
+"""Flip maps for `flip_noise`: source class → target class, by name and data set."""
 
 from jaxnoise.config import InputError
 
-# CIFAR-100's superclasses, whose fine classes are numbered alphabetically. Source: Krizhevsky,
-# "Learning Multiple Layers of Features from Tiny Images" (2009).
+# CIFAR-100's superclasses, one per line; fine classes are numbered alphabetically. Source:
+# Krizhevsky, "Learning Multiple Layers of Features from Tiny Images" (2009).
 _SUPERCLASSES = """
     beaver dolphin otter seal whale
     aquarium_fish flatfish ray shark trout
@@ -44,13 +44,13 @@ _PATRINI_CIFAR10 = {2: 0, 3: 5, 4: 7, 5: 3, 9: 1}
 _SUPERCLASS = _to_the_next_of_its_superclass()
 
 FLIP_MAPS: dict[str, dict[str, dict[int, int]]] = {
-    # Bar et al. 2022 (https://proceedings.mlr.press/v151/bar22a); the map of Fashion-MNIST, which
-    # they do not use, is of Zhang and Sabuncu 2018 (https://arxiv.org/abs/1805.07836).
+    # Bar et al. 2022 (https://proceedings.mlr.press/v151/bar22a). They do not use Fashion-MNIST;
+    # its map is that of Zhang and Sabuncu 2018 (https://arxiv.org/abs/1805.07836).
     "paper": {
         "mnist": _PAPER_MNIST,
         "digits": _PAPER_MNIST,
         "cifar10": _PATRINI_CIFAR10,
-        # Each class to the next within its block of five numbers, the fifth to the first.
+        # Each class → the next one in its block of five numbers, the fifth → the first.
         "cifar100": {i: i // 5 * 5 + (i + 1) % 5 for i in range(100)},
         # ankle boot → sneaker, sneaker → sandal, pullover → shirt, coat ↔ dress
         "fashion_mnist": {9: 7, 7: 5, 2: 6, 4: 3, 3: 4},
@@ -67,11 +67,11 @@ FLIP_MAPS: dict[str, dict[str, dict[int, int]]] = {
 
 
 def flip_map(name: str, dataset: str) -> dict[int, int]:
-    """The named map for a data set; raises InputError if none is known."""
+    """Returns the named map for a data set; raises InputError if there is none."""
     known = FLIP_MAPS[name]
     if dataset not in known:
         raise InputError(
-            f"--flip_map={name}: none is known for --dataset={dataset}; allowed are "
-            f"{', '.join(sorted(known))}, or for any data set --flip_map=pair"
+            f"--flip_map={name}: not defined for --dataset={dataset}; allowed are the data sets "
+            f"{', '.join(sorted(known))}, or --flip_map=pair for any data set"
         )
     return known[dataset]

@@ -1,4 +1,4 @@
-"""Noisy labels that are given, not drawn: from a file, or from human annotators."""
+"""Noisy labels that are given instead of drawn: from a file, or from human annotators."""
 
 import csv
 import json
@@ -18,20 +18,22 @@ _log = logging.getLogger("jaxnoise")
 
 
 class GivenLabels(NamedTuple):
-    """Noisy labels of samples of a data set's original train set."""
+    """Noisy labels of samples of a data set's original train set (before the validation split)."""
 
-    source: str  # the flag they come from, with its value
+    source: str  # the flag that names them, with its value
     noisy: np.ndarray  # int (draws, n)
-    clean: np.ndarray | None  # int (n,), where the source says them
-    picked: np.ndarray | None  # bool (draws, n), where the source says them
-    index: np.ndarray | None  # int (n,), places in the train set; None: all of them, in order
+    clean: np.ndarray | None  # int (n,), if the source has them
+    picked: np.ndarray | None  # bool (draws, n), if the source has it
+    index: np.ndarray | None  # int (n,), places in the train set; None: all, in order
 
     def check(self, dataset: data.Dataset) -> None:
-        """Compares with the data set that the labels shall be used for.
+        """Checks that the labels fit the data set that they will be used for.
+
+        Warns if they agree with the true labels no more often than by chance.
 
         Raises:
-          InputError: another number of samples, a label out of range, or clean labels that are not
-            the data set's: another set, or another order.
+          InputError: the number of samples is wrong, a label is out of range, or the clean labels
+            are not those of the data set, because they are of another one or in another order.
         """
         total, n = len(dataset.train_labels), self.noisy.shape[1]
         index = np.arange(n) if self.index is None else self.index
@@ -42,7 +44,8 @@ class GivenLabels(NamedTuple):
             )
         if len(np.unique(index)) < n or index.min() < 0 or index.max() >= total:
             raise InputError(
-                f"{self.source}: its indices do not fit; allowed are different ones in [0, {total})"
+                f"{self.source}: indices are repeated or out of range; allowed are different ones "
+                f"in [0, {total})"
             )
         low, high = self.noisy.min(), self.noisy.max()
         if low < 0 or high >= dataset.num_classes:
@@ -52,7 +55,7 @@ class GivenLabels(NamedTuple):
             )
         true = dataset.train_labels[index]
         if self.clean is None:
-            # Labels in an unrelated order agree about as often as two independent ones would.
+            # Labels in an unrelated order agree about as often as two independent labels would.
             shares = [
                 np.bincount(x, minlength=dataset.num_classes) / n for x in (true, *self.noisy)
             ]
@@ -60,27 +63,27 @@ class GivenLabels(NamedTuple):
             agreement = (self.noisy == true).mean()
             if agreement < chance + 5 * np.sqrt(chance * (1 - chance) / n):
                 _log.warning(
-                    "%s: its labels agree with the true ones on %.2f %% of the samples, no more "
-                    "than chance: is this the order of %s's samples?",
+                    "%s: its labels agree with the true labels on %.2f %% of the samples, no more "
+                    "often than by chance; please check that they are in the order of %s",
                     self.source, 100 * agreement, dataset.name,
                 )  # fmt: skip
         elif (self.clean != true).any():
             agree = self.clean == true
             raise InputError(
                 f"{self.source}: its clean labels agree with those of {dataset.name} on "
-                f"{100 * agree.mean():.2f} % of the samples, all but {n - agree.sum()} of {n}: "
-                "another data set or another order; allowed is 100 %"
+                f"{100 * agree.mean():.2f} % of the samples, all but {n - agree.sum()} of {n}; "
+                "allowed is 100 %, that is the same data set in the same order"
             )
 
     def of(self, index: np.ndarray, true: np.ndarray) -> list[NoisyLabels]:
-        """The labels of some samples of the train set, in their order, for each draw.
+        """Returns the labels of some samples of the train set, in the order given, for each draw.
 
         Args:
           index: int (N,), places in the train set.
           true: int32 (N,), the true labels there.
 
         Raises:
-          InputError: some of them have no label here.
+          InputError: some of these samples have no label here.
         """
         if self.index is None:
             where = index
@@ -90,9 +93,9 @@ class GivenLabels(NamedTuple):
             where = places[index]
         if (where < 0).any():
             raise InputError(
-                f"{self.source}: holds labels of {len(self.index)} samples, but not of "
-                f"{(where < 0).sum()} that are used here; allowed is any part of its samples "
-                "(--train_size)"
+                f"{self.source}: has labels for {len(self.index)} samples, but not for "
+                f"{(where < 0).sum()} of those used here; allowed is any subset of its samples "
+                "(see --train_size)"
             )
         draws = []
         for i, labels in enumerate(self.noisy[:, where].astype(np.int32)):
@@ -106,10 +109,10 @@ class GivenLabels(NamedTuple):
 
 
 def read_labels(config: Config) -> GivenLabels:
-    """The labels of --noise_file or --human_labels.
+    """Reads the labels of --noise_file or --human_labels.
 
     Raises:
-      InputError: they cannot be read, or have another number of draws than asked for.
+      InputError: they cannot be read, or their number of draws is not the requested one.
     """
     if config.noise_file is None:
         return _read_human(config)
@@ -117,31 +120,32 @@ def read_labels(config: Config) -> GivenLabels:
     given = read_file(Path(os.path.expanduser(config.noise_file)), source)
     if len(given.noisy) != config.draws:
         raise InputError(
-            f"--noise_draws={config.draws}: allowed is {len(given.noisy)}, the draws in {source}"
+            f"--noise_draws={config.draws}: allowed is {len(given.noisy)}, the number of draws in "
+            f"{source}"
         )
     return given
 
 
 def read_file(path: Path, source: str) -> GivenLabels:
-    """The labels in a file; `source` is what errors call it.
+    """Reads the labels in a file; error messages call it `source`.
 
     Raises:
       InputError: they cannot be read.
     """
     if path.suffix not in _READERS:
-        raise InputError(f"{source}: allowed are files {', '.join(_READERS)}")
+        raise InputError(f"{source}: allowed file types are {', '.join(_READERS)}")
     try:
         return _given(source, _READERS[path.suffix](path))
     except InputError:
         raise
-    except Exception as error:  # each format and each kind of damage raises another type
+    except Exception as error:  # formats and kinds of damage raise different types
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{source}: cannot be read: {reason}") from error
 
 
 def _given(source: str, content: dict[str, np.ndarray]) -> GivenLabels:
     index = picked = None
-    if "train_index" in content:  # a run's noise.npz: its two parts, one behind the other
+    if "train_index" in content:  # a run's noise.npz: both of its parts, one after the other
         index, noisy, clean, picked = (
             np.concatenate([content[train], content[valid]], axis=-1)
             for train, valid in (
@@ -154,22 +158,22 @@ def _given(source: str, content: dict[str, np.ndarray]) -> GivenLabels:
     elif "noisy" in content:
         noisy, clean = np.atleast_2d(content["noisy"]), content.get("clean")
     else:
-        raise InputError(f"{source}: no array `noisy` in it; needed is that, and may be `clean`")
+        raise InputError(f"{source}: there is no array `noisy` (required; `clean` is optional)")
     for labels in [noisy, index] if clean is None else [noisy, clean, index]:
         if labels is not None and (labels.dtype.kind not in "iu" or not labels.size):
             raise InputError(
-                f"{source}: holds {labels.dtype} of shape {labels.shape}; allowed are integers, "
+                f"{source}: contains {labels.dtype} of shape {labels.shape}; allowed are integers, "
                 "one for each sample"
             )
     if noisy.ndim != 2 or (clean is not None and clean.shape != noisy.shape[1:]):
         raise InputError(
-            f"{source}: labels of shape {noisy.shape} and clean ones of shape "
+            f"{source}: noisy labels of shape {noisy.shape} and clean ones of shape "
             f"{None if clean is None else clean.shape}; allowed are (draws, samples) and (samples,)"
         )
     return GivenLabels(source, noisy, clean, picked, index)
 
 
-# Not by np.load, which takes what is neither for a pickle and says how to load that.
+# Not by np.load: it takes any other file for a pickle, and its message explains how to load that.
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -187,8 +191,8 @@ def _read_csv(path: Path) -> dict[str, np.ndarray]:
         rows = list(csv.DictReader(file))
     if not rows or "label_noisy" not in rows[0]:
         raise ValueError(
-            "needed are a header line with label_noisy (and label), for folder:PATH alternatively "
-            "with file and label, and rows below"
+            "required are rows below a header with label_noisy (and optionally label), or, for "
+            "folder:PATH, with file and label"
         )
     columns = {"noisy": "label_noisy", "clean": "label"}
     return {
@@ -201,7 +205,7 @@ def _read_csv(path: Path) -> dict[str, np.ndarray]:
 def _read_json(path: Path) -> dict[str, np.ndarray]:
     labels = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(labels, list):
-        raise ValueError("needed is a list of labels")
+        raise ValueError("required is a list of labels")
     return {"noisy": np.array(labels)}
 
 
@@ -212,8 +216,8 @@ _READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
     ".json": _read_json,
 }
 
-# Data set → TFDS set of the same samples in the same order, and its annotations. Source: Wei et
-# al., "Learning with Noisy Labels Revisited" (2022, https://arxiv.org/abs/2110.12088).
+# Data set → TFDS data set of the same samples in the same order, and its annotations. Source: Wei
+# et al., "Learning with Noisy Labels Revisited" (2022, https://arxiv.org/abs/2110.12088).
 _CIFAR10N = ("worse_label", "aggre_label", "random_label1", "random_label2", "random_label3")
 _HUMAN = {
     "cifar10": ("cifar10_n", _CIFAR10N),
@@ -226,14 +230,15 @@ _HUMAN = {
 def _read_human(config: Config) -> GivenLabels:
     if config.dataset not in _HUMAN:
         raise InputError(
-            f"--noise_type=human_noise: nobody labelled --dataset={config.dataset}; allowed are "
-            f"{', '.join(_HUMAN)}"
+            "--noise_type=human_noise: there are no human labels for "
+            f"--dataset={config.dataset}; allowed are {', '.join(_HUMAN)}"
         )
     name, annotations = _HUMAN[config.dataset]
     source = f"--human_labels={config.human_labels}"
     if config.human_labels not in annotations:
         raise InputError(
-            f"{source}: not of --dataset={config.dataset}; allowed are {', '.join(annotations)}"
+            f"{source}: not a set of labels for --dataset={config.dataset}; allowed are "
+            f"{', '.join(annotations)}"
         )
     features = "label", config.human_labels
     try:
@@ -245,5 +250,5 @@ def _read_human(config: Config) -> GivenLabels:
             cache_dir=config.cache_dir,
         )
     except InputError as error:
-        raise InputError(f"{source} needs the TFDS set {name}: {error}") from error
+        raise InputError(f"{source}: needs the TFDS data set {name}: {error}") from error
     return GivenLabels(source, labels[config.human_labels][None], labels["label"], None, None)

@@ -1,4 +1,4 @@
-"""Label noise: the models by name, one draw from them, and what is said about it."""
+"""Label noise: the noise models by name, one draw from a model, and its summary."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -11,20 +11,21 @@ from jaxnoise.config import Config
 from jaxnoise.labels import by_class, by_instance, flip_maps, matrix_file, waves
 from jaxnoise.labels.by_class import CleanSamples, Draw
 
-# Training and validation part, and a stream of random numbers for each.
+# A model maps the training and the validation part, and a stream of random numbers for each, to a
+# draw for each.
 Model = Callable[
     [CleanSamples, CleanSamples, np.random.RandomState, np.random.RandomState], tuple[Draw, Draw]
 ]
 
 
 class NoisyLabels(NamedTuple):
-    """Labels after corruption, and what was done to them; of N samples in K classes."""
+    """Labels after corruption, and which were picked and changed; of N samples in K classes."""
 
     noisy: np.ndarray  # int32 (N,), the labels to train on
-    clean: np.ndarray  # int32 (N,), the labels before
+    clean: np.ndarray  # int32 (N,), the labels before corruption
     picked: np.ndarray  # bool (N,), chosen for corruption
     changed: np.ndarray  # bool (N,), noisy != clean: a picked sample may keep its label
-    transition_matrix: np.ndarray | None = None  # float64 (K, K), as asked for, where there is one
+    transition_matrix: np.ndarray | None = None  # float64 (K, K), of the noise model, if it has one
 
     @property
     def sha256(self) -> str:
@@ -32,7 +33,7 @@ class NoisyLabels(NamedTuple):
         return hashlib.sha256(self.noisy.astype("<i4").tobytes()).hexdigest()
 
     def summary(self) -> dict[str, int | float | str]:
-        """How many labels were picked and changed, the true rate (changed / all), and the hash."""
+        """The numbers of picked and changed labels, the true rate (changed / all), and the hash."""
         return {
             "picked": int(self.picked.sum()),
             "changed": int(self.changed.sum()),
@@ -43,7 +44,7 @@ class NoisyLabels(NamedTuple):
     def realized_matrix(self, num_classes: int) -> np.ndarray:
         """Share of the samples of class i that are labelled j, float64 (K, K).
 
-        A class without samples has NaN.
+        The row of a class without samples is NaN.
         """
         counts = np.zeros((num_classes, num_classes))
         np.add.at(counts, (self.clean, self.noisy), 1)
@@ -52,7 +53,7 @@ class NoisyLabels(NamedTuple):
 
 
 def _by_class(draw: Callable[..., Draw], **settings: Any) -> Model:
-    """A model that corrupts each part by itself."""
+    """A model that corrupts each part separately."""
     return lambda train, valid, rng, valid_rng: (
         draw(train, rng, **settings),
         draw(valid, valid_rng, **settings),
@@ -71,7 +72,7 @@ def _matrix_noise(config: Config) -> Model:
     return _by_class(by_class.matrix_noise, rate=config.noise_rate, matrix=matrix)
 
 
-# What --noise_type allows, human_noise apart, which is not drawn.
+# The noise models by --noise_type; only human_noise, which is not drawn, is not among them.
 MODELS: dict[str, Callable[[Config], Model]] = {
     "uniform_noise": lambda c: _by_class(by_class.uniform_noise, rate=c.noise_rate),
     "symmetric_noise": lambda c: _by_class(by_class.symmetric_noise, rate=c.noise_rate),
@@ -89,7 +90,7 @@ MODELS: dict[str, Callable[[Config], Model]] = {
 def corrupt(
     model: Model, train: CleanSamples, valid: CleanSamples, *, seed: int
 ) -> tuple[NoisyLabels, NoisyLabels]:
-    """One draw of the noise for the training part and, by a stream of its own, for validation."""
+    """Draws the noise once for the training part and, from a separate stream, for validation."""
     # RandomState: the only NumPy generator whose stream is frozen across versions (NEP 19).
     streams = np.random.RandomState(seed), np.random.RandomState([seed, 1])
     draws = model(train, valid, *streams)
@@ -103,7 +104,7 @@ def summary(config: Config, draws: Sequence[NoisyLabels]) -> dict[str, Any]:
     """The entry `noise` of scores.json; rates are fractions in [0, 1].
 
     Args:
-      draws: of the training part. Labels that were given have neither seed nor requested rate.
+      draws: of the training part. Given labels have neither a seed nor a requested rate.
     """
     given = config.noise_is_given
     return {
@@ -118,7 +119,7 @@ def summary(config: Config, draws: Sequence[NoisyLabels]) -> dict[str, Any]:
 
 
 def in_words(entry: dict[str, Any]) -> list[str]:
-    """An entry made by `summary` in words, a line per draw."""
+    """Describes an entry made by `summary` in words, with one line per draw."""
     of_draw = [
         f"{draw['picked']} training labels picked, {draw['changed']} changed: "
         f"true rate {100 * draw['true_rate']:.2f} %, SHA-256 {draw['sha256'][:16]}"

@@ -1,4 +1,4 @@
-"""What a run learns from: a data set in three splits, and noisy labels for its training part."""
+"""The data of a run: a data set in three splits, with noisy labels for training."""
 
 import dataclasses
 
@@ -15,14 +15,18 @@ SPLITS = ("train", "valid", "test")
 
 @dataclasses.dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare by
 class SplitDataset:
-    """The pictures of a data set in three splits, one behind the other, before any noise."""
+    """A data set in three splits, one after the other, before any noise.
+
+    A part of the original train set, the *training part*, is trained on; the rest of it is the
+    *validation part*.
+    """
 
     images: np.ndarray  # uint8 (pictures, height, width, channels): train, valid, test
     labels: np.ndarray  # int32 (pictures,), true
     split: np.ndarray  # int32 (pictures,), index into SPLITS
     preprocessing: data.Preprocessing
-    train_index: np.ndarray  # where the training part stands in the original train set
-    valid_index: np.ndarray
+    train_index: np.ndarray  # places of the training part in the original train set
+    valid_index: np.ndarray  # the same for the validation part
     original: data.Dataset  # without its pictures
 
     @property
@@ -35,22 +39,22 @@ class SplitDataset:
 
     @property
     def data_sha256(self) -> str:
-        """Of the whole data set, pictures and labels."""
+        """SHA-256 of the whole data set, pictures and labels."""
         return self.original.sha256
 
     @property
     def train_files(self) -> tuple[str, ...]:
-        """Of the training part; empty unless it is from class folders."""
+        """Files of the training part; empty unless the data set comes from class folders."""
         files = self.original.train_files
         return tuple(files[i] for i in self.train_index) if files else ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class NoisyDataset(SplitDataset):
-    """The same with the labels to train on."""
+    """A split data set with the labels to train on."""
 
-    noisy_labels: tuple[noise.NoisyLabels, ...]  # of the training part, for each repeat
-    noisy_valid_labels: tuple[noise.NoisyLabels, ...]  # of the validation part, the same way
+    noisy_labels: tuple[noise.NoisyLabels, ...]  # of the training part, by repeat
+    noisy_valid_labels: tuple[noise.NoisyLabels, ...]  # of the validation part, by repeat
 
 
 def load(
@@ -58,19 +62,19 @@ def load(
     given: given_labels.GivenLabels | None = None,
     splits: SplitDataset | None = None,
 ) -> NoisyDataset:
-    """Loads the data set, splits it, and corrupts the labels of training and validation part.
+    """Loads the data set, splits it, and corrupts the labels of the training and validation parts.
 
-    Repeat i has draw i modulo `config.draws` of the noise, of seed noise_seed plus that.
+    Repeat i uses draw d = i mod `config.draws` of the noise, whose seed is noise_seed + d.
 
     Args:
-      given: noisy labels to take, whatever noise `config` asks for.
-      splits: those of `load_splits`, where they are loaded already.
+      given: noisy labels to use, whatever noise `config` sets.
+      splits: the result of `load_splits`, if it is already loaded.
 
     Raises:
-      InputError: see `data.load`, `noise.MODELS` and `given.read_labels`; or a size that the data
-        set does not have.
+      InputError: see `data.load`, `noise.MODELS` and `given.read_labels`; or a size is larger than
+        that of the data set.
     """
-    # An error comes before data are downloaded.
+    # First, so that an error comes before any download.
     if given is None and config.noise_is_given:
         given = named.read(config) or given_labels.read_labels(config)
     model = noise.MODELS[config.noise_type](config) if given is None else None
@@ -80,7 +84,8 @@ def load(
     samples, valid_samples = len(splits.train_index), len(splits.valid_index)
     if config.batch_size > samples:
         raise InputError(
-            f"--batch_size={config.batch_size}: allowed is 1 to {samples}, the training samples"
+            f"--batch_size={config.batch_size}: allowed is 1 to {samples}, the number of training "
+            "samples"
         )
     train, valid = (
         noise.CleanSamples(splits.labels[part], splits.images[part], splits.num_classes)
@@ -105,10 +110,10 @@ def load(
 
 
 def load_splits(config: Config) -> SplitDataset:
-    """Loads the data set and splits it: the same for all labels.
+    """Loads the data set and splits it; the result does not depend on the noise.
 
     Raises:
-      InputError: see `data.load`; or a size that the data set does not have.
+      InputError: see `data.load`; or a size is larger than that of the data set.
     """
     dataset = data.load(
         config.dataset,
@@ -141,7 +146,7 @@ def load_splits(config: Config) -> SplitDataset:
 
 
 def _subset(available: int, size: int, flag: str) -> np.ndarray:
-    """Indices of a fixed random subset in random order; all of them, in order, if `size` is 0."""
+    """Indices of a fixed random subset, in random order; if `size` is 0, all of them in order."""
     if size > available:
-        raise InputError(f"--{flag}={size}: allowed is 0 (all) to {available}, all there are")
+        raise InputError(f"--{flag}={size}: allowed is 0 (all) to {available}, the split's size")
     return np.random.RandomState(0).permutation(available)[:size] if size else np.arange(available)

@@ -1,4 +1,4 @@
-"""The transition matrix of forward correction: of the noise itself, estimated, or from a file.
+"""Transition matrices for forward correction: from the noise itself, estimated, or from a file.
 
 T[i, j] = P(noisy = j | clean = i).
 """
@@ -13,8 +13,8 @@ from jaxnoise.labels.noise import NoisyLabels
 def of_draw(labels: NoisyLabels, num_classes: int) -> np.ndarray:
     """The true matrix of one draw of the noise, float32 (K, K).
 
-    It is the noise model's own matrix where it has one, else the shares counted in these labels. A
-    class without samples, of which nothing is known, keeps its label.
+    It is the matrix of the noise model if there is one, else the shares counted in these labels. A
+    class without samples has no counted shares; its row is that of the identity.
     """
     matrix = labels.transition_matrix
     if matrix is None:
@@ -24,26 +24,27 @@ def of_draw(labels: NoisyLabels, num_classes: int) -> np.ndarray:
 
 
 def estimate(probabilities: np.ndarray, *, percentile: float | None = None) -> np.ndarray:
-    """The matrix as a net trained on the noisy labels sees it, by anchor points.
+    """Estimates the matrix from the predictions of a net trained on the noisy labels.
 
-    The anchor of class i is the sample that is most surely of it, x_i = argmax_x p_i(x), and
-    T[i, j] = p_j(x_i). Not to take an outlier, the anchor is the sample at a percentile of p_i, by
-    default the 97th as in the paper; with more than 33 classes 3 % are more than a class, and it is
-    the maximum, as the authors' code has it for CIFAR-100. Source: Patrini et al., "Making Deep
-    Neural Networks Robust to Label Noise" (CVPR 2017, https://arxiv.org/abs/1609.03683).
+    The anchor point of class i is the sample that the net most surely assigns to it,
+    x_i = argmax_x p_i(x), and T[i, j] = p_j(x_i). To avoid outliers, the sample at a percentile of
+    p_i is used instead of the maximum, by default the 97th as in the paper. With more than 33
+    classes the default is the maximum, because 3 % of the samples are more than a class; the
+    authors' code also uses the maximum for CIFAR-100. Source: Patrini et al., "Making Deep Neural
+    Networks Robust to Label Noise" (CVPR 2017, https://arxiv.org/abs/1609.03683).
 
     Args:
-      probabilities: float (n, K), of any pictures of the noisy distribution; rows sum to 1.
-      percentile: in [0, 100]; 100 is the maximum.
+      probabilities: float (n, K), predictions on pictures of the noisy distribution; rows sum to 1.
+      percentile: in [0, 100]; 100 is the maximum. None for the default.
 
     Returns:
       float32 (K, K), rows sum to 1.
 
     Raises:
-      ValueError: a probability is not finite: the net diverged.
+      ValueError: a probability is not finite, because the net diverged.
     """
     if not np.isfinite(probabilities).all():
-        raise ValueError("the transition matrix cannot be estimated: probabilities not finite")
+        raise ValueError("the transition matrix cannot be estimated: probabilities are not finite")
     samples, num_classes = probabilities.shape
     if percentile is None:
         percentile = 97 if num_classes <= 33 else 100
@@ -54,10 +55,10 @@ def estimate(probabilities: np.ndarray, *, percentile: float | None = None) -> n
 
 
 def read(path: str, *, flag: str, num_classes: int) -> np.ndarray:
-    """Reads a matrix from a file .npy or .csv: float32 (K, K).
+    """Reads a matrix from a .npy or .csv file: float32 (K, K).
 
     Raises:
-      InputError: as `matrix_file.read_matrix`, or it is not of K classes.
+      InputError: as in `matrix_file.read_matrix`, or the matrix is not K × K.
     """
     matrix = matrix_file.read_matrix(path, flag=flag)
     matrix_file.check_size(matrix, num_classes, flag=flag)
@@ -65,17 +66,17 @@ def read(path: str, *, flag: str, num_classes: int) -> np.ndarray:
 
 
 def check_labels(matrix: np.ndarray, labels: np.ndarray, *, flag: str) -> None:
-    """Refuses a matrix by which a label that occurs is impossible: its loss would be infinite.
+    """Refuses a matrix that makes an occurring label impossible, as its loss would be infinite.
 
     Args:
       labels: int (n,), noisy, in [0, K).
 
     Raises:
-      InputError: column j is 0 and a label is j.
+      InputError: column j is 0, and some label is j.
     """
     impossible = np.setdiff1d(labels, np.flatnonzero(matrix.any(axis=0)))
     if len(impossible):
         raise InputError(
-            f"--{flag}: column {impossible[0]} is 0, but there are samples labelled "
-            f"{impossible[0]}; allowed is a matrix by which all labels that occur are possible"
+            f"--{flag}: column {impossible[0]} is 0, but some samples are labelled "
+            f"{impossible[0]}; allowed is a matrix that makes every occurring label possible"
         )

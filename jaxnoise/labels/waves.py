@@ -1,8 +1,8 @@
-"""Label noise of a known spatial frequency: which labels are wrong follows a wave through pictures.
+"""Noise model of a known spatial frequency: wrong labels follow a wave through picture space.
 
-With it one can ask of real pictures what `frequency_response` asks of a circle: how long a net
-takes to fit each frequency, and what a regularizer leaves of it (`wave_response` draws that). As
-with `noise_instances`, another machine's rounding may move a few labels.
+It allows to measure on real pictures what `circle` measures on a circle: how long a net
+takes to fit each frequency, and how much of it a regularizer leaves (`wave_response` draws this).
+As in `by_instance`, rounding on another machine may move a few labels.
 """
 
 from typing import NamedTuple
@@ -17,12 +17,12 @@ class Wave(NamedTuple):
     """sin(2π f v·x / s + φ) of a picture x, flattened, in [0, 1]."""
 
     direction: np.ndarray  # v, float64 (pixels,), of length 1
-    scale: float  # s, distance: the pictures' deviation from their class's mean along v
+    scale: float  # s, a distance: standard deviation along v from the class means
     frequency: float  # f, in cycles per s; f / s is in cycles per unit distance
     phase: float  # φ, radians
 
     def __call__(self, samples: CleanSamples) -> np.ndarray:
-        """Of every sample, float64 (N,) in [−1, 1]."""
+        """The wave at every sample, float64 (N,) in [−1, 1]."""
         along = _pixels(samples).astype(np.float64) @ self.direction
         return np.sin(2 * np.pi * self.frequency * along / self.scale + self.phase)
 
@@ -36,23 +36,23 @@ def wave_noise(
     rate: float,
     frequency: float,
 ) -> tuple[Draw, Draw]:
-    """Gives the ⌊rate · n_class⌋ samples of each class at the crests of a wave the next class.
+    """Gives ⌊rate · n_class⌋ samples of each class, at a wave's crests, the next class's label.
 
     The wave is sin(2π f v·x / s + φ) with φ uniform. v is the first principal component of the
-    training pictures' deviations from the mean of their class, because along it pictures of one
-    class are spread widest (a random direction has 1/pixels of the variance, so that two pictures
-    hardly differ along it), and s their standard deviation along v. So whatever f is, every class
-    has the same rate and the same wrong label; what f decides is where the wrong labels lie, in
-    stripes of about rate · s / f. For f → ∞ it is `noise_models.pair_noise`. Validation samples
-    get the next class where the wave is as high as at the training samples that do, without a draw
-    of their own, so their rate is about the same, not exactly.
+    training pictures' deviations from their class means, the direction in which pictures of one
+    class vary most. (A random direction has 1/pixels of the variance, so two pictures hardly differ
+    along it.) s is the standard deviation along v. Whatever f is, every class therefore has the
+    same rate and the same wrong label; f determines only where the wrong labels lie, in stripes of
+    width about rate · s / f. For f → ∞ the model becomes `by_class.pair_noise`. Validation samples
+    are not drawn separately: they get the next class's label where the wave is as high as at the
+    corrupted training samples, so their rate is only about the same.
 
-    The transition matrix is pair noise's, which is that of each class's mean.
+    The transition matrix is that of pair noise, which is right for the mean over each class.
 
     Args:
       frequency: f > 0, in cycles per s.
     """
-    # One thread: sums over threads have no fixed order, and a last bit can move a sample.
+    # One thread, because sums over threads have no fixed order and a last bit can move a sample.
     with threadpool_limits(1):
         direction, scale = widest_within_classes(train)
         wave = Wave(direction, scale, frequency, rng.uniform(0, 2 * np.pi))
@@ -80,10 +80,10 @@ def wave_noise(
 def widest_within_classes(samples: CleanSamples) -> tuple[np.ndarray, float]:
     """v and s: first principal component of deviations from class means, deviation along it.
 
-    v is float64 (pixels,) of length 1, its largest entry positive; 0 with s = 1 where pictures do
-    not differ within classes.
+    v is float64 (pixels,) of length 1, and its entry largest in size is positive. If the pictures
+    do not differ within classes, v is 0 and s is 1.
     """
-    from scipy.sparse.linalg import svds  # which a start with other noise need not wait for
+    from scipy.sparse.linalg import svds  # slow to import, and other noise does not need it
 
     deviations = _pixels(samples)
     for label in np.unique(samples.labels):
@@ -98,5 +98,5 @@ def widest_within_classes(samples: CleanSamples) -> tuple[np.ndarray, float]:
 
 
 def _pixels(samples: CleanSamples) -> np.ndarray:
-    """float32 (N, pixels) in [0, 1]."""
+    """The pictures, flattened: float32 (N, pixels) in [0, 1]."""
     return samples.images.reshape(len(samples.labels), -1) / np.float32(255)

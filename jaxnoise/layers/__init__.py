@@ -1,7 +1,7 @@
 """Layers: convolution, matrix products, batch norm and spectral normalization, for `jaxnoise.nets`.
 
-Arrays in, arrays out; all of it stays fast under `vmap` over kernels and inside `lax.scan`, and can
-be differentiated twice.
+They map arrays to arrays. All of them stay fast under `vmap` over kernels and inside `lax.scan`,
+and can be differentiated twice.
 
 May import: nothing of jaxnoise.
 """

@@ -1,4 +1,4 @@
-"""Batch normalization and ReLU, with max-pooling before them where that is the same and cheaper."""
+"""Batch normalization and ReLU, with max-pooling moved before them, which is cheaper."""
 
 from collections.abc import Callable
 
@@ -12,17 +12,17 @@ EPSILON = 1e-3
 
 
 class BatchNormReLU(nn.Module):
-    """relu(γ (y − μ) / √(σ² + ε) + β), then max-pooling if asked for.
+    """relu(γ (y − μ) / √(σ² + ε) + β), then max-pooling if `max_pool` is given.
 
-    In training μ and σ² = E[y²] − μ² are the batch's, and running averages move by 1 − MOMENTUM; in
-    evaluation the running averages are used. The map from y to the output is monotone in each
-    feature, rising where γ ≥ 0 and falling elsewhere, so max-pooling may come first, on sign(γ) y:
-    a quarter of the values is left to normalize. Parameters and variables are named as in
-    `flax.linen.BatchNorm`. Source: Ioffe and Szegedy, "Batch Normalization" (ICML 2015,
-    https://arxiv.org/abs/1502.03167).
+    In training, μ and σ² = E[y²] − μ² are those of the batch, and running averages move towards
+    them by 1 − MOMENTUM; in evaluation, the running averages are used. The map from y to the output
+    is monotone in each feature, increasing where γ ≥ 0 and decreasing elsewhere. Max-pooling can
+    therefore come first, applied to sign(γ) y, which leaves a quarter of the values to normalize.
+    Parameters and variables are named as in `flax.linen.BatchNorm`. Source: Ioffe and Szegedy,
+    "Batch Normalization" (ICML 2015, https://arxiv.org/abs/1502.03167).
     """
 
-    use_scale: bool
+    use_scale: bool  # whether there is a factor γ
 
     @nn.compact
     def __call__(
@@ -35,8 +35,8 @@ class BatchNormReLU(nn.Module):
         """Maps (features, ..., batch) to the same shape, or to that of `max_pool`'s result.
 
         Args:
-          y: float (features, ..., batch); the result has its dtype, all else is float32.
-          max_pool: takes maxima of each feature; `None` for no pooling.
+          y: float (features, ..., batch); the result has its dtype, everything else is float32.
+          max_pool: pools each feature; None for no pooling.
         """
         features = y.shape[0]
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, features, jnp.float32)
@@ -72,5 +72,5 @@ def _moments(y: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _column(values: jax.Array, ndim: int) -> jax.Array:
-    """(features,) to (features, 1, ..., 1) of `ndim` axes."""
+    """Reshapes (features,) to (features, 1, ..., 1) with `ndim` axes."""
     return values.reshape(-1, *[1] * (ndim - 1))

@@ -1,11 +1,11 @@
 """Convolution and pooling that stay fast under `vmap` over kernels and inside `lax.scan`.
 
-Activations are (channels, height, width, batch): with the batch innermost every shifted slice is
-made of whole contiguous rows, and a convolution is one product of the kernel with the stacked
-slices. Products batch well over members on every backend, while `vmap` of
-`lax.conv_general_dilated` turns into a grouped convolution, and XLA:CPU compiles a convolution
-inside a loop to a naive kernel (https://github.com/jax-ml/jax/issues/12868). Everything here can
-be differentiated (in reverse) as often as the Jacobian penalty asks for.
+Activations are (channels, height, width, batch). With the batch as the last axis, every shifted
+slice consists of whole contiguous rows, and a convolution is one product of the kernel with the
+stacked slices. Products batch well over members (see `train_step`) on every backend. In contrast,
+`vmap` of `lax.conv_general_dilated` turns into a grouped convolution, and XLA:CPU compiles a
+convolution inside a loop to a naive kernel (https://github.com/jax-ml/jax/issues/12868).
+Everything here can be differentiated (in reverse mode) as often as the Jacobian penalty needs.
 """
 
 import jax
@@ -14,23 +14,23 @@ import jax.numpy as jnp
 from jaxnoise.layers import winograd
 from jaxnoise.layers.matmul import matmul
 
-# Pooling phases enlarge the product by ((k+1)/k)^2 and shrink the columns by k^2*4/(k+1)^2. That
-# pays while the product is small: 1.4 to 2 times the LeNet step on two CPU cores, a loss for
-# AllCNN.
+# Largest channels · features for which `convolve` computes four pooling phases. Phases enlarge the
+# product by ((k+1)/k)^2 and shrink the columns by k^2*4/(k+1)^2. That is faster while the product
+# is small: LeNet's step is 1.4 to 2 times as fast on two CPU cores, AllCNN's is slower.
 MAX_PRODUCT_FOR_PHASES = 1024
-# Winograd's maps cost as much as they save where channels are few.
+# With few channels Winograd's maps cost as much as they save.
 MIN_CHANNELS_FOR_WINOGRAD = 64
 
 
 def from_images(images: jax.Array) -> jax.Array:
-    """(batch, height, width, channels) to this module's (channels, height, width, batch)."""
+    """Transposes (batch, height, width, channels) to (channels, height, width, batch)."""
     return images.transpose(3, 1, 2, 0)
 
 
 def convolve(
     x: jax.Array, kernel: jax.Array, *, padding: str, before_pooling: bool = False
 ) -> jax.Array:
-    """Correlates `x` with `kernel` at stride 1, as deep learning calls convolution.
+    """Correlates `x` with `kernel` at stride 1, which is called convolution in deep learning.
 
     y[o, i, j, n] = Σ_{a, b, c} kernel[a, b, c, o] · x[c, i + a, j + b, n]
 
@@ -38,12 +38,13 @@ def convolve(
       x: (channels, height, width, batch).
       kernel: (k, k, channels, features), k odd.
       padding: `VALID`, or `SAME` for (k − 1)/2 zeros on every side.
-      before_pooling: whether `max_pool` follows: the four outputs of each 2×2 pooling window may
-        then come as four phases.
+      before_pooling: whether `max_pool` follows. The four outputs of each 2×2 pooling window may
+        then be returned as four phases.
 
     Returns:
-      (features, phases, height', width', batch): one phase holding all outputs, or, before pooling,
-      four that hold the outputs at even/odd rows and columns, each at half the height and width.
+      (features, phases, height', width', batch): one phase with all outputs or, before pooling,
+      possibly four phases with the outputs at even and odd rows and columns, each of half the
+      height and width.
     """
     k, _, channels, features = kernel.shape
     if padding == "SAME":
@@ -61,11 +62,11 @@ def convolve(
 
 
 def _windows(x: jax.Array, k: int, fold: int) -> jax.Array:
-    """The pixels under the kernel, for every output or for every fold×fold block of outputs.
+    """The pixels under the kernel, for every fold×fold block of outputs (fold 1: every output).
 
     Returns:
-      (s · s · channels, height', width', batch) with s = k + fold − 1: pixel by pixel of an s×s
-      window, one window at every fold-th row and column.
+      (s · s · channels, height', width', batch) with s = k + fold − 1: the pixels of s×s windows,
+      one window at every fold-th row and column.
     """
     channels, height, width, batch = x.shape
     size, taps = k + fold - 1, -(-k // fold)
@@ -83,7 +84,7 @@ def _windows(x: jax.Array, k: int, fold: int) -> jax.Array:
 def _phases(kernel: jax.Array, fold: int) -> jax.Array:
     """The kernel at each position inside an s×s window, as rows (features · fold², s² · channels).
 
-    Shifted to the fold² positions, a kernel of size k becomes fold² kernels of size k + fold − 1.
+    Shifted to fold² positions, a kernel of size k becomes fold² kernels of size s = k + fold − 1.
     """
     k, _, _, features = kernel.shape
     kernel = kernel.transpose(3, 0, 1, 2)
@@ -96,10 +97,10 @@ def _phases(kernel: jax.Array, fold: int) -> jax.Array:
 
 
 def max_pool(y: jax.Array) -> jax.Array:
-    """2×2 maximum at stride 2 of what `convolve` returned; an odd last row or column is dropped.
+    """2×2 max-pooling at stride 2 of the result of `convolve`; drops an odd last row or column.
 
-    (features, phases, height, width, batch) to (features, height', width', batch). The gradient of
-    equal values goes to the first of them.
+    It maps (features, phases, height, width, batch) to (features, height', width', batch). Of equal
+    values, the first gets the gradient.
     """
     features, phases, height, width, batch = y.shape
     if phases == 1:
@@ -111,7 +112,7 @@ def max_pool(y: jax.Array) -> jax.Array:
 
 @jax.custom_vjp
 def _maximum(y: jax.Array) -> jax.Array:
-    """The maximum over axis 1. Differentiating `jnp.max` costs another pass, to count equals."""
+    """The maximum over axis 1. (The derivative of `jnp.max` takes another pass, to count ties.)"""
     return y.max(axis=1)
 
 

@@ -1,4 +1,4 @@
-"""A matrix product whose gradients are products in a form that is fast on every backend."""
+"""Matrix product with gradients that are fast on every backend."""
 
 import jax
 from jax import lax
@@ -8,10 +8,10 @@ from jax import lax
 def matmul(weights: jax.Array, columns: jax.Array) -> jax.Array:
     """weights (features, inputs) @ columns (inputs, points) → (features, points).
 
-    XLA:CPU's products are up to 1.4 times as fast where the contracted axis is the last of the left
-    operand and the left one has more rows; so the gradients are spelled out, and a barrier keeps
-    XLA from turning a transposed one back. Can be differentiated in reverse as often as needed, and
-    not in forward mode.
+    Products of XLA:CPU are up to 1.4 times as fast if the contracted axis is the last one of the
+    left operand and the left operand has more rows. The gradients are therefore written out in that
+    form, and a barrier keeps XLA from undoing a transposition. The product can be differentiated in
+    reverse mode as often as needed, but not in forward mode.
     """
     return weights @ columns
 

@@ -1,4 +1,4 @@
-"""Spectral normalization: a kernel over the norm of its linear map, by power iteration.
+"""Spectral normalization: a kernel divided by the norm of its linear map, by power iteration.
 
 Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks" (ICLR 2018,
 https://arxiv.org/abs/1802.05957).
@@ -11,42 +11,41 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-# (u, kernel) → A u: linear in u, and in the kernel.
+# (u, kernel) → A u, linear in u and in the kernel.
 LinearMap = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
 class SpectralNorm:
-    """How a net's kernels are normalized. Hashable, so that nets can hold it."""
+    """How the kernels of a net are normalized. Hashable, so that it can be a field of a net."""
 
-    # Of which linear map σ is the norm: `reshaped`, the kernel as a matrix of (−1, features), or
-    # `exact`, the layer's convolution of one picture, padding and all. Those of a dense layer are
-    # the same.
+    # The linear map whose norm is σ: `reshaped`, the kernel as a matrix (−1, features), or `exact`,
+    # the layer's convolution of one picture, padding included. For a dense layer both are the same.
     mode: str = "reshaped"
-    cap: float | None = None  # > 0: only what exceeds it is divided, down to it
-    iterations: int = 1  # of the power method, per forward pass that moves u
-    stop_gradient: bool = True  # at u and v, as Miyato et al. do
+    cap: float | None = None  # > 0: a norm above it is reduced to it, a smaller one stays
+    iterations: int = 1  # of power iteration, per forward pass that moves u
+    stop_gradient: bool = True  # at u and v, as in Miyato et al.
     in_evaluation: bool = False  # whether forward passes in evaluation mode move u too
 
 
 def reshaped(u: jax.Array, kernel: jax.Array) -> jax.Array:
-    """W u, with W the kernel as a matrix (−1, features) and u (features,)."""
+    """W u, where W is the kernel as a matrix (−1, features), and u has shape (features,)."""
     return kernel.reshape(-1, kernel.shape[-1]) @ u
 
 
 def normalize(
     kernel: jax.Array, u: jax.Array, norm: SpectralNorm, linear_map: LinearMap = reshaped
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Divides a kernel by the norm of a linear map A that it makes, estimated by power iteration.
+    """Divides a kernel by the norm of its linear map A, estimated by power iteration.
 
     v = A u / ‖A u‖,  u' = Aᵀ v / ‖Aᵀ v‖, `norm.iterations` times;  σ = ⟨v, A u'⟩.
-    The kernel becomes kernel / σ or, with a cap c, kernel / max(1, σ / c). Where `norm` stops
-    gradients at u and v they flow through the A of σ alone.
+    The kernel becomes kernel / σ or, with a cap c, kernel / max(1, σ / c). If `norm` stops
+    gradients at u and v, the gradient of σ flows only through the A in its formula.
 
     Args:
       kernel: float32 (..., features).
-      u: float32, the shape of an input of A, a unit vector: the running estimate of the first right
-        singular vector.
+      u: float32, a unit vector of the shape of an input of A: the running estimate of the first
+        right singular vector.
       linear_map: A.
 
     Returns:
@@ -63,7 +62,7 @@ def normalize(
         v = unit(linear_map(u, fixed))
         return v, unit(transposed(v, fixed))
 
-    # At the reduced precision that accelerators take by default, σ would be off by up to 1 %.
+    # In the reduced precision that accelerators use by default, σ would be off by up to 1 %.
     with jax.default_matmul_precision("highest"):
         if norm.iterations > 1:
             u = lax.fori_loop(1, norm.iterations, lambda _, u: iterate(u)[1], u)
@@ -74,5 +73,5 @@ def normalize(
 
 
 def unit(x: jax.Array) -> jax.Array:
-    """x / ‖x‖, of any shape."""
+    """x / ‖x‖, for x of any shape."""
     return x * lax.rsqrt(jnp.maximum(jnp.sum(x * x), 1e-12))

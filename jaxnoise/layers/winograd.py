@@ -1,9 +1,9 @@
 """3×3 convolution with a quarter of the multiplications: Winograd's F(4×4, 3×3).
 
-Every 4×4 tile of outputs comes from a 6×6 tile of inputs by 36 multiplications instead of 144, at
-the price of three small linear maps. All of it is written as products, so its derivatives are
-products too, with the same savings. Results differ from direct convolution by up to 2e-5 of the
-largest value, in float32; lower precisions lose too much. Source: Lavin and Gray, "Fast Algorithms
+Every 4×4 tile of outputs is computed from a 6×6 tile of inputs with 36 multiplications instead of
+144, at the price of three small linear maps. All of it is written as products, so its derivatives
+are products too, with the same savings. In float32, results differ from direct convolution by up to
+2e-5 of the largest value; lower precisions lose too much. Source: Lavin and Gray, "Fast Algorithms
 for Convolutional Neural Networks" (CVPR 2016, https://arxiv.org/abs/1509.09308), section 4.2.
 """
 
@@ -33,7 +33,7 @@ _OUTPUT = np.array(
 
 
 def convolve3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Correlates without padding.
+    """Correlates `x` with `kernel`, without padding.
 
     Args:
       x: float32 (channels, height, width, batch).
@@ -61,6 +61,6 @@ def convolve3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _transform(matrix: np.ndarray, tiles: jax.Array) -> jax.Array:
-    """M t Mᵀ of every tile t: (m · m, ...) to (n · n, ...) for a matrix M of n×m."""
+    """M t Mᵀ for every tile t: maps (m · m, ...) to (n · n, ...) if M is n×m."""
     both = jnp.asarray(np.kron(matrix, matrix), tiles.dtype)
     return matmul(both, tiles.reshape(len(tiles), -1)).reshape(-1, *tiles.shape[1:])

@@ -1,7 +1,7 @@
-"""Methods for noisy labels: robust losses, mixup, ELR, SAM, early stopping; the optimizers.
+"""Methods for noisy labels: robust losses, mixup, ELR, SAM, early stopping; and the optimizers.
 
-Takes logits, labels and hyper-parameters; gives losses per example, and what a training step needs
-besides. `jaxnoise.train_step` puts them together.
+The wing turns logits, labels and hyper-parameters into losses per example, and holds the other
+parts of a training step. `jaxnoise.train_step` puts them together.
 
 May import: losses.
 """

@@ -1,4 +1,4 @@
-"""Cross-entropy with a model of the noise on one of its sides: on the labels or on the prediction.
+"""Cross-entropy corrected for noise: label smoothing, and forward correction of the prediction.
 
 Symbols: z logits, p = softmax(z), y label, K classes, e_y the one-hot vector of y.
 """
@@ -28,7 +28,7 @@ def label_smoothing(*, logits: jax.Array, labels: jax.Array, alpha: float) -> ja
 
 
 def forward(*, logits: jax.Array, labels: jax.Array, transition_matrix: jax.Array) -> jax.Array:
-    """Forward correction, −log (Tᵀ p)_y: cross-entropy of what the noise makes of the prediction.
+    """Forward correction, −log (Tᵀ p)_y: cross-entropy of the prediction after the noise.
 
     Source: Patrini et al., "Making Deep Neural Networks Robust to Label Noise" (CVPR 2017,
     https://arxiv.org/abs/1609.03683).
@@ -37,11 +37,11 @@ def forward(*, logits: jax.Array, labels: jax.Array, transition_matrix: jax.Arra
       logits: float (batch, K).
       labels: int (batch,), in [0, K), noisy.
       transition_matrix: T, float (K, K), T[i, j] = P(noisy = j | clean = i), rows sum to 1; see
-        `transition` for where it comes from.
+        `labels.transition` for its sources.
 
     Returns:
-      float (batch,), ≥ 0, nats; infinite for a label that T makes impossible, whose column is 0
-      (`transition.check_labels` refuses it).
+      float (batch,), ≥ 0, nats; infinite for a label whose column of T is 0 and which T thus makes
+      impossible (`labels.transition.check_labels` refuses such a T).
     """
     of_label = jnp.take(transition_matrix, labels, axis=1).T
     return -jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=1, b=of_label)

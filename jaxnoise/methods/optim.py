@@ -1,4 +1,4 @@
-"""The optimizer of each net: learning-rate schedule and one optax chain."""
+"""The optimizer of each network: a learning-rate schedule and an optax chain."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import optax
 
 
 class Recipe(NamedTuple):
-    """How a net is trained unless flags say otherwise."""
+    """How a network is trained by default."""
 
     learning_rate: float
     decay_epochs: int  # between divisions of the learning rate by ten
@@ -24,16 +24,16 @@ RECIPES: dict[str, Recipe] = {
 def learning_rate_schedule(
     network: str, *, learning_rate: float | None, decay_epochs: int | None, steps_per_epoch: int
 ) -> optax.Schedule:
-    """Step decay, lr · 0.1^⌊epoch / decay_epochs⌋.
+    """Step decay of the learning rate, lr · 0.1^⌊epoch / decay_epochs⌋.
 
     Args:
-      network: a name in `RECIPES`, which gives the values that are None.
-      learning_rate: initial rate, > 0.
+      network: a name in `RECIPES`, whose values replace those that are None.
+      learning_rate: initial learning rate lr, > 0.
       decay_epochs: epochs between decays, ≥ 1.
       steps_per_epoch: optimizer steps in one epoch.
 
     Returns:
-      a function from the step index (from 0) to the rate.
+      a function from the step index (from 0) to the learning rate.
     """
     recipe = RECIPES[network]
     steps = (decay_epochs or recipe.decay_epochs) * steps_per_epoch
@@ -46,7 +46,7 @@ def learning_rate_schedule(
 
 
 def decayed(params: optax.Params) -> optax.Params:
-    """True for what weight decay acts on: kernels and batch norm's factors γ, no biases."""
+    """True for the parameters that weight decay acts on: kernels and batch norm's γ, not biases."""
     return jax.tree_util.tree_map_with_path(
         lambda path, _: path[-1].key in ("kernel", "scale"), params
     )
@@ -61,11 +61,12 @@ def optimizer(
 ) -> optax.GradientTransformation:
     """SGD with momentum 0.9 for LeNet, Adam for AllCNN, with weight decay.
 
-    Coupled: weight_decay · w is added to the gradient before momentum or Adam see it, which makes
-    it the gradient of weight_decay · ½Σw². Decoupled: lr · weight_decay · w is taken off the
-    weights after them, which is the gradient of no loss (SGDW and AdamW: Loshchilov and Hutter,
-    "Decoupled Weight Decay Regularization", ICLR 2019, https://arxiv.org/abs/1711.05101).
-    `weight_decay` may be traced, so that members can differ in it.
+    Coupled weight decay adds weight_decay · w to the gradient before momentum or Adam; this is the
+    gradient of weight_decay · ½Σw². Decoupled weight decay subtracts lr · weight_decay · w from the
+    weights after momentum or Adam, which is not the gradient of any loss (SGDW and AdamW:
+    Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019,
+    https://arxiv.org/abs/1711.05101). `weight_decay` may be traced, so members can have different
+    ones.
     """
     scaler = RECIPES[network].scaler()
     parts = [optax.add_decayed_weights(weight_decay, mask=decayed), scaler]

@@ -1,8 +1,8 @@
-"""Losses that are robust to label noise, per example, and one of them with its hyper-parameters.
+"""Losses that are robust to label noise, per example, and `Loss`, one with its hyper-parameters.
 
-Symbols: z logits, p = softmax(z), y label, K classes, e_y the one-hot vector of y. A loss of your
-own is a function here, of `logits`, `labels` and its hyper-parameters, and a line in the table
-`LOSSES` of `method_config`, which names it for --loss.
+Symbols: z logits, p = softmax(z), y label, K classes, e_y the one-hot vector of y. To add a loss,
+define a function of `logits`, `labels` and its hyper-parameters here, and add a line to the table
+`LOSSES` of `config/methods.py`, which names it for --loss.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from jaxnoise.methods.corrected_losses import forward, label_smoothing
 def mae(*, logits: jax.Array, labels: jax.Array) -> jax.Array:
     """Mean absolute error, ‖e_y − p‖₁ = 2 (1 − p_y).
 
-    Symmetric: its sum over all K labels is 2 (K − 1), whatever p is, which makes its minimizer
+    It is symmetric: its sum over all K labels is 2 (K − 1) for any p, which makes its minimizer
     tolerant to uniform noise. Source: Ghosh, Kumar and Sastry, "Robust Loss Functions under Label
     Noise for Deep Neural Networks" (AAAI 2017, https://arxiv.org/abs/1712.09482).
 
@@ -36,7 +36,7 @@ def mae(*, logits: jax.Array, labels: jax.Array) -> jax.Array:
 def gce(*, logits: jax.Array, labels: jax.Array, q: float) -> jax.Array:
     """Generalized cross-entropy, (1 − p_y^q) / q.
 
-    Tends to cross-entropy as q → 0, and is `mae` / 2 at q = 1. Source: Zhang and Sabuncu,
+    It tends to cross-entropy as q → 0, and is `mae` / 2 at q = 1. Source: Zhang and Sabuncu,
     "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels" (NeurIPS
     2018, https://arxiv.org/abs/1805.07836), without its truncation.
 
@@ -48,7 +48,7 @@ def gce(*, logits: jax.Array, labels: jax.Array, q: float) -> jax.Array:
     Returns:
       float (batch,), in [0, 1/q].
     """
-    # Through the logarithm: the gradient of p^q itself is infinite where p underflows.
+    # Computed from the logarithm, because the gradient of p^q is infinite where p underflows.
     return -jnp.expm1(-q * cross_entropy(logits=logits, labels=labels)) / q
 
 
@@ -57,10 +57,10 @@ def sce(
 ) -> jax.Array:
     """Symmetric cross-entropy, α · CE + β · RCE.
 
-    RCE = −Σ_k p_k log e_y,k is cross-entropy reversed, with log 0 := A, so RCE = −A (1 − p_y): a
+    RCE = −Σ_k p_k log e_y,k is reverse cross-entropy, with log 0 := A, so RCE = −A (1 − p_y), a
     multiple of `mae`. Source: Wang et al., "Symmetric Cross Entropy for Robust Learning with Noisy
-    Labels" (ICCV 2019, https://arxiv.org/abs/1908.06112); its A is −4, that of its published code
-    log 1e-4 = −9.21.
+    Labels" (ICCV 2019, https://arxiv.org/abs/1908.06112); A is −4 in the paper and log 1e-4 = −9.21
+    in its published code.
 
     Args:
       logits: float (batch, K).
@@ -81,9 +81,9 @@ def nce_rce(
 ) -> jax.Array:
     """Active passive loss of normalized and reverse cross-entropy, α · NCE + β · RCE.
 
-    NCE = log p_y / Σ_k log p_k is cross-entropy over its sum for all labels; RCE as in `sce`. Both
-    are symmetric: summed over the K labels they are 1 and −A (K − 1), whatever p is. Source: Ma et
-    al., "Normalized Loss Functions for Deep Learning with Noisy Labels" (ICML 2020,
+    NCE = log p_y / Σ_k log p_k is cross-entropy divided by its sum over all labels; RCE is as in
+    `sce`. Both are symmetric: their sums over the K labels are 1 and −A (K − 1) for any p. Source:
+    Ma et al., "Normalized Loss Functions for Deep Learning with Noisy Labels" (ICML 2020,
     https://arxiv.org/abs/2006.13554).
 
     Args:
@@ -105,7 +105,7 @@ def _reverse_cross_entropy(cross_entropies: jax.Array, log_zero: float) -> jax.A
     return log_zero * jnp.expm1(-cross_entropies)
 
 
-# The losses that the table names; some are defined elsewhere.
+# The losses that the table names, some of which are defined in other modules.
 __all__ = [
     "Loss",
     "bi_tempered",
@@ -121,14 +121,14 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """A loss with its hyper-parameters; equal settings are equal, so that jit can key on it."""
+    """A loss with its hyper-parameters; hashable by value, so that jit can key on it."""
 
-    name: str  # of `method_config.LOSSES`, and of a function in this module
-    hyper: tuple[tuple[str, float], ...] = ()  # argument and value
+    name: str  # in `config.LOSSES`, and of a function in this module
+    hyper: tuple[tuple[str, float], ...] = ()  # pairs of argument and value
 
     def __call__(
         self, *, logits: jax.Array, labels: jax.Array, transition_matrix: jax.Array | None = None
     ) -> jax.Array:
-        """float (batch,); the matrix goes to the loss only where there is one."""
+        """The loss, float (batch,); the matrix is passed to the function only if it is given."""
         more = {} if transition_matrix is None else {"transition_matrix": transition_matrix}
         return globals()[self.name](logits=logits, labels=labels, **dict(self.hyper), **more)

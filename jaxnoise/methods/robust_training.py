@@ -1,6 +1,7 @@
-"""Ways to train on noisy labels that are no losses: what they are, and their formulas.
+"""Training methods for noisy labels other than losses: mixup, ELR, SAM and early stopping.
 
-A method is static: a frozen dataclass of hyper-parameters in a `Program`. Symbols as in `losses`.
+A method is a frozen dataclass of hyper-parameters, a static part of a `Program`. Symbols are as in
+`losses`.
 """
 
 import dataclasses
@@ -13,19 +14,19 @@ import optax
 
 @dataclasses.dataclass(frozen=True)
 class Mixup:
-    """Learns mixtures of pictures: x = λ x_b + (1 − λ) x_b', loss λ ℓ(y_b) + (1 − λ) ℓ(y_b').
+    """Trains on mixed pictures: x = λ x_b + (1 − λ) x_b', loss λ ℓ(y_b) + (1 − λ) ℓ(y_b').
 
-    b' is a random order of the batch, and λ ~ Beta(alpha, alpha) is one for the batch. Source:
-    Zhang et al., "mixup: Beyond Empirical Risk Minimization" (ICLR 2018,
+    b' is a random permutation of the batch, and λ ~ Beta(alpha, alpha) is drawn once per batch.
+    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization" (ICLR 2018,
     https://arxiv.org/abs/1710.09412).
     """
 
-    alpha: float  # > 0; the larger, the more equal the parts
+    alpha: float  # > 0; the larger it is, the closer λ tends to be to 1/2
 
 
 @dataclasses.dataclass(frozen=True)
 class ELR:
-    """Early-learning regularization: holds on to what the net predicted early on.
+    """Early-learning regularization: keeps the net close to its earlier predictions.
 
     Source: Liu et al., "Early-Learning Regularization Prevents Memorization of Noisy Labels"
     (NeurIPS 2020, https://arxiv.org/abs/2007.00151). See `elr_targets` and `elr_penalty`.
@@ -37,21 +38,21 @@ class ELR:
 
 @dataclasses.dataclass(frozen=True)
 class SAM:
-    """Sharpness-aware minimization: steps by the gradient at w + rho g / ‖g‖, g that at w.
+    """Sharpness-aware minimization: steps by the gradient at w + rho g / ‖g‖, g the gradient at w.
 
     Source: Foret et al., "Sharpness-Aware Minimization for Efficiently Improving Generalization"
     (ICLR 2021, https://arxiv.org/abs/2010.01412).
     """
 
-    rho: float  # how far off, ≥ 0, in the norm of all parameters
+    rho: float  # size of the perturbation, ≥ 0, in the norm over all parameters
 
 
 @dataclasses.dataclass(frozen=True)
 class EarlyStopping:
-    """Stops a member whose validation accuracy has not risen for so many epochs.
+    """Stops a member whose validation accuracy has not risen for `patience` epochs.
 
-    It goes back to the state of its best epoch and stays there. Source: Prechelt, "Early Stopping –
-    But When?" (1998, https://doi.org/10.1007/3-540-49430-8_3).
+    The member returns to the state of its best epoch and stays there. Source: Prechelt, "Early
+    Stopping – But When?" (1998, https://doi.org/10.1007/3-540-49430-8_3).
     """
 
     patience: int  # epochs, ≥ 1
@@ -73,7 +74,7 @@ _ELR_MARGIN = 1e-4
 def mixture(
     key: jax.Array, images: jax.Array, labels: jax.Array, *, alpha: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Mixes the pictures of a batch, as `Mixup` says.
+    """Mixes the pictures of a batch, as defined in `Mixup`.
 
     Args:
       key: typed PRNG key.
@@ -81,7 +82,7 @@ def mixture(
       labels: int (batch,).
 
     Returns:
-      the mixed pictures, the labels y_b' of the second parts, and λ, float32 ().
+      the mixed pictures, the labels y_b' of the second pictures, and λ, float32 ().
     """
     order_key, share_key = jax.random.split(key)
     order = jax.random.permutation(order_key, images.shape[0])
@@ -95,7 +96,7 @@ def elr_targets(targets: jax.Array, *, logits: jax.Array, beta: float) -> jax.Ar
     p is clipped to [1e-4, 1 − 1e-4] and rescaled to sum to one.
 
     Args:
-      targets: t, float32 (batch, K); 0 before a sample was seen.
+      targets: t, float32 (batch, K); 0 for a sample that has not been seen yet.
       logits: float (batch, K).
     """
     p = _clipped_softmax(jax.lax.stop_gradient(logits))
@@ -103,7 +104,7 @@ def elr_targets(targets: jax.Array, *, logits: jax.Array, beta: float) -> jax.Ar
 
 
 def elr_penalty(*, logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """log(1 − ⟨t, p⟩), float (batch,), ≤ 0: the nearer a prediction is to its target, the lower."""
+    """log(1 − ⟨t, p⟩), float (batch,), ≤ 0; lower for a prediction nearer to its target."""
     p = _clipped_softmax(logits)
     return jnp.log1p(-jnp.sum(p * targets, axis=1))
 

@@ -1,7 +1,7 @@
 """All runs of a results folder on one page, and as tables for papers.
 
-python -m jaxnoise.report RESULTS_DIR writes report.html, which needs nothing beside it, report.md,
-.csv and .tex, and accuracy_by_rate_*.png and .pdf into RESULTS_DIR/report, or into --out.
+python -m jaxnoise.report RESULTS_DIR writes into RESULTS_DIR/report, or into --out: report.html, a
+single self-contained page; report.md, .csv and .tex; and accuracy_by_rate_*.png and .pdf.
 """
 
 import sys
@@ -15,7 +15,9 @@ from jaxnoise.terminal.commands import CommandParser, complain
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = CommandParser("report", __doc__)
-    parser.add_argument("results_dir", metavar="RESULTS_DIR", type=Path, help="of main.py or sweep")
+    parser.add_argument(
+        "results_dir", metavar="RESULTS_DIR", type=Path, help="results folder of main.py or a sweep"
+    )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where to write (default: RESULTS_DIR/report)"
     )
@@ -24,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
         page = write(arguments.results_dir, arguments.out or arguments.results_dir / "report")
     except InputError as error:
         return complain(error)
-    print(f"Written: {page}, and tables and figures beside it")
+    print(f"Written: {page}, with tables and figures beside it")
     return 0
 
 

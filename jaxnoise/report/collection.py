@@ -1,4 +1,4 @@
-"""All runs of a results folder, planned ones included: which method each is, on which noise."""
+"""All runs of a results folder, planned ones included, each with its method and its noise."""
 
 import dataclasses
 from collections import defaultdict
@@ -12,23 +12,23 @@ from jaxnoise.runs import files, folders, pairs
 FINISHED, UNFINISHED, FAILED, MISSING, DAMAGED = (
     "finished", "unfinished", "failed", "not begun", "damaged",
 )  # fmt: skip
-# What makes another column of a table.
+# Settings that make another column of a table.
 _OF_THE_NOISE = set(NOISE_FLAGS) - {"noise_draws", "noise_per_repeat"}
-# What makes another row. Where the number of repeats alone differs, the runs are of one method.
+# Settings that make another row. Runs that differ only in the number of repeats share a method.
 _OF_THE_METHOD = pairs.DEFAULTS.keys() - _OF_THE_NOISE - {
     "dataset", "total_repeats", "jacob_samples",
 }  # fmt: skip
-# Of these a run folder's name tells nothing.
+# Those of them that the name of a run's folder does not show.
 _UNTOLD = _OF_THE_METHOD - {
     field.name for part in (RegularizerConfig, MethodConfig) for field in dataclasses.fields(part)
 }
 
 
 class Column(NamedTuple):
-    """What methods are compared on."""
+    """A data set and a noise, on which methods are compared."""
 
     dataset: str
-    noise: str  # as folders are named, uniform_noise_0.4, then what else tells it from others
+    noise: str  # as in folder names, uniform_noise_0.4, then further settings
 
     @property
     def rate(self) -> float | None:
@@ -46,7 +46,7 @@ class Column(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A cell of the table: a run that is there, or was to be."""
+    """A run in the results folder, or one that is only planned."""
 
     folder: Path
     dataset: str
@@ -54,7 +54,7 @@ class Entry(NamedTuple):
     method: str
     named: bool  # whether a sweep's file gave the method its name
     state: str
-    run: pairs.Run | None = None  # of a finished one
+    run: pairs.Run | None = None  # None unless it is finished
     command: str = ""
     error: str = ""  # one line
 
@@ -64,7 +64,7 @@ class Entry(NamedTuple):
 
 
 def collect(results_dir: Path) -> list[Entry]:
-    """Every run below a results folder, and those that the plans of sweeps name besides.
+    """Every run in a results folder, and those that sweeps have planned but not made.
 
     Raises:
       InputError: there is no such folder, or no run in it.
@@ -77,14 +77,14 @@ def collect(results_dir: Path) -> list[Entry]:
     for folder, cell in planned.items():
         found.setdefault(folder, _entry(folder, cell))
     if not found:
-        raise InputError(f"RESULTS_DIR={results_dir}: holds no run (DATASET/NOISE/RUN/config.json)")
+        raise InputError(f"RESULTS_DIR={results_dir}: no run in it (DATASET/NOISE/RUN/config.json)")
     # As planned, then as folders are sorted.
     order = {folder: i for i, folder in enumerate(dict.fromkeys([*planned, *found]))}
     return _told_apart(sorted(found.values(), key=lambda entry: order[entry.folder]))
 
 
 def _planned(results_dir: Path) -> dict[Path, dict[str, Any]]:
-    """The cells of all plans by their folders, those of the last one counting."""
+    """The planned runs by their folders; of several plans for a folder, the newest counts."""
     cells = {}
     for path in sorted(results_dir.glob("sweeps/*.json"), key=lambda path: path.stat().st_mtime):
         try:
@@ -92,13 +92,13 @@ def _planned(results_dir: Path) -> dict[Path, dict[str, Any]]:
                 if len(Path(cell["folder"]).parts) == 3:
                     cells[results_dir / cell["folder"]] = cell
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: damaged ({error}); allowed is to delete it") from error
+            raise InputError(f"{path}: damaged ({error}); it may be deleted") from error
     return cells
 
 
 def _entry(folder: Path, cell: dict[str, Any]) -> Entry:
     dataset, noise, name = folder.parts[-3:]
-    # The folder's own name is legible but for its hash.
+    # The name of the folder without its fingerprint is readable.
     method = cell.get("name") or name.rpartition("-")[0] or name
     entry = Entry(
         folder, dataset, noise, method, bool(cell.get("name")), MISSING,
@@ -117,7 +117,7 @@ def _entry(folder: Path, cell: dict[str, Any]) -> Entry:
 
 
 def _command(folder: Path) -> str:
-    """The command of a run by its config.json, empty if that is damaged or an earlier version's."""
+    """The command of a run by its config.json; empty if that is damaged or too old."""
     try:
         return Config(**files.read_json(folder / "config.json")["flags"]).command
     except (OSError, ValueError, KeyError, TypeError):
@@ -125,7 +125,7 @@ def _command(folder: Path) -> str:
 
 
 def one_of_each(entries: list[Entry]) -> list[Entry]:
-    """One run for each method and noise: where the number of repeats differs, that of the most."""
+    """One run for each method and column: the one with the most repeats that did not diverge."""
     found: dict[tuple, Entry] = {}
     for entry in entries:
         cell = entry.method, entry.column
@@ -134,13 +134,13 @@ def one_of_each(entries: list[Entry]) -> list[Entry]:
 
 
 def _told_apart(entries: list[Entry]) -> list[Entry]:
-    """Adds to names what runs of one name differ in: of the noise, and of the method."""
+    """Adds to names of noises and methods the settings in which runs of one name differ."""
     paths: dict[tuple[str, ...], str] = {}
     for entry in entries:
         if entry.run and (path := entry.run.flags["noise_file"]):  # one name for the same labels
             entry.run.flags["noise_file"] = paths.setdefault(entry.run.labels_sha256, path)
     entries = _tell(entries, "noise", _OF_THE_NOISE, lambda entry: entry.noise)
-    # What no name tells would be taken for equal in different methods too.
+    # Settings that no folder name shows must be equal, or be shown, across methods too.
     entries = _tell(entries, "method", _UNTOLD, lambda entry: None if entry.named else "")
     return _tell(entries, "method", _OF_THE_METHOD, lambda entry: entry.method)
 
@@ -151,10 +151,10 @@ def _tell(
     names: Collection[str],
     key: Callable[[Entry], Hashable],
 ) -> list[Entry]:
-    """Adds to a part of the names those settings in which entries of an equal key differ.
+    """Appends to one part of each entry the settings in which entries with an equal key differ.
 
-    Within a data set: other data sets have other nets and sizes. Defaults are not told. Entries
-    whose key is None are left alone.
+    Entries are compared within a data set, since nets and sizes differ between data sets. Settings
+    at their default are not appended. Entries whose key is None stay as they are.
     """
     of_key: dict[Hashable, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for entry in entries:

@@ -1,4 +1,4 @@
-"""Finished runs side by side: a table, and paired differences to the first of them."""
+"""Finished runs side by side: a table, and paired differences from the first of them."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ class Comparison:
         self._unpaired = [unpaired_because(run, runs[0]) for run in runs[1:]]
 
     def table(self, tablefmt: str) -> str:
-        """A row for each run, and for each but the first one of its difference to the first."""
+        """A row for each run, followed, except for the first, by its differences from the first."""
         header = ["run", *self._differing, "true rate (%)",
                   *(selection.words for selection in SELECTIONS.values()), "n"]  # fmt: skip
         rows = []
@@ -48,11 +48,11 @@ class Comparison:
                     f"{d.mean:+.2f} [{d.low:+.2f}, {d.high:+.2f}]"
                     for d in differences(run, first).values()
                 ]
-                rows.append([f"{i + 1} less 1", *blank, *intervals, pairs(run, first).sum()])
+                rows.append([f"{i + 1} − 1", *blank, *intervals, pairs(run, first).sum()])
         return tabulate(rows, header, tablefmt=tablefmt, disable_numparse=True)
 
     def notes(self) -> list[str]:
-        """What is to be known beside the table."""
+        """Notes below the table."""
         common = " ".join(f"--{name}={value}" for name, value in self._common.items())
         folders = [f"Run {i + 1}: {run.folder}" for i, run in enumerate(self._runs)]
         unpaired = [
@@ -61,18 +61,19 @@ class Comparison:
             if reason
         ]
         about = (
-            "Test accuracy in percent, mean ± std (the population's) over n repeats, by what "
-            f"chooses the epoch. {ORACLE_WORDS}."
+            "Test accuracy in percent, mean ± std (the population's) over n repeats; each column "
+            f"chooses the epoch in its own way. {ORACLE_WORDS}."
         )
         paired = (
-            "Differences are of repeats with equal seeds: mean and 95 % confidence interval "
-            "(paired t) over n pairs, in percentage points, not corrected for their number; they "
-            "speak for what varies between the repeats of a run."
+            "Rows such as 2 − 1 are differences between runs: mean and 95 % confidence interval "
+            "(paired t) over n pairs of repeats with equal seeds, in percentage points, not "
+            "corrected for multiple comparisons. The intervals cover only what varies between the "
+            "repeats of a run."
         )
         paired = [paired] if None in self._unpaired else []
         diverged = (
-            "Repeats that diverged are left out, with their pairs; the others alone may flatter a "
-            "run, so n says of how many they are."
+            "Repeats that diverged are left out, with their pairs. The remaining repeats may make "
+            "a run look better than it is, so n gives their number out of all."
         )
         diverged = [] if all(run.survived.all() for run in self._runs) else [diverged]
         return [f"All runs: {common}", *folders, about, *paired, *diverged, *unpaired]
@@ -102,12 +103,12 @@ def compare(folders: list[Path], out: Path | None = None) -> str:
     """Writes the files of a comparison and returns its table as text.
 
     Args:
-      folders: of finished runs; differences are to the first.
+      folders: of finished runs; differences are from the first.
       out: where to write; by default beside the first run, unless another comparison is there.
 
     Raises:
       InputError: a folder holds no finished run or is given twice, or `out` cannot be written or
-        has another comparison in it.
+        contains another comparison.
     """
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise InputError(f"RUN_DIR={' '.join(map(str, folders))}: one of them is given twice")
@@ -123,9 +124,9 @@ def compare(folders: list[Path], out: Path | None = None) -> str:
     paths = {folder / f"comparison.{kind}": text for kind, text in texts.items()}
     for path, text in paths.items():
         if path.exists() and path.read_bytes() != text.encode():
-            other = f"{path} is there and says something else"
+            other = f"{path} exists with other content"
             if out is None:
-                return f"{told}\nNot written: {other}; --out=ANOTHER_FOLDER writes it there"
+                return f"{told}\nNot written: {other}; --out=FOLDER writes the comparison elsewhere"
             raise InputError(f"--out={out}: {other}; allowed is a folder without it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -142,4 +143,4 @@ def _latex(table: str, notes: list[str]) -> str:
         f"% {note}\n" for note in (r"Needed in the preamble: \usepackage{booktabs}", *notes)
     )
     table = re.sub(r"(?<![\w.])-(?=\d)", "$-$", table)
-    return comments + table.replace("±", r"$\pm$").replace("–", "--") + "\n"
+    return comments + table.replace("±", r"$\pm$").replace("−", "$-$").replace("–", "--") + "\n"

@@ -59,7 +59,7 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
         decorate(axes)
         whole_numbers(axes)
         axes.set_title("\n".join([" · ".join(place)] + [what] * (len(places) == 1)), fontsize=10)
-        axes.set_xlabel("noise rate asked for (%)")
+        axes.set_xlabel("noise rate, requested (%)")
         axes.set_ylabel("test accuracy (%)")
     for axes in panels.flat[len(places) :]:
         axes.set_axis_off()

@@ -17,9 +17,9 @@ from jaxnoise.report.tables import NOTE, Table, in_words, latex, markdown, table
 from jaxnoise.runs import files
 from jaxnoise.scores.selection import SELECTIONS
 
-# What main.py makes the scores of, unless told otherwise.
+# The selection behind the scores that main.py reports by default.
 HEADLINE = "best_clean_valid"
-# The oracle's accuracies are no results.
+# The oracle's accuracies are not results.
 _DRAWN = [name for name in SELECTIONS if name != "oracle_test"]
 
 
@@ -32,7 +32,7 @@ def write(results_dir: Path, out: Path) -> Path:
     """
     page = out / "report.html"
     if page.exists() and _MARK not in page.read_text(encoding="utf-8", errors="replace"):
-        raise InputError(f"--out={out}: {page} is no report; allowed is a folder without it")
+        raise InputError(f"--out={out}: {page} is not a report; allowed is a folder without it")
     entries = collect(results_dir)
     found = tables(entries)
     drawn = {name: by_rate(entries, name) for name in _DRAWN}
@@ -113,14 +113,12 @@ def _cell(entry: Entry) -> dict[str, Any]:
 def _history(folder: Path) -> dict[str, np.ndarray] | None:
     """history.npz; None if it is missing or damaged."""
     try:
-        # Opened here, since NumPy leaves a damaged archive open.
-        with open(folder / "history.npz", "rb") as file, np.load(file) as archive:
-            return dict(archive)
-    except Exception:  # each kind of damage raises another type
+        return files.read_arrays(folder / "history.npz")
+    except InputError:
         return None
 
 
 def _memorized(history: dict[str, np.ndarray]) -> float | None:
-    """Percent of changed samples predicted as labelled after the last epoch, mean of repeats."""
+    """Percent of changed samples predicted as their label after the last epoch, mean of repeats."""
     values = np.float64(history["changed_as_noisy"][-1]) if "changed_as_noisy" in history else []
     return float(np.nanmean(values)) if np.isfinite(values).any() else None

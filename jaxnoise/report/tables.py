@@ -15,37 +15,38 @@ from jaxnoise.scores.intervals import Difference
 from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS
 
 NOTE = (
-    "Test accuracy in percent, mean ± std (the population's) over repeats, by what chooses the "
-    "epoch. Bold is the best of a column where the 95 % interval of its lead over the second "
-    f"excludes zero. {ORACLE_WORDS}. Differences are in percentage points, mean and 95 % interval "
-    "(paired t, repeats of equal seeds), bold where it excludes zero. No interval is corrected for "
-    "the number of comparisons: where nothing differs, one in twenty excludes zero all the same."
+    "Test accuracy in percent, mean ± std (the population's) over repeats, for each way of "
+    "choosing the epoch. The best entry of a column is bold where the 95 % interval of its lead "
+    f"over the second best excludes zero. {ORACLE_WORDS}. Differences are in percentage points, "
+    "mean and 95 % interval (paired t over repeats with equal seeds), bold where the interval "
+    "excludes zero. The intervals are not corrected for multiple comparisons: even without any "
+    "true difference, one in twenty excludes zero."
 )
 
 
 class Value(NamedTuple):
-    """What stands in a cell."""
+    """The content of a cell."""
 
     text: str  # mean ± std, or the state of a run that has none; or a difference
     bold: bool = False
 
 
 class Table(NamedTuple):
-    """One selection's accuracies, or their differences to a method."""
+    """One selection's accuracies, or their differences from a method's."""
 
     selection: str
     less: str | None  # the method that is subtracted
     columns: list[Column]
     methods: list[str]
-    values: dict[tuple[str, Column], Value]  # by method and column; those that there are
+    values: dict[tuple[str, Column], Value]  # by method and column, where there is a run
 
     @property
     def title(self) -> str:
         words = SELECTIONS[self.selection].words
-        return f"{words}, less {self.less}" if self.less else words
+        return f"{words}, difference from {self.less}" if self.less else words
 
     def rows(self, bold: str = "{}") -> list[list[str]]:
-        """Method and values; `bold` formats the bold ones, and – stands where nothing is."""
+        """Method and values; `bold` formats the bold ones, and – marks a missing value."""
         rows = []
         for method in self.methods:
             values = [self.values.get((method, column), Value("–")) for column in self.columns]
@@ -54,9 +55,9 @@ class Table(NamedTuple):
 
 
 def tables(entries: Sequence[Entry]) -> list[Table]:
-    """For each of SELECTIONS a table of accuracies and, with more methods than one, of differences.
+    """For each of SELECTIONS a table of accuracies and, for several methods, one of differences.
 
-    These are to the method without regularization, if there is one, else to the first.
+    These are from the method without regularization, if there is one, else from the first.
     """
     entries = one_of_each(entries)
     columns = sorted(
@@ -83,7 +84,7 @@ def tables(entries: Sequence[Entry]) -> list[Table]:
 
 
 def in_words(entry: Entry, selection: str) -> str:
-    """mean ± std of an accuracy, with how many repeats it is of if some diverged; or the state."""
+    """mean ± std of an accuracy, with the number of repeats if some diverged; or the state."""
     if entry.state != FINISHED:
         return entry.state
     run = entry.run
@@ -95,7 +96,7 @@ def in_words(entry: Entry, selection: str) -> str:
 
 
 def _difference(entry: Entry, other: Entry, selection: str) -> Difference | None:
-    """A run's accuracy less another's, if their repeats are pairs."""
+    """A run's accuracy minus another's, if their repeats are pairs."""
     if not (entry.run and other.run) or unpaired_because(entry.run, other.run):
         return None
     return differences(entry.run, other.run)[selection]

@@ -1,4 +1,4 @@
-"""The folder of a run: its name, files, checkpoints and lock; where an interrupted run resumes.
+"""The folder of a run: its name, files, checkpoints and lock; resuming an interrupted run.
 
 Each kind of file is written and read in one module. Readers trust nothing: whatever is missing, cut
 short or edited is an `InputError` that names the file.

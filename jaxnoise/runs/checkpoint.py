@@ -1,4 +1,4 @@
-"""Checkpoints, written whole and read back only if unchanged: the only module that knows Orbax.
+"""Checkpoints, written whole and read back only if unchanged: the only module that uses Orbax.
 
 A run keeps its nets in checkpoints/best and checkpoints/last; `resume` keeps its progress beside.
 """
@@ -37,10 +37,10 @@ def save(folder: Path, arrays: dict[str, Any]) -> None:
     remove(folder)
     needed = sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + _OVERHEAD_BYTES
     free = shutil.disk_usage(folder.parent).free
-    if free < needed:  # Orbax would tell of it in many lines
+    if free < needed:  # Orbax would report it in many lines
         raise InputError(
-            f"{folder}: cannot be saved: the disk has {free / 1e6:.1f} MB left, and it takes "
-            f"{needed / 1e6:.1f} MB"
+            f"{folder}: cannot be saved: the disk has {free / 1e6:.1f} MB left, but "
+            f"{needed / 1e6:.1f} MB are needed"
         )
     try:
         with _checkpointer() as checkpointer:
@@ -71,7 +71,7 @@ def load(folder: Path) -> dict[str, Any]:
         if name not in found:
             raise InputError(f"{folder.parent / name}: missing, though {listing.name} lists it")
         if digests.of_file(found[name]) != expected.get(name):
-            raise InputError(f"{found[name]}: damaged, says {listing.name}")
+            raise InputError(f"{found[name]}: damaged, according to {listing.name}")
     try:
         with _checkpointer() as checkpointer:
             return checkpointer.restore(folder.absolute())
@@ -95,7 +95,7 @@ def read_nets(
     image_shape: tuple[int, ...],
     repeats: int,
 ) -> TrainState:
-    """What `save_nets` wrote, fit for measuring only.
+    """Reads what `save_nets` wrote: enough to measure the nets, not to train them further.
 
     Raises:
       InputError: it is missing, damaged, or of other nets.
@@ -107,7 +107,7 @@ def read_nets(
     if jax.tree.map(lambda x: (x.shape, x.dtype), variables) != jax.tree.map(
         lambda x: ((repeats, *x.shape), x.dtype), expected
     ):
-        raise InputError(f"{folder}: does not hold the nets that config.json tells of")
+        raise InputError(f"{folder}: does not hold the nets that config.json describes")
     params = variables.pop("params")
     return TrainState(np.zeros(repeats, np.int32), params, variables, None)
 

@@ -16,7 +16,7 @@ from jaxnoise.runs import files
 from jaxnoise.scores import scoring
 
 OF_A_RUN = ("config.json", "scores.json")
-# What provenance tells by name.
+# The facts of provenance that are objects with names.
 _FACTS = ("versions", "device", "machine")
 
 
@@ -26,19 +26,19 @@ def check_finished(folder: Path) -> None:
         raise InputError(f"RUN_DIR={folder}: there is no such folder")
     missing = [name for name in OF_A_RUN if not (folder / name).is_file()]
     if missing:
-        advice = "" if "config.json" in missing else "; the command that began it goes on with it"
+        advice = "" if "config.json" in missing else "; the command that started it resumes it"
         raise InputError(
             f"RUN_DIR={folder}: not the folder of a finished run: it has no {missing[0]}{advice}"
         )
 
 
 def check_facts(facts: Any) -> None:
-    """Raises ValueError if these are not such facts as `provenance.facts` tells of a session."""
+    """Raises ValueError if these are not facts of a session as `provenance.facts` returns them."""
     if not isinstance(facts, dict):
-        raise ValueError("a session without facts")
+        raise ValueError("the facts of a session are not an object with names")
     for name in _FACTS:
         if not isinstance(facts.get(name, {}), dict):
-            raise ValueError(f"its {name} are no names with values")
+            raise ValueError(f"its {name} is not an object with names")
 
 
 def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
@@ -49,7 +49,7 @@ def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
 
 
 def sessions(folder: Path) -> list[dict[str, Any]]:
-    """The facts of the sessions so far, the oldest first: of an interrupted run's config.json."""
+    """The facts of the sessions so far, from an interrupted run's config.json, the oldest first."""
     try:
         facts = files.read_json(folder / "config.json")
         found = [*facts.pop("earlier_sessions"), facts]

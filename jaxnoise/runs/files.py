@@ -1,6 +1,6 @@
-"""Reading and writing single files: whole or not at all, and never trusting what is read.
+"""Reading and writing single files: written whole or not at all, never trusted when read.
 
-Files may have been cut short, edited or made by another program.
+A file may have been cut short, edited or made by another program.
 """
 
 import json
@@ -55,6 +55,6 @@ def check_shapes(path: Path, arrays: dict[str, np.ndarray], shapes: dict[str, tu
         array = arrays[name]
         if array.shape != shape or array.dtype.kind not in "biuf":
             raise InputError(
-                f"{path}: {name} is {array.dtype} of shape {array.shape}; a run's are numbers of "
+                f"{path}: {name} is {array.dtype} of shape {array.shape}; allowed are numbers of "
                 f"shape {shape}"
             )

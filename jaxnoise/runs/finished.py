@@ -41,17 +41,17 @@ class Nets:
           float32 (repeats, pictures, classes).
 
         Raises:
-          InputError: the images are not such.
+          InputError: the images have another dtype or shape.
         """
         return self._measure(images)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FinishedRun:
-    """What a run left in its folder; what needs the data set is read when it is first asked for.
+    """The results in a run's folder; whatever needs the data set is read when it is first used.
 
-    Those parts, `dataset` and all below it, raise InputError where the data set cannot be had or is
-    another one, or where their file is missing or damaged.
+    Those parts, `dataset` and all below it, raise InputError if the data set cannot be loaded or is
+    not the run's, or if their file is missing or damaged.
     """
 
     folder: Path
@@ -60,7 +60,7 @@ class FinishedRun:
     scores: dict[str, np.ndarray] = dataclasses.field(repr=False)
     # Of every metric of metrics.jsonl, float32 (epochs, repeats).
     history: dict[str, np.ndarray] = dataclasses.field(repr=False)
-    _data_sha256: str | None = dataclasses.field(repr=False)  # None: of before it was recorded
+    _data_sha256: str | None = dataclasses.field(repr=False)  # None: an older run
 
     @property
     def dataset(self) -> NoisyDataset:
@@ -97,8 +97,8 @@ class FinishedRun:
         arrays, dataset = read_noise(self.folder, self.config)
         if self._data_sha256 not in (None, dataset.data_sha256):
             raise InputError(
-                f"RUN_DIR={self.folder}: the data set is not the one that the run had: its SHA-256 "
-                f"is {dataset.data_sha256[:16]}…, config.json says {self._data_sha256}"
+                f"RUN_DIR={self.folder}: the data set is not the one that the run used: its "
+                f"SHA-256 is {dataset.data_sha256[:16]}…, config.json says {self._data_sha256}"
             )
         return arrays, dataset
 
@@ -131,11 +131,11 @@ def load_run(folder: str | os.PathLike, **where: str) -> FinishedRun:
     """Reads a finished run.
 
     Args:
-      folder: as the run says at its end, and as `run_folder(config)` gives it.
-      where: data_dir, manual_dir, cache_dir: where the data are, if not where the run had them.
+      folder: as the run prints it at its end, and as `run_folder(config)` returns it.
+      where: data_dir, manual_dir, cache_dir: where the data are, if not where the run found them.
 
     Raises:
-      InputError: there is no finished run, or a damaged one, or one of another version's.
+      InputError: there is no finished run, or it is damaged or from another version.
     """
     run = read_record(Path(folder), **where)
     history = read_history(run.folder, run.config)

@@ -1,4 +1,4 @@
-"""The folder of a run: its name, whether a finished run is in it, claiming and clearing it."""
+"""The folder of a run: its name, whether the run in it is finished, claiming and clearing it."""
 
 import contextlib
 import errno
@@ -28,47 +28,47 @@ def finished(folder: Path) -> bool:
 
 
 def done(config: Config) -> bool:
-    """Whether a run is finished and not to be made again.
+    """Whether a run is finished and not to be trained again.
 
     Raises:
-      InputError: it is, but by other defaults of its loss or method than there are now.
+      InputError: it is, but with defaults of its loss or method that have changed since.
     """
     folder = run_folder(config)
     if config.overwrite or not finished(folder):
         return False
     try:
         recorded = files.read_json(folder / "config.json").get("hyperparameters")
-    except (OSError, ValueError):  # told by whoever needs it
+    except (OSError, ValueError):  # reported by whoever needs it
         recorded = None
     if recorded not in (None, config.hyperparameters):
         raise InputError(
-            f"{folder}: made with {recorded}, now it would be {config.hyperparameters}, since a "
-            "default has changed; allowed are --overwrite, which trains it again, or another name "
-            "for the loss or method"
+            f"{folder}: made with {recorded}, but a default has changed, and now it would be "
+            f"{config.hyperparameters}; allowed are --overwrite, which trains it again, or another "
+            "name for the loss or method"
         )
     return True
 
 
 def check_usable(folder: Path) -> None:
-    """Raises InputError if the folder could not be made and written, or holds something else."""
+    """Raises InputError if the folder cannot be created or written, or holds something else."""
     try:
         nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     except OSError as error:
         raise InputError(f"--results_dir: {folder} cannot be made: {error.strerror}") from error
     if not nearest.is_dir():
-        raise InputError(f"--results_dir: {nearest} is in the way of {folder}; it is not a folder")
+        raise InputError(f"--results_dir: {nearest} is in the way of {folder}: it is not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(
-            f"--results_dir: {nearest} cannot be written; allowed is any folder that can be"
+            f"--results_dir: {nearest} cannot be written; allowed is any writable folder"
         )
     entries = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
     # A claim that was cut short left hidden files at most.
     if any(not name.startswith(".") for name in entries) and "config.json" not in entries:
-        raise InputError(f"--results_dir: {folder} is in use by something that is not a run")
+        raise InputError(f"--results_dir: {folder} contains files that are not a run's")
 
 
 def claim(folder: Path, config: Config, facts: dict[str, Any]) -> None:
-    """Makes the folder, if it is not there, and marks it as this run's by its config.json."""
+    """Creates the folder if it is missing, and marks it as this run's by its config.json."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -78,9 +78,10 @@ def claim(folder: Path, config: Config, facts: dict[str, Any]) -> None:
 
 
 def clear(folder: Path, *, going_on: bool) -> None:
-    """Deletes what an earlier session left, but for log, config.json and, going on, what it needs.
+    """Deletes what an earlier session left, except log, config.json and what resuming needs.
 
-    What marks a run as finished goes first: a start cut short leaves no false result.
+    The last is kept only if `going_on`. scores.json, which marks a run as finished, is deleted
+    first, so that an interrupted start leaves no false result.
     """
     (folder / "scores.json").unlink(missing_ok=True)
     kept = {"config.json", "log.txt"} | ({"checkpoints", "spectrum_epochs"} if going_on else set())
@@ -103,5 +104,5 @@ def writing(folder: Path) -> Iterator[None]:
             raise
         raise InputError(
             f"{error.filename or folder}: cannot be written: {error.strerror}; what was saved "
-            "before is whole, and the same command goes on from there"
+            "before is intact, and the same command resumes from there"
         ) from error

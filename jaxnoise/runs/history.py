@@ -15,7 +15,7 @@ from jaxnoise.scores.selection import SELECTIONS
 class EpochWriter:
     """metrics.jsonl (a line per epoch) and TensorBoard events (a run per repeat, under logs/).
 
-    Both are begun anew: of a run that goes on, the epochs that it has are to be written again.
+    Both start empty: when a run resumes, the epochs that it already has must be written again.
     """
 
     def __init__(self, folder: Path, repeats: int):

@@ -33,7 +33,7 @@ def hold(folder: Path) -> Iterator[None]:
         lock.acquire()
     except filelock.Timeout:
         raise Held(
-            f"{folder}: {_told(folder)} is working on this run; allowed is one at a time"
+            f"{folder}: {_told(folder)} is working on this run; allowed is one process at a time"
         ) from None
     holder = folder / _HOLDER
     try:
@@ -54,7 +54,7 @@ def hold(folder: Path) -> Iterator[None]:
 
 
 def _told(folder: Path) -> str:
-    """Who is in the folder; another process may be about to write it, or to go."""
+    """Who is in the folder; unknown while that process is just starting or ending."""
     try:
         holder = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
         return f"process {holder['process']} on {holder['host']}, since {holder['since']},"

@@ -22,7 +22,7 @@ _FLAGS = (
 def write_noise(
     folder: Path, config: Config, dataset: NoisyDataset, *, versions: dict[str, str]
 ) -> None:
-    """noise.npz and noise.json: all draws of the noise, and what is known of them.
+    """noise.npz and noise.json: all draws of the noise, with their rates and origin.
 
     noise.npz holds noisy, picked, changed (draws, samples), clean (samples,), the same of the
     validation part with the prefix valid_, and train_index, valid_index: places in the original
@@ -57,7 +57,7 @@ def write_noise(
 
 
 def read_noise(folder: Path, config: Config) -> tuple[dict[str, np.ndarray], NoisyDataset]:
-    """The arrays of noise.npz, and the task that its labels make with the data set.
+    """The arrays of noise.npz, and the data set with its labels.
 
     Raises:
       InputError: it is missing, damaged, or of another data set or split.
@@ -83,7 +83,7 @@ def write_forward_matrix(folder: Path, matrices: np.ndarray) -> None:
 
 
 def _classes(labels: NoisyLabels, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Per class: counts, and the rate of changed labels, as expected of the model and as it is."""
+    """Per class: counts, and the rate of changed labels, expected from the model and realized."""
     rows = []
     for i, name in enumerate(names):
         members = labels.clean == i

@@ -18,14 +18,14 @@ PAIRED_BY = ("dataset", "train_size", "test_size", "validation_ratio", "seed", "
 
 
 class Run(NamedTuple):
-    """What a finished run's folder says of it."""
+    """What the folder of a finished run records."""
 
     folder: Path
     flags: dict[str, Any]  # those that can change a result
     true_rate: float  # in [0, 1]
     # Percent, (repeats,), for each name in SELECTIONS; NaN for those that diverged.
     accuracy: dict[str, np.ndarray]
-    data_sha256: str | None  # of the data set; None: of before it was recorded
+    data_sha256: str | None  # of the data set; None: an older run
     labels_sha256: tuple[str, ...]  # of the noisy training labels, each draw's
 
     @property
@@ -35,11 +35,11 @@ class Run(NamedTuple):
 
     @property
     def n(self) -> int:
-        """How many repeats mean and std are of."""
+        """How many repeats mean and std cover."""
         return int(self.survived.sum())
 
     def mean_and_std(self) -> dict[str, tuple[float, float]]:
-        """Of each accuracy, over the repeats that did not diverge; empty if all did."""
+        """For each accuracy, over the repeats that did not diverge; empty if all did."""
         if not self.n:
             return {}
         values = {name: accuracy[self.survived] for name, accuracy in self.accuracy.items()}
@@ -47,16 +47,16 @@ class Run(NamedTuple):
 
 
 def read(folder: Path) -> Run:
-    """Raises InputError if there is no finished run, or one of an earlier version's."""
+    """Raises InputError if there is no finished run, or one from an earlier version."""
     documents.check_finished(folder)
     try:
         config, scores = (files.read_json(folder / name) for name in documents.OF_A_RUN)
-        # A run made before a flag was there had its default.
+        # A run from before a flag existed had its default.
         flags = {name: config["flags"].get(name, default) for name, default in DEFAULTS.items()}
         data_sha256 = config.get("data_sha256")
         for name, value in [*flags.items(), ("data_sha256", data_sha256)]:
             if isinstance(value, list | dict):
-                raise ValueError(f"{name} is no single value")
+                raise ValueError(f"{name} is not a single value")
         accuracy = {
             name: np.array(scores["selection"][name]["accuracy"], float) for name in SELECTIONS
         }
@@ -67,14 +67,14 @@ def read(folder: Path) -> Run:
             raise ValueError("its accuracies are not one for each repeat, or it has no true rate")
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise InputError(
-            f"RUN_DIR={folder}: its config.json or scores.json is damaged or an earlier version's; "
-            f"main.py --overwrite makes the run anew ({error!r})"
+            f"RUN_DIR={folder}: its config.json or scores.json is damaged or from an earlier "
+            f"version; main.py --overwrite trains the run again ({error!r})"
         ) from error
     return Run(folder, flags, true_rate, accuracy, data_sha256, labels_sha256)
 
 
 def unpaired_because(run: Run, first: Run) -> str | None:
-    """Why repeats of two runs are no pairs; None if they are."""
+    """Why repeats of a run and of `first`, run 1, are not pairs; None if they are."""
     hashes = {run.data_sha256, first.data_sha256}
     # One folder of pictures, and one file of labels, can be spelled in many ways.
     same = {
@@ -84,23 +84,23 @@ def unpaired_because(run: Run, first: Run) -> str | None:
     }
     for name in PAIRED_BY:
         if run.flags[name] != first.flags[name] and not same.get(name):
-            return f"--{name} is {run.flags[name]}, there it is {first.flags[name]}"
+            return f"--{name} is {run.flags[name]}, in run 1 it is {first.flags[name]}"
     if len(hashes) > 1 and None not in hashes:
-        return "the pictures or labels of its data set are others than there (data_sha256)"
+        return "the pictures or labels of its data set differ from those of run 1 (data_sha256)"
     n = pairs(run, first).sum()
     if n < 2:
-        return "a single pair has no spread" if n else "in each pair a repeat diverged"
+        return "a single pair has no spread" if n else "a repeat diverged in every pair"
     return None
 
 
 def pairs(run: Run, first: Run) -> np.ndarray:
-    """Which pairs of repeats there are of which neither diverged, bool (repeats of both,)."""
+    """Which pairs have no repeat that diverged, bool (pairs,); extra repeats have no pair."""
     both = min(len(run.survived), len(first.survived))
     return run.survived[:both] & first.survived[:both]
 
 
 def differences(run: Run, first: Run) -> dict[str, Difference]:
-    """Of each accuracy, a run's less the first one's, over their `pairs`."""
+    """For each accuracy, the run's minus that of `first`, over their `pairs`."""
     those = pairs(run, first)
     n = len(those)
     return {

@@ -18,7 +18,7 @@ _PACKAGES = (
 
 
 def facts() -> dict[str, Any]:
-    """Where and with what the run is made."""
+    """Where, when and with what this process makes a run."""
     device = jax.devices()[0]
     return {
         "command": [_program(Path(sys.argv[0])), *sys.argv[1:]],

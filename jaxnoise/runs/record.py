@@ -1,4 +1,4 @@
-"""What a finished run says of itself: config.json and scores.json, read and checked."""
+"""What a finished run records about itself: config.json and scores.json, read and checked."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from jaxnoise.runs import documents, files
 from jaxnoise.scores.scoring import SCORES, Report
 from jaxnoise.scores.selection import SELECTIONS, Selected
 
-# Of the flags that say where, those that help to find the data and to repeat the arithmetic.
+# Of the flags that cannot change a result, those that locate the data or fix the arithmetic.
 _WHERE = ("data_dir", "manual_dir", "cache_dir", "members_at_once")
 
 
@@ -32,7 +32,7 @@ def read_record(folder: Path, **where: str) -> Record:
       where: flags that say where the data are, to use instead of the run's.
 
     Raises:
-      InputError: there is no finished run, or one with other flags or scores than this version's.
+      InputError: there is no finished run, or its flags or scores are not those of this version.
     """
     documents.check_finished(folder)
     found = []
@@ -51,14 +51,14 @@ def read_record(folder: Path, **where: str) -> Record:
         raise InputError(f"RUN_DIR={folder}: config.json: {error}") from error
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise InputError(
-            f"RUN_DIR={folder}: its config.json or scores.json is damaged or another version's "
+            f"RUN_DIR={folder}: its config.json or scores.json is damaged or from another version "
             f"({error!r})"
         ) from error
     return Record(folder, facts["flags"], config, facts, document, report)
 
 
 def _config(flags: dict[str, Any], where: dict[str, str]) -> Config:
-    """Of the flags of a run; one made before a flag was there had its default."""
+    """The settings of a run by its flags; a run from before a flag existed had its default."""
     for name in flags:
         if name not in FIELDS:
             raise InputError(f"--{name} is not a flag of this version")
@@ -82,5 +82,5 @@ def _report(document: dict[str, Any], config: Config) -> Report:
     diverged = np.array([epoch or 0 for epoch in document["diverged_at_epoch"]], int)
     for values in (*scores.values(), diverged, *(x for both in selected.values() for x in both)):
         if values.shape != (config.total_repeats,):
-            raise ValueError(f"{values.shape} numbers, {config.total_repeats} repeats")
+            raise ValueError(f"numbers of shape {values.shape} for {config.total_repeats} repeats")
     return Report(scores, selected, diverged, document["noise"], config.validation_labels)

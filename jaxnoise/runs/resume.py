@@ -1,4 +1,4 @@
-"""Where an interrupted run goes on: checkpoints after every epoch, of which the newest are kept."""
+"""Resuming an interrupted run: a checkpoint after every epoch, of which the newest are kept."""
 
 import hashlib
 import logging
@@ -21,11 +21,11 @@ KEPT = 2
 
 
 class Point(NamedTuple):
-    """Everything a run goes on from: all that changes from epoch to epoch."""
+    """Everything that a run resumes from: all that changes from epoch to epoch."""
 
     progress: loop.Progress  # of all members, (members, ...) each, on the host
     history: dict[str, np.ndarray]  # of every metric, float32 (epochs, members)
-    seconds: float  # worked on these epochs
+    seconds: float  # spent on these epochs
 
     @property
     def epochs(self) -> int:
@@ -36,7 +36,7 @@ class Point(NamedTuple):
 def identity(
     config: Config, dataset: NoisyDataset, transition_matrices: np.ndarray | None = None
 ) -> np.ndarray:
-    """A SHA-256, uint8 (32,), over the settings, pictures and labels that make a run what it is.
+    """A SHA-256, uint8 (32,), over the settings, pictures and labels that determine a run.
 
     Args:
       transition_matrices: those of --loss=forward, which may be estimated.
@@ -53,7 +53,7 @@ def identity(
 
 
 def save(folder: Path, point: Point, identity: np.ndarray) -> None:
-    """Adds a point to a folder and, once it is whole, deletes those that it makes needless.
+    """Adds a point to a folder and, once it is whole, deletes those no longer needed.
 
     Raises:
       InputError: it cannot be written; the earlier points are still there.
@@ -70,7 +70,7 @@ def save(folder: Path, point: Point, identity: np.ndarray) -> None:
 
 
 def newest(folder: Path, like: loop.Progress, identity: np.ndarray) -> Point | None:
-    """The newest point that is whole, if there is one; damaged ones are named and deleted.
+    """The newest whole point, or None; damaged ones are reported and deleted.
 
     Args:
       like: progress of one member, for its structure, shapes and dtypes.
@@ -82,15 +82,15 @@ def newest(folder: Path, like: loop.Progress, identity: np.ndarray) -> Point | N
         try:
             arrays = checkpoint.load(path)
         except InputError as error:
-            log.warning("%s; it is deleted", error)
+            log.warning("%s; deleting this checkpoint", error)
             checkpoint.remove(path)
             continue
         progress = _from_names(arrays["progress"], like)
         if progress is None or not np.array_equal(arrays["identity"], identity):
             made = "by another version" if progress is None else "with other pictures or labels"
             raise InputError(
-                f"{path}: made {made}, so the run cannot go on from it; --noresume deletes it and "
-                "starts anew"
+                f"{path}: made {made}, so the run cannot resume from it; --noresume deletes it and "
+                "starts from the beginning"
             )
         return Point(progress, arrays["history"], float(arrays["seconds"]))
     return None
@@ -103,14 +103,14 @@ def clear(folder: Path) -> None:
 
 
 def _points(folder: Path) -> list[Path]:
-    """Those that are there, the newest first."""
+    """The points in a folder, the newest first."""
     numbers = (re.fullmatch(r"epoch_(\d+)", path.name) for path in folder.glob("epoch_*"))
     found = {int(match[1]): match.string for match in numbers if match}
     return [folder / found[epoch] for epoch in sorted(found, reverse=True)]
 
 
 def _by_name(progress: loop.Progress) -> dict[str, Any]:
-    """Leaves by their paths: Orbax would lose what kind of tree they are in."""
+    """Leaves by their paths: Orbax would lose the types of the tree's nodes."""
     paths = jax.tree_util.tree_leaves_with_path(progress)
     return {jax.tree_util.keystr(path): leaf for path, leaf in paths}
 

@@ -1,4 +1,4 @@
-"""What the nets made of each training sample: samples.npz, and suspects.csv made of it."""
+"""What the nets made of each training sample: samples.npz, and suspects.csv, derived from it."""
 
 import csv
 from collections.abc import Sequence
@@ -47,16 +47,16 @@ def write_suspects(
     suspects_repeat_1.csv and so on.
 
     Args:
-      index: int (samples,), where in the original train set they are.
+      index: int (samples,), their places in the original train set.
       given: int (repeats, samples), the labels trained on.
       predicted: int (repeats, samples).
       score: float (repeats, samples): the loss on the given label, mean over epochs, nats. That
         wrong labels have a high one is the finding of Huang et al., "O2U-Net" (ICCV 2019,
         https://openreview.net/forum?id=DXSUpYgPNX).
       votes: bool (repeats,), False for those that diverged; if all did, all have one.
-      files: (samples,), what to call them beside their index; may be empty.
+      files: (samples,), their file names, a column beside the index; may be empty.
     """
-    import scipy.stats  # nearly as slow
+    import scipy.stats  # slow to import, and needed only here
 
     if (given == given[0]).all():
         votes = votes if votes.any() else ~votes

@@ -1,7 +1,7 @@
-"""Scores: what a run is worth, computed from arrays on the host.
+"""Scores: how good a run is, computed from arrays on the host.
 
 Takes histories, logits and losses of all repeats; gives the chosen epochs, calibration, detection,
-which repeats diverged, means and intervals, and the tables that say so. No JAX, no files.
+which repeats diverged, means and intervals, and tables of them. No JAX, no files.
 
 May import: labels, config.
 """

@@ -1,4 +1,4 @@
-"""Calibration: whether a prediction is right as often as it is sure."""
+"""Calibration: whether predictions are right as often as their confidence says."""
 
 import numpy as np
 import scipy.special
@@ -45,7 +45,7 @@ def ece(*, probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> f
 def nll(*, log_probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Negative log-likelihood, the mean of −log p_y, in nats: the cross-entropy.
 
-    Not scikit-learn's log_loss, which takes probabilities, and no log below that of 2⁻⁵².
+    scikit-learn's log_loss is not used: it takes probabilities, and none below 2⁻⁵².
 
     Args:
       log_probabilities: float (samples, classes).

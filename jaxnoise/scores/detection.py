@@ -1,14 +1,14 @@
-"""Which training labels are wrong, as told by the loss that the nets had on them."""
+"""Finding wrong training labels by the loss that the nets have on them."""
 
 import numpy as np
 
 
 def measure(score: np.ndarray, changed: np.ndarray) -> dict[str, float]:
-    """How well a score tells changed labels from the others, as `noise_auroc` and `noise_aupr`.
+    """How well a score separates changed labels from others: `noise_auroc` and `noise_aupr`.
 
-    Areas, in [0, 1], under the ROC curve (1/2 if it knows nothing) and, as average precision, under
-    the curve of precision over recall (the true rate if it knows nothing). NaN if the score is not
-    finite or if there is nothing to tell apart.
+    Areas, in [0, 1], under the ROC curve (1/2 for a random score) and, as average precision, under
+    the curve of precision over recall (the true rate for a random score). NaN if the score is not
+    finite, or if all labels are changed or none is.
 
     Args:
       score: float (samples,), high where the label is thought to be wrong.

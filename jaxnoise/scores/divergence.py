@@ -1,8 +1,8 @@
 """Which repeats of a run have diverged, and when.
 
 `loop.advance` freezes a member whose loss or state is no longer finite, and makes all its metrics
-NaN from that epoch on. The other repeats go on as if it were not there: what is told of a run is
-told of them.
+NaN from that epoch on. The other repeats continue unaffected, and all that is reported of a run
+covers them alone.
 """
 
 import numpy as np
@@ -38,5 +38,5 @@ def in_words(diverged: np.ndarray) -> str:
 
 
 def covered(diverged: np.ndarray) -> str:
-    """Of which repeats a mean is: `3 of 5 repeats`."""
+    """How many repeats a mean covers: `3 of 5 repeats`."""
     return f"{np.sum(diverged == 0)} of {len(diverged)} repeats"

@@ -1,4 +1,4 @@
-"""The scores of a run: each repeat's, their mean and std, as a document and as tables to read."""
+"""The scores of a run: each repeat's, their mean and std, as JSON, CSV and tables to read."""
 
 import itertools
 import textwrap
@@ -13,7 +13,7 @@ from jaxnoise.scores.calibration import BINS
 from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS, Selected, headline
 from jaxnoise.scores.variance import components
 
-# The seven scores of Bar et al. 2022, and what stands beside them.
+# The seven scores of Bar et al. 2022, and two more in the same table.
 _MAIN = (
     "train_noisy_accuracy",
     "train_accuracy",
@@ -30,22 +30,22 @@ SCORES = _MAIN + _CALIBRATION_AND_DETECTION
 
 _WIDTH = 100
 _ABOUT_MAIN = (
-    "Scores of the epoch with the {chosen} accuracy (the earliest of equals; "
-    "--validation_labels={labels}); last_test_accuracy is the last epoch's. Accuracies in percent, "
-    "jacob = mean squared Frobenius norm of the logits' Jacobian, entropy = mean entropy of the "
-    "predictions on the training part, in nats; best_epoch counted from 1; mean and std (the "
-    "population's) are of {covered}."
+    "Scores at the epoch with the {chosen} accuracy (the earliest one, if several are equal; "
+    "--validation_labels={labels}); last_test_accuracy is taken at the last epoch. Accuracies are "
+    "in percent; jacob = mean squared Frobenius norm of the logits' Jacobian; entropy = mean "
+    "entropy of the predictions on the training set, in nats; best_epoch is counted from 1. Mean "
+    "and std (the population's) are over {covered}."
 )
 _ABOUT_SELECTION = (
-    "(Epoch) and test accuracy in percent, by what chooses the epoch; the scores above are those "
-    "of the {chosen}. {oracle}."
+    "Test accuracy in percent, after the epoch in parentheses; each column chooses the epoch in "
+    "its own way. The scores above are taken at the epoch of the column {chosen}. {oracle}."
 )
 _ABOUT_CALIBRATION_AND_DETECTION = (
-    f"Of the same epoch, on the test set: ece = expected calibration error ({BINS} bins, in "
-    "[0, 1]), nll = negative log-likelihood in nats, brier = Brier score in [0, 2]; lower is "
-    "better. Of the whole training: noise_auroc, noise_aupr = areas under the ROC and the "
-    "precision-recall curve of the mean loss over epochs as a score for changed labels, in [0, 1]; "
-    "higher is better."
+    "At the epoch of the first table, on the test set: ece = expected calibration error "
+    f"({BINS} bins, in [0, 1]), nll = negative log-likelihood in nats, brier = Brier score in "
+    "[0, 2]; lower is better. Over the whole training: noise_auroc and noise_aupr = areas under "
+    "the ROC curve and the precision-recall curve, with the mean loss over epochs as a score for "
+    "changed labels, in [0, 1]; higher is better."
 )
 
 
@@ -83,7 +83,7 @@ class Report(NamedTuple):
         return int(np.sum(self.diverged == 0))
 
     def _survivors(self, values: np.ndarray) -> np.ndarray:
-        """Of values (repeats,), those of repeats that have not diverged."""
+        """The values (repeats,) of those repeats that have not diverged."""
         return values[self.diverged == 0]
 
     def document(self) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class Report(NamedTuple):
         return "\n\n".join([*itertools.chain(*zip(tables, about, strict=True)), noise, *variance])
 
     def _about(self) -> list[str]:
-        """What each of the three tables tells."""
+        """A note on each of the three tables."""
         chosen = headline(self.validation_labels).words
         return [
             _ABOUT_MAIN.format(
@@ -134,7 +134,7 @@ class Report(NamedTuple):
         ]
 
     def _variance(self) -> dict[str, Any] | None:
-        """Standard deviation by its source, where repeats share several draws of the noise."""
+        """Standard deviation by its source, if there are several draws of the noise."""
         draws, repeats = len(self.noise["draws"]), len(self.diverged)
         if draws == 1:
             return None
@@ -142,7 +142,7 @@ class Report(NamedTuple):
         if repeats > draws:
             draw, std = self._survivors(np.arange(repeats) % draws), {}
             for name in SCORES:
-                with np.errstate(invalid="ignore"):  # infinity less infinity
+                with np.errstate(invalid="ignore"):  # infinity minus infinity
                     parts = components(self._survivors(self.scores[name]), draw)
                 std[name] = {source: number(x) for source, x in parts._asdict().items()}
         return {"noise_draws": draws, "runs_per_draw": repeats // draws, "std": std}
@@ -166,7 +166,7 @@ class Report(NamedTuple):
         return self._table(header, rows)
 
     def _table(self, header: list[str], rows: list[list[Any]]) -> str:
-        """A row per repeat, a line, mean and std; who diverged has no numbers."""
+        """A row per repeat, a line, mean and std; a repeat that diverged has no numbers."""
         for row, epoch in zip(rows, self.diverged, strict=False):
             if epoch:
                 row[1:] = ["diverged", f"at epoch {epoch}", *["–"] * (len(header) - 2)]
@@ -188,22 +188,22 @@ def number(x: np.generic | float) -> int | float | None:
 def _mean_and_std(values: np.ndarray) -> tuple[float | None, float | None]:
     if not len(values):
         return None, None
-    with np.errstate(invalid="ignore"):  # infinity less infinity
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
         return tuple(number(statistic(np.float64(values))) for statistic in (np.mean, np.std))
 
 
 def _variance_in_words(parts: dict[str, Any]) -> str:
     if parts["std"] is None:
         return (
-            "Every repeat has a noise draw of its own: std is of noise, initialization and batch "
-            "order together; more repeats than --noise_draws tell them apart."
+            "Every repeat has a noise draw of its own, so std covers noise, initialization and "
+            "batch order together; more repeats than --noise_draws would separate them."
         )
     test = parts["std"]["test_accuracy"]
     return (
-        f"Of test_accuracy's variance: std {_cell(test['noise'])} between {parts['noise_draws']} "
-        f"noise draws, {_cell(test['training'])} between the {parts['runs_per_draw']} runs on the "
-        "same draw, that is initialization and batch order (random-effects analysis of variance; "
-        "the other scores' stand in scores.json)."
+        f"The variance of test_accuracy by source: std {_cell(test['noise'])} between "
+        f"{parts['noise_draws']} noise draws, {_cell(test['training'])} between the "
+        f"{parts['runs_per_draw']} repeats on the same draw, that is, from initialization and "
+        "batch order (random-effects analysis of variance; scores.json has the other scores)."
     )
 
 

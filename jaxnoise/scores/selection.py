@@ -1,6 +1,6 @@
-"""Which epoch is the best: four ways to choose it, and the test accuracy at each.
+"""Four ways to choose an epoch, and the test accuracy at each.
 
-With any of them the first of equal epochs is chosen.
+Each of them chooses the earliest of equal epochs.
 """
 
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ SELECTIONS = {
     "best_clean_valid": Selection("best clean validation", "valid_accuracy"),
     "oracle_test": Selection("ORACLE: best test", "test_accuracy"),
 }
-ORACLE_WORDS = "ORACLE is chosen on the test set: an upper bound, not a result"
+ORACLE_WORDS = "ORACLE chooses the epoch on the test set: an upper bound, not a result"
 
 
 class Selected(NamedTuple):
@@ -39,9 +39,9 @@ def headline(validation_labels: str) -> Selection:
 
 
 def improves(accuracy: Any, best: Any) -> Any:
-    """Whether an epoch is better than the best before it: only if strictly, so the earliest counts.
+    """Whether an epoch is strictly better than the best before it, so the earliest of equals stays.
 
-    The rule of `select`, epoch by epoch, for whoever keeps the best epoch's nets while training.
+    The rule of `select`, epoch by epoch, for keeping the best epoch's nets while training.
 
     Args:
       accuracy, best: float, any shape, NumPy's or JAX's; of the metric `headline` names.

@@ -1,4 +1,4 @@
-"""How much of a score's variance is the draw of the noise, and how much the training."""
+"""How much of a score's variance comes from the draw of the noise, and how much from training."""
 
 from typing import NamedTuple
 
@@ -9,25 +9,25 @@ class Components(NamedTuple):
     """Standard deviations, in the unit of the score."""
 
     noise: float  # between draws of the noise
-    training: float  # between runs on the same draw: initialization and batch order
+    training: float  # between repeats on the same draw: initialization and batch order
 
 
 def components(scores: np.ndarray, draw: np.ndarray) -> Components:
     """Variance components of a one-way random-effects model, by its mean squares.
 
-    The model is y_ij = μ + a_i + e_ij for draw i of D and run j of n_i on it, N = Σ_i n_i in all,
-    with independent a_i ~ (0, σ_a²) and e_ij ~ (0, σ_e²): runs are nested in draws, no two share an
-    initialization. From MS_between = Σ_i n_i (ȳ_i − ȳ)² / (D − 1) and MS_within = Σ_ij (y_ij −
+    The model is y_ij = μ + a_i + e_ij for draw i of D and repeat j of n_i on it, N = Σ_i n_i, with
+    independent a_i ~ (0, σ_a²) and e_ij ~ (0, σ_e²): repeats are nested in draws, no two share
+    an initialization. From MS_between = Σ_i n_i (ȳ_i − ȳ)² / (D − 1) and MS_within = Σ_ij (y_ij −
     ȳ_i)² / (N − D) follow σ_e² = MS_within and σ_a² = max(0, (MS_between − MS_within) / n₀), where
-    n₀ = (N − Σ_i n_i² / N) / (D − 1), which is n if all n_i are.
+    n₀ = (N − Σ_i n_i² / N) / (D − 1), which is n if all n_i = n.
     Source: Searle, Casella and McCulloch, "Variance Components" (1992), chapter 3.
 
     Args:
       scores: float (N,).
-      draw: int (N,), which draw each run is on.
+      draw: int (N,), the draw that each repeat trains on.
 
     Returns:
-      both, NaN where there are not two draws, or no draw with two runs.
+      both, NaN if there are fewer than two draws, or no draw has two repeats.
     """
     y = np.float64(scores)
     _, i, runs = np.unique(draw, return_inverse=True, return_counts=True)

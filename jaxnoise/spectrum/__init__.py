@@ -1,4 +1,4 @@
-"""The spectrum of the learned mapping: how smooth it is, where, and what that goes with.
+"""The spectrum of the learned mapping: how smooth it is, where, and how accuracy relates to it.
 
 Takes finished runs, or members while they train; gives Fourier spectra along lines through
 pictures, singular values of Jacobians, norms of layers, and figures. It does not change training.
@@ -10,9 +10,9 @@ __all__ = [
     "dynamics",
     "figures",
     "fourier_lines",
-    "frequency_response",
+    "circle",
     "measure",
     "summary",
     "verdict",
-    "wave_response",
+    "wave_figure",
 ]

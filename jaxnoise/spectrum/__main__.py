@@ -1,10 +1,10 @@
-"""Is the learned mapping smooth, and where? The spectral panel of finished runs: a command.
+"""Is the learned mapping smooth, and where? The spectral panel of finished runs.
 
 python -m jaxnoise.spectrum RUN_DIR... loads the data set, the labels of noise.npz and the nets of a
 checkpoint, and writes spectrum.json, spectrum.npz and figures/spectrum_*.png and .pdf into every
 run's folder: Fourier spectra along lines through pictures, singular values of the Jacobian, and
 norms of the layers. Over several runs it prints a table and a verdict: whether less high-frequency
-power on samples with a changed label goes with test accuracy. Nothing is trained.
+power on samples with a changed label goes with higher test accuracy. Nothing is trained.
 """
 
 import argparse
@@ -26,15 +26,17 @@ PICTURES = 500
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = CommandParser("spectrum", __doc__)
-    parser.add_argument("runs", metavar="RUN_DIR", nargs="+", type=Path, help="of a finished run")
+    parser.add_argument(
+        "runs", metavar="RUN_DIR", nargs="+", type=Path, help="folder of a finished run"
+    )
     parser.add_argument(
         "--checkpoint", choices=NETS, default="last",
-        help="the nets after the last epoch (default), or at the best by validation",
+        help="measure the nets after the last epoch (default), or after the best validation epoch",
     )  # fmt: skip
     parser.add_argument(
         "--pictures", type=_at_least(2), default=PICTURES,
-        help="of each set: training samples with unchanged and with changed label, and test "
-        f"(default: {PICTURES})",
+        help="how many of each set: training samples with an unchanged label, training samples "
+        f"with a changed label, and the test set (default: {PICTURES})",
     )  # fmt: skip
     parser.add_argument(
         "--cutoff", type=_at_least(1, fourier_lines.POINTS // 2), default=fourier_lines.CUTOFF,
@@ -52,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     print(verdict.text(measured))
     if len(measured) > 1:
-        print("Drawn:", _draw_verdict(measured))
+        print("Figure:", _draw_verdict(measured))
     return 0
 
 

@@ -30,8 +30,7 @@ PICTURES = 100
 class Recorder:
     """Measures line spectra after some epochs and leaves spectrum_dynamics.npz and its figures.
 
-    Until the run is finished each measured epoch is a file of its own, which a run that goes on
-    after an interruption keeps.
+    Until the run is finished, each measured epoch is a file of its own, which a resumed run keeps.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class Recorder:
             )
 
     def record(self, epoch: int, states: Any) -> None:
-        """After an epoch, counted from 1, of all members' states: measures if it is its turn."""
+        """Measures all members' states after an epoch, counted from 1, if that epoch is due."""
         every, epochs = self._config.spectrum_every, self._config.epochs_num
         if not every or (epoch % every and epoch < epochs):
             return
@@ -70,7 +69,7 @@ class Recorder:
         os.replace(partial, self._epochs / f"{epoch:04d}.npz")
 
     def finish(self, history: dict[str, np.ndarray]) -> None:
-        """Makes one file of all epochs, and draws them beside the run's history.
+        """Joins all epochs in one file, and draws them beside the run's history.
 
         spectrum_dynamics.npz holds `epochs`, int (epochs,), counted from 1; `frequencies`, cycles
         per unit distance (bins,); and as means over pictures, of clean, changed and test,
@@ -116,7 +115,7 @@ def draw(
 ) -> Figure:
     """Heat maps of frequency × epoch, centroid, memorization and accuracy on one time axis.
 
-    The maps show by how much each frequency's share has changed since the first measured epoch.
+    The maps show how much each frequency's share has changed since the first measured epoch.
 
     Args:
       epochs: int (measured,), counted from 1.
@@ -147,7 +146,7 @@ def draw(
         axes.set_title(SETS[name].label, fontsize=9, loc="left")
     figure.colorbar(
         image, ax=rows[: len(sets)], aspect=30,
-        label=f"share of power, log₁₀ of its change since epoch {epochs[0]}",
+        label=f"log₁₀ of the change in share of power since epoch {epochs[0]}",
     )  # fmt: skip
     rows[len(sets) // 2].set_ylabel(FREQUENCY)
     centroids, shares = rows[-2:]
@@ -158,10 +157,8 @@ def draw(
         centroids.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.15, lw=0)
     centroids.set_ylabel("spectral centroid\n(cycles per\nunit distance)", fontsize=9)
     curves = {
-        "changed_as_noisy": MEMORIZATION["changed_as_noisy"]._replace(label="changed, as labelled"),
-        "changed_as_true": MEMORIZATION["changed_as_true"]._replace(
-            label="changed, as they truly are"
-        ),
+        "changed_as_noisy": MEMORIZATION["changed_as_noisy"]._replace(label="changed, as noisy"),
+        "changed_as_true": MEMORIZATION["changed_as_true"]._replace(label="changed, as true"),
         "test_accuracy": SETS["test"]._replace(label="test accuracy"),
     }
     all_epochs = np.arange(1, len(history["test_accuracy"]) + 1)
@@ -169,7 +166,7 @@ def draw(
         mean, std = over_members(history[name].T)
         shares.plot(all_epochs, mean, style, color=colour, label=label)
         shares.fill_between(all_epochs, mean - std, mean + std, color=colour, alpha=0.15, lw=0)
-    shares.set_ylabel("predicted so (%)", fontsize=9)
+    shares.set_ylabel("predictions (%)", fontsize=9)
     shares.set_ylim(-3, 103)
     shares.set_xlabel("epoch")
     for axes in (centroids, shares):

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxnoise.figures.colours import BLACK, GUIDE, NORMS, SETS, series
+from jaxnoise.figures.colours import BLACK, GUIDE, NORMS, NOTE, PAPER, SETS, series
 from jaxnoise.figures.drawing import decorate, legend_below, save
 from jaxnoise.spectrum import fourier_lines
 from jaxnoise.spectrum.fourier_lines import DIRECTIONS
@@ -48,7 +48,7 @@ def draw(
 
 
 def over_members(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation over the first axis, of members that are finite; NaN if none is."""
+    """Mean and deviation over the first axis, over the members that are finite; NaN if none is."""
     finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
     if not finite.any():
         return (np.full(values.shape[1:], np.nan),) * 2
@@ -74,7 +74,7 @@ def _lines(panel: Panel, length: float, cutoff: int, title: str) -> Figure:
         axes.axvline(cutoff / length, color=GUIDE, linewidth=0.8, zorder=0)
         axes.annotate(
             "cut-off", (cutoff / length, 0.97), xycoords=("data", "axes fraction"),
-            xytext=(3, 0), textcoords="offset points", va="top", fontsize=8, color="0.4",
+            xytext=(3, 0), textcoords="offset points", va="top", fontsize=8, color=NOTE,
         )  # fmt: skip
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -132,7 +132,7 @@ def _jacobian(summary: Summary, title: str) -> Figure:
         (summary.frobenius, "‖J‖$_F$ (logits per unit distance)"),
         (summary.largest, "largest singular value of J\n(logits per unit distance)"),
     )
-    for axes, (values, label) in zip(panels, quantities, strict=True):
+    for axes, (values, x_label) in zip(panels, quantities, strict=True):
         for name, of_pictures in values.items():
             label, colour, style, _ = SETS[name]
             for i, row in enumerate(of_pictures):
@@ -142,10 +142,10 @@ def _jacobian(summary: Summary, title: str) -> Figure:
                     linewidth=1, alpha=0.8, label=label if i == 0 else None,
                 )  # fmt: skip
         axes.set_xscale("log")
-        axes.set_xlabel(label)
+        axes.set_xlabel(x_label)
         decorate(axes)
         _plain_decades(axes, 1, 2, 3, 5, 7)
-    panels[0].set_ylabel("pictures with at most so much (%)")
+    panels[0].set_ylabel("pictures at or below (%)")
     _finish(figure, panels[0], title, "distribution over pictures, a line for each repeat")
     return figure
 
@@ -182,7 +182,7 @@ def _layers(panel: Panel, summary: Summary, title: str) -> Figure:
 
 
 def _plain_decades(axes: Axes, *subs: float) -> None:
-    """Few and plain numbers, 0.5 and 20, for which narrow axes have room."""
+    """Few ticks with plain numbers such as 0.5 and 20, which fit on narrow axes."""
     axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
@@ -202,7 +202,7 @@ def verdict(
 ) -> Figure:
     """A point for each repeat of each run, a panel for each direction.
 
-    Were the thesis all there is to it, points would fall from the upper left to the lower right.
+    If the thesis explained everything, points would fall from the upper left to the lower right.
 
     Args:
       names: of the runs.
@@ -216,7 +216,7 @@ def verdict(
             label, colour, _, marker = series(i, name)
             axes.plot(
                 share[:, j], accuracy, marker, label=label, markersize=5, color=colour, alpha=0.8,
-                markeredgecolor="white",
+                markeredgecolor=PAPER,
             )  # fmt: skip
         decorate(axes)
         axes.set_title(DIRECTION_WORDS[direction], fontsize=10)

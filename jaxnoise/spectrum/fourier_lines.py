@@ -37,8 +37,8 @@ from jaxnoise.training.evaluation import Pictures
 POINTS = 64
 # A segment's ends differ from its middle by an eighth of the pixels' range, in root mean square.
 LENGTH_PER_ROOT_PIXEL = 0.25
-# A high frequency has at least so many cycles per line, unless asked otherwise: the first bins that
-# a Hann window keeps apart from the trend.
+# By default, frequencies of this many cycles per line and more are high: it is the first bin that a
+# Hann window keeps apart from the trend.
 CUTOFF = 3
 # Where a line leads: anywhere, to a picture of the same (true) class, to one of another.
 DIRECTIONS = ("random", "same_class", "other_class")
@@ -107,7 +107,7 @@ def line_spectra(
     """Power spectra in evaluation mode and float32, summed over the logits.
 
     Args:
-      key: typed; with a picture's index it decides its random direction, whatever else is measured.
+      key: typed; it and a picture's index alone determine the picture's random direction.
 
     Returns:
       float32 (lines, len(DIRECTIONS), points/2 + 1), logits².

@@ -16,7 +16,7 @@ def gram(forward: Callable[[jax.Array], jax.Array], images: jax.Array) -> jax.Ar
     """J_b J_bᵀ of J_b = ∂z_b/∂x_b.
 
     Args:
-      forward: maps images to logits (batch, classes), each picture's of itself alone.
+      forward: maps images to logits (batch, classes), each of its own picture alone.
       images: float32 (batch, height, width, channels).
 
     Returns:
@@ -55,7 +55,7 @@ def singular_values(gram: np.ndarray) -> np.ndarray:
     """Of J, from J Jᵀ (..., classes, classes): float64 (..., classes), the largest first.
 
     √Σσ² is ‖J‖_F. Those below 3e-4 of the largest are lost in the rounding of J Jᵀ in float32. NaN
-    where J is not finite. Made on the host: inside programs that run at once on a CPU, LAPACK's
+    where J is not finite. Computed on the host: inside programs that run at once on a CPU, LAPACK's
     calls can wait for each other's threads for ever.
     """
     finite = np.isfinite(gram).all(axis=(-2, -1))

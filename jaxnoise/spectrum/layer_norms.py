@@ -1,4 +1,4 @@
-"""What each layer can amplify at most: exact norms of its linear maps.
+"""How much each layer can amplify at most: exact norms of its linear maps.
 
 The norm of the mapping from picture to logits is at most the product of its layers' norms, since
 ReLU and max-pooling over disjoint windows are 1-Lipschitz in L2. (Szegedy et al., "Intriguing
@@ -42,9 +42,9 @@ class Layer(NamedTuple):
 def layers(
     net: nn.Module, variables: dict[str, jax.Array], image_shape: tuple[int, ...]
 ) -> list[Layer]:
-    """All layers of one of `nets.NETS`, seen while it is applied.
+    """All layers of one of `nets.NETS`, recorded while it is applied.
 
-    Kernels are those that the layers compute with, so any kind of normalization is in them.
+    Kernels are those that the layers compute with, so they include any kind of normalization.
     """
     found: list[Layer] = []
     seen = {}

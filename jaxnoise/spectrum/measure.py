@@ -23,7 +23,7 @@ from jaxnoise.training import assembly
 def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **where: str) -> Measured:
     """Measures a run and writes spectrum.json, spectrum.npz and figures into its folder.
 
-    Files of the best checkpoint are named spectrum_best instead.
+    Files of the best checkpoint are named spectrum_best.
 
     Args:
       checkpoint: one of `checkpoint.NETS`.
@@ -32,7 +32,7 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
       where: flags that say where the data are, to use instead of the run's.
 
     Raises:
-      InputError: it is no finished run, or its data set or nets cannot be had.
+      InputError: there is no finished run, or its data set or nets cannot be loaded.
     """
     started = time.time()
     run = read_record(folder, **where)

@@ -13,14 +13,14 @@ from jaxnoise.spectrum.layer_norms import Norms
 from jaxnoise.training import loop
 from jaxnoise.training.assembly import Engine
 
-# Training samples whose label is the true one, those whose label noise has changed, and the test's.
+# Training samples with their true label, those whose label noise has changed, and test samples.
 SETS = ("clean", "changed", "test")
-# The seed of pictures, partners and directions: the same for all runs on a data set and its noise.
+# Of pictures, partners and directions: these are the same for all runs on a data set and noise.
 SEED = 0
 
 
 class Chosen(NamedTuple):
-    """The pictures of every member, set behind set, and where lines through them lead."""
+    """The pictures of every member, one set after the other, and where lines through them lead."""
 
     sizes: dict[str, int]  # of the sets that there are
     lines: Lines  # int32 (members, pictures) each
@@ -116,7 +116,7 @@ class Instrument:
         return self._of_sets(self._spectra(states, self._lines, shared=shared))
 
     def panel(self, states: list[Any]) -> Panel:
-        """All of it."""
+        """Everything that the panel holds."""
         grams = self._of_sets(self._grams(states, self._index, shared=(self._pictures,)))
         return Panel(
             self.line_spectra(states),

@@ -1,4 +1,4 @@
-"""The spectral panel in numbers: each picture's, and means over pictures with their intervals."""
+"""The spectral panel in numbers: for each picture, and as means over pictures with intervals."""
 
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ class Summary(NamedTuple):
 
     @property
     def lower_bound(self) -> np.ndarray:
-        """Of the Lipschitz constant: the largest derivative that was met, (members,)."""
+        """Of the Lipschitz constant: the largest derivative that was found, (members,)."""
         return np.max([values.max(axis=1) for values in self.largest.values()], axis=0)
 
 

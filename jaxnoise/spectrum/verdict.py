@@ -1,4 +1,4 @@
-"""What the spectral panels of several runs say together: a table, and a verdict in words."""
+"""The spectral panels of several runs side by side: a table, and a verdict in words."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from jaxnoise.spectrum.fourier_lines import DIRECTIONS
 from jaxnoise.spectrum.summary import Summary, mean_over_pictures
 
 RESAMPLES = 5000
-# Without noise there is no changed sample to look at.
+# Without noise there are no changed samples.
 HEADLINE_SETS = ("changed", "test")
 
 
@@ -78,7 +78,7 @@ def correlation(x: list[np.ndarray], y: list[np.ndarray]) -> Correlation:
 
 
 def text(measured: list[Measured]) -> str:
-    """The table, and over several runs what it comes to."""
+    """The table, and for several runs the conclusions from it."""
     lines = [_table(measured), "", _ABOUT, *(
         f"Run {i}: {one.run.folder}" for i, one in enumerate(measured, start=1)
     )]  # fmt: skip
@@ -88,10 +88,10 @@ def text(measured: list[Measured]) -> str:
 
 
 _ABOUT = (
-    "High-frequency share of the power of the logits (%), along lines in a random direction and "
-    "towards pictures of the same and of another class; largest singular value of the Jacobian, "
-    "median over pictures, and the largest met beside the bound by the layers' norms. Mean ± std "
-    "over repeats."
+    "Columns 4 to 9: the high-frequency share of the power of the logits (%), along lines in a "
+    "random direction and towards pictures of the same class and of another class. σ(J): the "
+    "largest singular value of the Jacobian, median over pictures; max σ(J): the largest one "
+    "found; bound: the upper bound from the layers' norms. Mean ± std over n repeats."
 )
 
 
@@ -119,7 +119,7 @@ def _spread(values: np.ndarray, digits: str = ".2f") -> str:
 
 
 def _differences(measured: list[Measured]) -> list[str]:
-    """Whether each run has a lower share on changed samples than the first one."""
+    """Whether each run has a lower share on changed samples than the first one does."""
     first, lines = measured[0], []
     readable = [pairs.read(one.run.folder) for one in measured]
     for i, one in enumerate(measured[1:], start=2):
@@ -135,9 +135,9 @@ def _differences(measured: list[Measured]) -> list[str]:
             if len(difference) > 1:
                 found = paired_difference(difference)
                 lines.append(
-                    f"{name}: {_verb(found)} the high-frequency share on changed samples, "
-                    f"{direction.replace('_', ' ')}: {found.mean:+.2f} "
-                    f"[{found.low:+.2f}, {found.high:+.2f}] percentage points against run 1."
+                    f"{name} {_verb(found)} the high-frequency share on changed samples "
+                    f"({direction.replace('_', ' ')}): {found.mean:+.2f} "
+                    f"[{found.low:+.2f}, {found.high:+.2f}] percentage points relative to run 1."
                 )
     return lines
 
@@ -149,32 +149,32 @@ def _verb(found: Difference) -> str:
 
 
 def _correlations(measured: list[Measured]) -> list[str]:
-    """Whether less of it goes with a better net, over all repeats of all runs."""
+    """Whether smoother nets are more accurate, over all repeats of all runs."""
     accuracy, lines = [one.test_accuracy for one in measured], []
     quantities = {
-        f"share on {name} samples, {direction.replace('_', ' ')}": [
+        f"high-frequency share on {name} samples ({direction.replace('_', ' ')})": [
             one.share(name)[:, j] for one in measured
         ]
         for name in HEADLINE_SETS
         for j, direction in enumerate(DIRECTIONS)
-    } | {"largest σ(J) met": [one.summary.lower_bound for one in measured]}
+    } | {"max σ(J)": [one.summary.lower_bound for one in measured]}
     for name, values in quantities.items():
         found = correlation(values, accuracy)
         if np.isnan(found.rho):
             continue
         if found.high < 0:
-            says = "the lower it is, the better the net, as the thesis has it"
+            says = "lower values go with higher accuracy, as the thesis says"
         elif found.low > 0:
-            says = "the higher it is, the better the net, against the thesis"
+            says = "higher values go with higher accuracy, against the thesis"
         else:
             says = "no clear relation"
         lines.append(
-            f"{name} and test accuracy: Spearman's ρ = {found.rho:+.2f} "
-            f"[{found.low:+.2f}, {found.high:+.2f}]: {says}."
+            f"{name[0].upper()}{name[1:]} and test accuracy: Spearman's ρ = {found.rho:+.2f} "
+            f"[{found.low:+.2f}, {found.high:+.2f}], {says}."
         )
     if lines:
         lines.append(
-            "Intervals are 95 %, by resampling runs, then their repeats; with few runs they are "
-            "rough, and what a correlation over regularizers says of cause is nothing."
+            "The intervals are 95 % bootstrap intervals over runs and their repeats, and are rough "
+            "with few runs. A correlation over regularizers says nothing about cause."
         )
     return lines

@@ -18,11 +18,11 @@ _FREE = {"wave_frequency", *(field.name for field in dataclasses.fields(Regulari
 
 
 class Response(NamedTuple):
-    """What one run did to its wave."""
+    """How one run fitted its wave."""
 
     folder: Path
     config: Config
-    # float (repeats,) each: infinite if it never came, NaN for repeats that diverged.
+    # float (repeats,) each: infinite if half was never fitted, NaN for repeats that diverged.
     epochs_to_half: np.ndarray
     last: dict[str, np.ndarray]  # for each name in LAST, NaN for repeats that diverged
 
@@ -41,7 +41,7 @@ def read(folder: Path) -> Response:
     run = read_record(folder)
     if run.config.noise_type != "wave_noise" or not run.config.noise_rate:
         raise InputError(
-            f"RUN_DIR={folder}: its noise is {run.config.noise}; allowed is wave_noise of a rate "
+            f"RUN_DIR={folder}: its noise is {run.config.noise}; allowed is wave_noise with a rate "
             "above 0"
         )
     history = read_history(folder, run.config)
@@ -70,8 +70,8 @@ def collect(folders: list[Path]) -> dict[str, list[Response]]:
             if here[name] != there[name]:
                 raise InputError(
                     f"RUN_DIR={response.folder}: --{name} is {here[name]}, that of "
-                    f"{responses[0].folder} is {there[name]}; allowed are runs that differ in "
-                    "--wave_frequency and regularizers"
+                    f"{responses[0].folder} is {there[name]}; allowed are runs that differ only "
+                    "in --wave_frequency and regularizers"
                 )
         row = rows.setdefault(response.config.regularization, {})
         same = row.setdefault(response.config.wave_frequency, response)

@@ -1,6 +1,6 @@
 """Sweeps: grids and searches of settings, run here or as jobs on a cluster.
 
-Takes flags with several values; leaves a folder for each run, and a plan that says how runs ended.
+Takes flags with several values; produces a folder per run, and a plan that records how runs ended.
 
 May import: experiments and all below.
 """

@@ -1,4 +1,4 @@
-"""The flags of main.py as arguments that take lists of values with commas."""
+"""The flags of main.py as arguments that take comma-separated lists of values."""
 
 import argparse
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from jaxnoise.sweep import grid
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds all flags of main.py; `given` reads them."""
-    flags = parser.add_argument_group("flags of main.py, each with values in a list with commas")
+    flags = parser.add_argument_group("flags of main.py, each with comma-separated values")
     for name, field in FIELDS.items():
         bare = {"nargs": "?", "const": "true"} if flag_type(field) is bool else {}
         help = field.metadata["help"].replace("%", "%%")
@@ -18,10 +18,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def given(arguments: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The values of those flags of main.py that are given.
+    """The values of the flags of main.py that are given.
 
     Raises:
-      InputError: one of them is of another type.
+      InputError: a value does not have the type of its flag.
     """
     return {
         name: grid.listed(name, arguments[name]) for name in FIELDS if arguments[name] is not None

@@ -1,4 +1,4 @@
-"""How long a sweep will take, and how much memory: measured on a small part of the pictures."""
+"""Estimates of a sweep's time and memory, measured on a small part of the pictures."""
 
 import dataclasses
 import logging
@@ -12,26 +12,26 @@ from tabulate import tabulate
 from jaxnoise.config import Config
 from jaxnoise.labels.noisy_dataset import SPLITS, SplitDataset, load_splits
 from jaxnoise.runs import folders
-from jaxnoise.sweep.grid import PlannedCell
+from jaxnoise.sweep.grid import PlannedRun
 from jaxnoise.terminal import console
 from jaxnoise.training import assembly, loop, measurement
 
 log = logging.getLogger("jaxnoise")
 
-# Training steps that are timed: enough that a step's time shows, in a second or two.
+# Training steps that are timed: enough to measure the time of a step, in a second or two.
 STEPS = 64
 
 
 class Estimate(NamedTuple):
-    """Of one program."""
+    """The estimate for one program."""
 
     at_once: int  # members that train side by side
     compile_seconds: float
-    epoch_seconds: tuple[float, float]  # of so many members: without and with the Jacobian term
-    bytes: int  # of a device's memory, or on a CPU of the process
+    epoch_seconds: tuple[float, float]  # of `at_once` members: without and with the Jacobian term
+    bytes: int  # of device memory, or on a CPU of the process
 
     def seconds(self, configs: Sequence[Config]) -> float:
-        """Of training all these, but for the final measurements and figures."""
+        """The time to train all these runs, without the final measurements and figures."""
         config, members = configs[0], sum(config.total_repeats for config in configs)
         plain, jacobian = self.epoch_seconds
         off = config.jacob_start_epoch if config.jacob_coef > 0 else config.epochs_num
@@ -53,7 +53,7 @@ def measure(configs: Sequence[Config], splits: SplitDataset) -> Estimate:
     everyone = _members(config, splits, sum(config.total_repeats for config in configs))
     at_once = min(trainer.at_once(everyone, whole), len(everyone))
     members = _members(config, part, at_once)
-    # Twice without the Jacobian term and twice with it: the first time each is compiled.
+    # Two epochs without the Jacobian term and two with it; the first of each includes compilation.
     jacob_start = 2 if config.jacob_coef > 0 else 4
     times = [time.time()]
     for _ in trainer.epochs(
@@ -74,7 +74,7 @@ def measure(configs: Sequence[Config], splits: SplitDataset) -> Estimate:
 
 
 def _part(splits: SplitDataset, *, share: float) -> SplitDataset:
-    """Every so many pictures of each split."""
+    """Every n-th picture of each split, for a share of about 1/n."""
     total = len(splits.labels)
     places = measurement.evenly(np.arange(total), max(1, round(share * total)))
     split = splits.split[places]
@@ -101,17 +101,17 @@ def _members(config: Config, splits: SplitDataset, number: int) -> list[loop.Mem
     ]
 
 
-def tell(planned: Sequence[PlannedCell]) -> None:
-    """Prints the cells and the programs, with their estimates."""
-    configs = list(dict.fromkeys(cell.config for cell in planned))
+def tell(planned: Sequence[PlannedRun]) -> None:
+    """Prints the runs and the programs, with their estimates."""
+    configs = list(dict.fromkeys(run.config for run in planned))
     finished = {config for config in configs if folders.done(config)}
     rows = [
-        (cell.name or "", console.title(cell.config, " · "), cell.config.total_repeats,
-         "finished" if cell.config in finished else "", cell.folder)
-        for cell in planned
+        (run.name or "", console.title(run.config, " · "), run.config.total_repeats,
+         "finished" if run.config in finished else "", run.folder)
+        for run in planned
     ]  # fmt: skip
-    named = any(cell.name for cell in planned)
-    log.info("%s\n", _table(["row", "cell", "members", "", "folder"], rows, named=named))
+    named = any(run.name for run in planned)
+    log.info("%s\n", _table(["row", "run", "repeats", "", "folder"], rows, named=named))
     left = [config for config in configs if config not in finished]
     rows, total = [], 0.0
     for program in assembly.by_program(left):
@@ -124,12 +124,12 @@ def tell(planned: Sequence[PlannedCell]) -> None:
              f"{estimate.compile_seconds:.0f} s", _minutes(seconds),
              f"{estimate.bytes / 2**20:.0f} MiB")
         )  # fmt: skip
-    header = ["program", "net", "cells", "members", "at once", "compilation", "in all", "memory"]
+    header = ["program", "net", "runs", "repeats", "at once", "compilation", "time", "memory"]
     log.info("%s\n", tabulate(rows, header, disable_numparse=True))
     log.info(
-        "%d cells, %d of them finished; about %s for the others, besides final measurements and "
-        "figures of each (measured on %d steps of each program; memory without JAX itself)",
-        len(configs), len(finished), _minutes(total), STEPS,
+        "%s, %d already finished; the rest takes about %s, without the final measurements and "
+        "figures of each run (measured on %d steps of each program; memory without JAX itself)",
+        console.counted(len(configs), "run"), len(finished), _minutes(total), STEPS,
     )  # fmt: skip
 
 

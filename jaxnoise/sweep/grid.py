@@ -1,4 +1,4 @@
-"""The cells of a sweep: values listed for flags, on a command line or in a YAML file, crossed."""
+"""The runs of a sweep: all combinations of the values that a command line or YAML file lists."""
 
 import itertools
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ import yaml
 from jaxnoise.config import FIELDS, NOISE_FLAGS, Config, InputError, flag_type
 from jaxnoise.runs import folders
 
-# These make several processes of one run; a sweep spreads its cells over jobs instead.
+# These spread one run over several processes; a sweep spreads its runs over jobs instead.
 _OF_SEVERAL_PROCESSES = ("coordinator_address", "num_processes", "process_id")
 
 
-class PlannedCell(NamedTuple):
-    """A run that is asked for."""
+class PlannedRun(NamedTuple):
+    """A run of a sweep."""
 
     name: str | None  # of its row in the YAML file
     config: Config
@@ -26,10 +26,10 @@ class PlannedCell(NamedTuple):
 
 
 def parse(name: str, text: str) -> Any:
-    """The value of a flag in its type; `none` is the default of those that have none.
+    """The value of a flag in its type; `none` is None for a flag whose default is None.
 
     Raises:
-      InputError: there is no such value. Its range is not checked: `Config` does that.
+      InputError: the text is not of this type. `Config` checks the range.
     """
     field = FIELDS[name]
     kind = flag_type(field)
@@ -39,22 +39,22 @@ def parse(name: str, text: str) -> Any:
         return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
     except (ValueError, KeyError):
         allowed = "true and false" if kind is bool else f"values of type {kind.__name__}"
-        raise InputError(f"--{name}={text}: allowed are {allowed}, with commas between") from None
+        raise InputError(f"--{name}={text}: allowed are {allowed}, separated by commas") from None
 
 
 def listed(name: str, text: str) -> list[Any]:
-    """The values of a flag in a list with commas."""
+    """The values of a flag in a comma-separated list."""
     return [parse(name, item.strip()) for item in text.split(",")]
 
 
 def read_rows(path: Path) -> dict[str | None, dict[str, list[Any]]]:
-    """The rows of a YAML file: for each name the values of its flags, those of all rows included.
+    """The rows of a YAML file: for each name the values of its flags, including those for all rows.
 
     A file maps flags to a value or a list of values; under `rows` it may map names of rows to such
     maps of their own. Without `rows` there is one row without a name.
 
     Raises:
-      InputError: it cannot be read, or says something else.
+      InputError: the file cannot be read, or its content has another form.
     """
     source = f"--grid={path}"
     try:
@@ -80,28 +80,28 @@ def _lists(flags: Any, source: str) -> dict[str, list[Any]]:
     lists = {}
     for name, values in flags.items():
         if name not in FIELDS:
-            raise InputError(f"{source}: {name} is no flag of main.py")
+            raise InputError(f"{source}: {name} is not a flag of main.py")
         values = values if isinstance(values, list) else [values]
         if not values:
             raise InputError(f"{source}: {name}: allowed is at least one value")
-        # Through text, since YAML takes 1e-4 for text and on for true.
+        # By way of text, since YAML reads 1e-4 as text and on as true.
         lists[name] = [parse(name, str("none" if x is None else x)) for x in values]
     return lists
 
 
-def cells(
+def planned_runs(
     rows: Mapping[str | None, Mapping[str, list[Any]]], given: Mapping[str, list[Any]]
-) -> list[PlannedCell]:
+) -> list[PlannedRun]:
     """Every combination of values, row by row; the last flag of `Config` varies fastest.
 
-    A row with several cells has the values that tell them apart, noise aside, in their names.
+    The names of a row's runs include the values that distinguish them, except those of the noise.
 
     Args:
       rows: see `read_rows`.
-      given: values from the command line, which count instead of the file's.
+      given: values from the command line, which override the file's.
 
     Raises:
-      InputError: a combination cannot be run, or a flag that says where has several values.
+      InputError: a combination is not allowed, or a flag marked `where_only` has several values.
     """
     planned = []
     for name, row in rows.items():
@@ -109,21 +109,21 @@ def cells(
         for flag in FIELDS.keys() & lists.keys():
             if FIELDS[flag].metadata["where_only"] and len(lists[flag]) > 1:
                 several = ",".join(map(str, lists[flag]))
-                raise InputError(f"--{flag}={several}: allowed is one value for all cells")
+                raise InputError(f"--{flag}={several}: allowed is one value for all runs")
             if flag in _OF_SEVERAL_PROCESSES:
-                raise InputError(f"--{flag}: not in a sweep, whose cells --executor spreads")
+                raise InputError(f"--{flag}: not allowed in a sweep; --executor spreads its runs")
         flags = [flag for flag in FIELDS if flag in lists]
         for values in itertools.product(*(lists[flag] for flag in flags)):
             settings = dict(zip(flags, values, strict=True))
-            telling = [
+            distinguishing = [
                 f"{flag}={value}"
                 for flag, value in settings.items()
                 if len(row.get(flag, ())) > 1
                 and flag not in given
                 and flag not in ("dataset", *NOISE_FLAGS)
             ]
-            label = None if name is None else " ".join([name, *telling])
-            planned.append(PlannedCell(label, _config(settings)))
+            label = None if name is None else " ".join([name, *distinguishing])
+            planned.append(PlannedRun(label, _config(settings)))
     return planned
 
 
@@ -131,7 +131,7 @@ def _config(settings: Mapping[str, Any]) -> Config:
     try:
         return Config(**settings)
     except InputError as error:
-        cell = " ".join(f"--{name}={value}" for name, value in settings.items())
+        flags = " ".join(f"--{name}={value}" for name, value in settings.items())
         raise InputError(
-            f"{error} (in the cell {cell}; rows of a --grid file can leave such cells out)"
+            f"{error} (in the run with {flags}; rows of a --grid file can leave such runs out)"
         ) from None

@@ -1,4 +1,4 @@
-"""The runs of a sweep: making them in this process, and telling how they end, wherever they run."""
+"""Makes the runs of a sweep in this process, and reports how runs end, wherever they are made."""
 
 import logging
 import time
@@ -11,26 +11,27 @@ from jaxnoise.experiments.batch import Outcome
 from jaxnoise.runs import documents, folders
 from jaxnoise.scores.selection import SELECTIONS
 from jaxnoise.sweep import plans
-from jaxnoise.sweep.grid import PlannedCell
+from jaxnoise.sweep.grid import PlannedRun
 from jaxnoise.terminal import console, interruption
 from jaxnoise.training import assembly
 
 log = logging.getLogger("jaxnoise")
 
 
-def left_of(planned: Iterable[PlannedCell]) -> list[Config]:
-    """The runs that are not finished, or to be made again; says how many there are."""
-    configs = dict.fromkeys(cell.config for cell in planned)
+def left_of(planned: Iterable[PlannedRun]) -> list[Config]:
+    """The runs that are not finished or are to be made again; logs how many there are."""
+    configs = dict.fromkeys(run.config for run in planned)
     left = [config for config in configs if not folders.done(config)]
     log.info(
-        "%d runs, %d of them finished before; %d programs",
-        len(configs), len(configs) - len(left), len(assembly.by_program(left)),
+        "%s, %d already finished; %s",
+        console.counted(len(configs), "run"), len(configs) - len(left),
+        console.counted(len(assembly.by_program(left)), "program"),
     )  # fmt: skip
     return left
 
 
 def here(configs: Sequence[Config], plan: Path, watch: interruption.Watch) -> Iterator[Outcome]:
-    """Makes runs in this process, program by program, and notes in the plan how they ended."""
+    """Makes runs in this process, program by program, and records in the plan how they ended."""
     runner = batch.BatchRunner(watch)
     for program in assembly.by_program(configs):
         for outcome in runner.run(program):
@@ -40,19 +41,19 @@ def here(configs: Sequence[Config], plan: Path, watch: interruption.Watch) -> It
 
 
 def tell(outcomes: Iterable[Outcome], left: Sequence[Config], plan: Path) -> int:
-    """Prints how each run ended, as soon as it has, and at last those that failed.
+    """Prints how each run ended, as soon as it has, and finally the runs that failed.
 
     Args:
-      left: the runs that are to end; outcomes may be of other runs too, which these need.
+      left: the runs to wait for; outcomes may include other runs, which these depend on.
 
     Returns:
-      the exit code: 1 if one failed.
+      the exit code: 1 if a run failed.
     """
     started, failed, done = time.time(), [], 0
     for outcome in outcomes:
         done += outcome.config in left
         passed = time.time() - started
-        # The first waited for pictures and compilation, and tells nothing of the others.
+        # The first includes loading and compilation, so it predicts no other run.
         if done < 2:
             first_ended, rest = passed, ""
         else:
@@ -66,13 +67,13 @@ def tell(outcomes: Iterable[Outcome], left: Sequence[Config], plan: Path) -> int
         if outcome.error and not outcome.elsewhere:
             failed.append((outcome.config.command, outcome.error))
     tell_failed(failed)
-    log.info("Plan, with what failed: %s", plan)
-    log.info("python -m jaxnoise.report %s shows all of it", plan.parents[1])
+    log.info("Plan, with the errors of failed runs: %s", plan)
+    log.info("python -m jaxnoise.report %s shows all runs", plan.parents[1])
     return 1 if failed else 0
 
 
 def tell_failed(failed: Iterable[tuple[str, str]]) -> None:
-    """Prints commands of runs, each with what went wrong."""
+    """Prints commands of failed runs, each with its error."""
     for command, error in failed:
         log.error("Failed: %s\n  %s", command, error)
 

@@ -1,4 +1,4 @@
-"""Searching values of flags with Optuna: batches of trials, each trial a run."""
+"""Searches values of flags with Optuna: batches of trials, each trial a run."""
 
 import csv
 import dataclasses
@@ -20,14 +20,14 @@ from jaxnoise.training import assembly
 log = logging.getLogger("jaxnoise")
 
 OBJECTIVES = {"noisy": "valid_noisy_accuracy", "clean": "valid_accuracy"}
-# Where coefficients of a term are searched unless another range is given.
+# Default ranges in which coefficients are searched.
 RANGES = {"wd_coef": (1e-6, 1e-2), "jacob_coef": (1e-5, 1e-1), "entropy_coef": (1e-2, 1e1)}
-# Values are tried with so many digits, so that names of run folders stay short.
+# Significant digits of the values tried; few, so that names of run folders stay short.
 DIGITS = 3
 
 
 class Range(NamedTuple):
-    """Where a flag is searched: both ends included, on a logarithmic scale if low > 0."""
+    """The range in which a flag is searched, ends included; logarithmic if low > 0."""
 
     low: float
     high: float
@@ -44,7 +44,7 @@ def parse_ranges(text: str) -> dict[str, Range]:
     """Flags and ranges as in `wd_coef,sn_cap=0.5:4`.
 
     Raises:
-      InputError: a flag is no number, or a range is missing or empty.
+      InputError: a flag does not take a number, or a range is missing or empty.
     """
     ranges = {}
     for part in text.split(","):
@@ -57,14 +57,14 @@ def parse_ranges(text: str) -> dict[str, Range]:
             low, high = np.nan, np.nan
         if not low < high:
             raise InputError(
-                f"--tune={text}: {name}: needed is a range, as in {name}=LOW:HIGH with LOW < HIGH"
+                f"--tune={text}: {name}: requires a range, as in {name}=LOW:HIGH with LOW < HIGH"
             )
         ranges[name] = Range(low, high)
     return ranges
 
 
 def objective(folder: Path, metric: str) -> float:
-    """Mean over repeats of the best epoch's validation accuracy; one that diverged counts as 0."""
+    """Mean over repeats of the best epoch's validation accuracy; a diverged repeat counts as 0."""
     with np.load(folder / "history.npz") as history:
         values, last = history[metric], history["test_accuracy"][-1]
     return float(np.where(np.isnan(last), 0.0, np.nan_to_num(values).max(axis=0)).mean())
@@ -79,14 +79,14 @@ def search(
     metric: str,
     watch: interruption.Watch,
 ) -> list[Trial]:
-    """Asks for trials, runs them, tells how good they were.
+    """Asks for trials, makes their runs, and reports how good they were.
 
     The sampler, TPE (Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011,
-    https://papers.nips.cc/paper/4443), is seeded by --seed and told finished trials only, so the
-    same search asks for the same trials again, and goes on where it was interrupted.
+    https://papers.nips.cc/paper/4443), is seeded by --seed and learns from finished trials only, so
+    the same search asks for the same trials again, and resumes where it was interrupted.
 
     Args:
-      batch: how many trials are asked for at once, not knowing of each other's results.
+      batch: number of trials that are requested at once, before any of their results are known.
 
     Returns:
       the trials that did not fail, in order.
@@ -109,7 +109,7 @@ def search(
                 failed[outcome.config] = outcome.error
         for trial, config in zip(asked, configs, strict=True):
             if failed.get(config):
-                # Not FAIL, of which the sampler learns nothing: it would ask for the like again.
+                # Not FAIL, which the sampler ignores: it would ask for similar values again.
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
                 log.error("trial %d FAILED: %s", trial.number + 1, failed[config])
                 continue
@@ -134,7 +134,7 @@ def _values(trial: optuna.Trial, ranges: dict[str, Range]) -> dict[str, float]:
 
 
 def write(base: Config, ranges: dict[str, Range], metric: str, found: list[Trial]) -> Path:
-    """sweeps/tune_*.csv in results_dir: all trials, the best first; the same search, the same file.
+    """Writes all trials, the best first, to sweeps/tune_*.csv; the same search has the same file.
 
     Raises:
       InputError: it cannot be written.

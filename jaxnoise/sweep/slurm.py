@@ -1,4 +1,4 @@
-"""A sweep on a Slurm cluster, by submitit: submitted as one array of jobs, and asked after."""
+"""A sweep on a Slurm cluster, by submitit: submits one array of jobs, and reports on it."""
 
 import contextlib
 import getpass
@@ -13,18 +13,18 @@ from typing import Any
 import submitit
 
 from jaxnoise.config import InputError
-from jaxnoise.sweep import plans, progress, submission
-from jaxnoise.sweep.grid import PlannedCell
-from jaxnoise.sweep.submission import Chunk
-from jaxnoise.terminal import interruption
+from jaxnoise.sweep import job, plans, progress
+from jaxnoise.sweep.grid import PlannedRun
+from jaxnoise.sweep.job import Chunk
+from jaxnoise.terminal import console, interruption
 
 log = logging.getLogger("jaxnoise")
 
 DEFAULT_MINUTES = 60
-# A job whose time is over goes on where it was; one that never ends an epoch must end some time.
+# A job whose time is over is requeued and resumes; the limit stops one that never ends an epoch.
 MOST_TIMEOUTS = 20
 _POLL_SECONDS = 15
-# A job is one process, and its name says of which sweep it is; num_gpus is gpus_per_node.
+# A job is one process, and its name identifies the sweep; num_gpus is gpus_per_node.
 _LEFT_OUT = {"job_name", "nodes", "ntasks_per_node", "num_gpus"}
 
 
@@ -54,7 +54,7 @@ def read_options(words: Sequence[str]) -> dict[str, Any]:
 
 
 def run(
-    planned: Sequence[PlannedCell],
+    planned: Sequence[PlannedRun],
     options: dict[str, Any],
     watch: interruption.Watch,
     *,
@@ -62,46 +62,52 @@ def run(
     cells_per_job: int | None,
     wait: bool,
 ) -> int:
-    """Submits what is left of a sweep, unless jobs of it are there, and tells how far it is.
+    """Submits the unfinished runs of a sweep, unless it has jobs already, and reports its progress.
 
     Args:
       options: see `read_options`.
-      gpu_asked, cells_per_job: see `executor.chunks`.
-      wait: whether to stay until the last job has ended, and tell how runs end.
+      gpu_asked, cells_per_job: see `job.chunks`.
+      wait: whether to stay until the last job has ended, and report how runs end.
 
     Returns:
-      the exit code: 1 if a run has failed that no job is to try again.
+      the exit code: 1 if a run has failed and no job will try it again.
 
     Raises:
-      InputError: Slurm cannot be asked, or takes no such jobs.
-      Interrupted: `watch` asked to stop waiting; the jobs go on.
+      InputError: Slurm does not answer, or rejects the jobs.
+      Interrupted: `watch` requested to stop waiting; the jobs continue.
     """
     plan = plans.path_of(planned)
     jobs = queued(plan)
-    failed = [(cell["command"], cell["error"]) for cell in _ended(plan) if cell["error"]]
+    failed = [(run["command"], run["error"]) for run in _ended(plan) if run["error"]]
     left = progress.left_of(planned)
     if jobs:
-        log.info("Jobs of this sweep that Slurm has not ended: %s", ", ".join(jobs))
+        log.info("Jobs of this sweep that have not ended: %s", ", ".join(jobs))
     else:
         progress.tell_failed(failed)
         failed = []
         plans.write(planned)
         if not left:
             return 0
-        parts = submission.chunks(left, plan, gpu_asked=gpu_asked, cells_per_job=cells_per_job)
+        parts = job.chunks(left, plan, gpu_asked=gpu_asked, cells_per_job=cells_per_job)
         number = submit(parts, plan, options)
-        log.info("Submitted %d jobs for %d runs, number %s", len(parts), len(left), number)
-    name = _job_name(plan)
-    log.info("  their logs          %s", submission.jobs_folder(plan))
-    log.info("  where they are      squeue --name=%s", name)
-    log.info("  to stop them        scancel --name=%s", name)
-    if wait:
-        outcomes = submission.follow(
-            left, plan, lambda: _going(plan), watch, poll_seconds=_POLL_SECONDS
+        log.info(
+            "Submitted %s for %s, number %s",
+            console.counted(len(parts), "job"),
+            console.counted(len(left), "run"),
+            number,
         )
+    name = _job_name(plan)
+    log.info("  logs      %s", job.jobs_folder(plan))
+    log.info("  state     squeue --name=%s", name)
+    log.info("  cancel    scancel --name=%s", name)
+    if wait:
+        outcomes = job.follow(left, plan, lambda: _going(plan), watch, poll_seconds=_POLL_SECONDS)
         return progress.tell(outcomes, left, plan)
     progress.tell_failed(failed)
-    log.info("The same command tells how far they are, and submits what is left when none is there")
+    log.info(
+        "The same command reports their progress; once all have ended, it submits the runs that "
+        "are not finished"
+    )
     return 1 if failed else 0
 
 
@@ -109,7 +115,7 @@ def queued(plan: Path) -> list[str]:
     """The jobs of a sweep that Slurm has not ended yet, each as in `12_0 RUNNING`.
 
     Raises:
-      InputError: Slurm cannot be asked.
+      InputError: Slurm does not answer.
     """
     command = [
         "squeue", "--noheader", "--array", f"--user={getpass.getuser()}",
@@ -119,26 +125,26 @@ def queued(plan: Path) -> list[str]:
         answer = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         told = " ".join((getattr(error, "stderr", None) or str(error)).split())
-        raise InputError(f"--executor=slurm: squeue does not answer: {told}") from error
+        raise InputError(f"--executor=slurm: squeue failed: {told}") from error
     return answer.stdout.splitlines()
 
 
 def submit(parts: Sequence[Chunk], plan: Path, options: dict[str, Any]) -> str:
-    """Submits jobs, as an array if they are several, and returns the number Slurm gives them.
+    """Submits jobs, as an array if there are several, and returns the number Slurm gives them.
 
     Raises:
-      InputError: Slurm does not take them.
+      InputError: Slurm rejects them.
     """
     try:
-        # Which submitit prints what sbatch says to, besides telling it.
+        # There submitit prints what sbatch writes to it, besides raising it.
         with contextlib.redirect_stderr(io.StringIO()):
             return _submit(parts, plan, options)
-    except (RuntimeError, TypeError, ValueError) as error:  # of sbatch, or of submitit's checks
+    except (RuntimeError, TypeError, ValueError) as error:  # from sbatch, or from submitit's checks
         raise InputError(f"--executor=slurm: {' '.join(str(error).split())}") from error
 
 
 def _submit(parts: Sequence[Chunk], plan: Path, options: dict[str, Any]) -> str:
-    slurm = submitit.SlurmExecutor(submission.jobs_folder(plan), max_num_timeout=MOST_TIMEOUTS)
+    slurm = submitit.SlurmExecutor(job.jobs_folder(plan), max_num_timeout=MOST_TIMEOUTS)
     slurm.update_parameters(job_name=_job_name(plan), **options)
     return slurm.submit_array(parts)[0].job_id.partition("_")[0]
 

@@ -1,4 +1,4 @@
-"""The terminal: how commands take arguments, report progress, stop when asked to, and end.
+"""The terminal: how commands take arguments, report progress, stop on a signal, and exit.
 
 May import: training (for devices), scores, labels, layers, config.
 """
@@ -8,4 +8,5 @@ __all__ = [
     "console",
     "interruption",
     "location_flags",
+    "progress",
 ]

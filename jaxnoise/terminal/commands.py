@@ -1,4 +1,4 @@
-"""How commands end: with one line that says what is wrong, and an exit code. Loads no JAX."""
+"""How commands end: with an exit code and, on bad input, one line of error. Loads no JAX."""
 
 import argparse
 import signal
@@ -12,16 +12,16 @@ from jaxnoise.config import InputError
 
 
 class Interrupted(Exception):
-    """The run was asked to stop, and did after a whole epoch, which is saved."""
+    """The run has stopped on a signal, after a complete epoch, which is saved."""
 
     def __init__(self, number: int):
         self.signal = signal.Signals(number).name
-        self.exit_code = 128 + number  # what a shell says of a process that a signal ended
+        self.exit_code = 128 + number  # what a shell reports for a process that a signal ended
 
 
 def ended(work: Callable[[], int]) -> int:
-    """The exit code of a command's work, also where a bad input or a signal ends it."""
-    # Orbax and TFDS tell absl's log every step they take.
+    """The exit code of a command's work, also if bad input or a signal ends it."""
+    # Orbax and TFDS write every step they take to absl's log.
     absl.logging.set_verbosity(absl.logging.WARNING)
     try:
         return work()
@@ -29,12 +29,12 @@ def ended(work: Callable[[], int]) -> int:
         return interrupted.exit_code
     except InputError as error:
         return complain(error)
-    except KeyboardInterrupt:  # before there was anything to lose
+    except KeyboardInterrupt:  # before any epoch could be lost
         return 130  # what a shell expects of a program ended by SIGINT
 
 
 class CommandParser(argparse.ArgumentParser):
-    """The arguments of a command `python -m jaxnoise.NAME`; a bad one is told in one line."""
+    """The arguments of a command `python -m jaxnoise.NAME`; a bad one is reported in one line."""
 
     def __init__(self, name: str, description: str):
         super().__init__(
@@ -47,7 +47,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def complain(error: object) -> int:
-    """Prints what is wrong as one line, whatever the user's values hold; returns exit code 2."""
+    """Prints an error as one line, whatever characters it holds; returns exit code 2."""
     line = "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in str(error)

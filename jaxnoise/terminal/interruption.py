@@ -1,7 +1,7 @@
-"""Stopping when asked to: SIGINT (Ctrl-C) and SIGTERM, which clusters send before they take a node.
+"""Stopping on a signal: SIGINT (Ctrl-C), or SIGTERM, which clusters send before they take a node.
 
-A thread of its own listens, since Python runs handlers of signals in the main thread only, and not
-while that waits for JAX.
+A separate thread listens, since Python runs signal handlers in the main thread only, and not while
+that thread waits for JAX.
 """
 
 import logging
@@ -18,30 +18,30 @@ from jaxnoise.training import devices
 
 log = logging.getLogger("jaxnoise")
 
-# How long the epoch in hand may take to its end: less than the 10 s that containers are given
-# before SIGKILL, and the 30 s of Slurm.
+# How long the current epoch may take to finish: less than the 10 s that containers are given before
+# SIGKILL, and the 30 s of Slurm.
 GRACE_SECONDS = 8
 
 
 class Watch:
-    """Listens inside a `with` block; outside of it, nothing is ever asked.
+    """Listens for signals inside a `with` block; outside of it, `check` never raises.
 
-    The first signal asks the run to stop after the epoch in hand, and ends the process if that
-    takes longer than GRACE_SECONDS; the second ends it at once. A process that ends in the midst of
-    something loses at most the epoch in hand, since all files are written whole or not at all.
+    The first signal requests the run to stop after the current epoch, and ends the process if that
+    takes longer than GRACE_SECONDS; the second ends it at once. A process that ends in the middle
+    of its work loses at most the current epoch, since files are written completely or not at all.
     """
 
     def __init__(self) -> None:
-        self._asked: int | None = None
-        self._saved = "no epoch is saved yet; the same command starts anew"
+        self._signal: int | None = None
+        self._saved = "no epoch is saved yet; the same command starts from the beginning"
 
     def saved(self, what: str) -> None:
-        """Takes down what is saved, to be told by who stops."""
-        self._saved = f"{what}; the same command goes on"
+        """Sets what the message about stopping says is saved."""
+        self._saved = f"{what}; the same command continues from there"
 
     def check(self, epoch: int) -> None:
-        """Raises Interrupted, in all processes after the same epoch, if one of them was asked."""
-        number = self._asked
+        """Raises Interrupted if a process got a signal, in all processes after the same epoch."""
+        number = self._signal
         if jax.distributed.is_initialized():
             number = devices.largest(number or 0) or None
             if multihost_utils.reached_preemption_sync_point(epoch):
@@ -52,7 +52,7 @@ class Watch:
             raise interrupted
 
     def __enter__(self) -> "Watch":
-        # Where processes have joined, JAX takes SIGTERM itself, and tells all of them.
+        # If processes have joined, JAX handles SIGTERM itself and notifies all of them.
         joined = jax.distributed.is_initialized()
         numbers = [signal.SIGINT] if joined else [signal.SIGINT, signal.SIGTERM]
         self._reader, self._writer = socket.socketpair()
@@ -72,12 +72,12 @@ class Watch:
 
     def _listen(self) -> None:
         with self._reader:
-            self._asked = self._received()
-            if self._asked is None:
+            self._signal = self._received()
+            if self._signal is None:
                 return
-            # Not by the log, which the main thread may be holding.
+            # Not through the log, whose lock the main thread may hold.
             message = (
-                f"\n{signal.Signals(self._asked).name}: stopping after the epoch in hand, in "
+                f"\n{signal.Signals(self._signal).name}: stopping after the current epoch, in "
                 f"{GRACE_SECONDS} s at the latest (a second signal stops at once); {self._saved}\n"
             )
             os.write(2, message.encode(errors="replace"))
@@ -85,9 +85,10 @@ class Watch:
             try:
                 again = self._received()
             except TimeoutError:
-                again = self._asked
+                again = self._signal
             if again is not None:
-                os.write(2, f"Stopped without it: {self._saved}\n".encode(errors="replace"))
+                message = f"Stopped before the end of the epoch: {self._saved}\n"
+                os.write(2, message.encode(errors="replace"))
                 os._exit(128 + again)
 
     def _received(self) -> int | None:

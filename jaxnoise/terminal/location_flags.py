@@ -1,4 +1,4 @@
-"""What the commands that measure finished runs again have in common: where data and device are."""
+"""Flags for data and device, shared by the commands that measure finished runs again."""
 
 import argparse
 import dataclasses
@@ -16,17 +16,19 @@ def add_where(parser: argparse.ArgumentParser) -> None:
     """Adds --data_dir, --manual_dir, --cache_dir and --GPU_num."""
     helps = {field.name: field.metadata["help"] for field in dataclasses.fields(Config)}
     for name in _WHERE:
-        parser.add_argument(f"--{name}", metavar="DIR", help=f"default: the run's. {helps[name]}")
+        parser.add_argument(
+            f"--{name}", metavar="DIR", help=f"default: the value that the run used. {helps[name]}"
+        )
     parser.add_argument("--GPU_num", type=int, default=0, help=helps["GPU_num"])
 
 
 def start(arguments: dict[str, Any]) -> dict[str, str]:
-    """Chooses the device, and returns the flags that say where the data are, as far as given.
+    """Chooses the device, and returns the given flags that locate the data.
 
     Raises:
       InputError: see `devices.start`.
     """
-    # Orbax and TFDS tell absl's log every step they take.
+    # Orbax and TFDS write every step they take to absl's log.
     absl.logging.set_verbosity(absl.logging.WARNING)
     where = {name: arguments[name] for name in _WHERE if arguments[name] is not None}
     devices.start(Config(GPU_num=arguments["GPU_num"], **where), gpu_asked=False)

@@ -1,8 +1,8 @@
 """Training: epochs of a member, evaluation, and members spread over the hardware.
 
-A *member* is one training: its key, its noisy labels, its coefficients. `loop` and `evaluation` are
-written for one member; `trainer` maps them over members, and these over devices or cores.
-`assembly` makes all of it from settings.
+A *member* is one training, with its own key, noisy labels and coefficients. `loop` and `evaluation`
+are written for one member; `trainer` maps them over members, and spreads the members over devices
+or cores. `assembly` builds all of it from settings.
 
 May import: train_step, nets, scores, methods, labels, layers, data, config.
 """

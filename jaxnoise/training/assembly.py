@@ -1,4 +1,4 @@
-"""From settings and labels to what is trained: the program, its members, the shared pictures."""
+"""Assembly of what is trained, from settings and labels: program, members, shared pictures."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from jaxnoise.training.trainer import Trainer
 
 
 class Engine(NamedTuple):
-    """What trains and measures members of one program; compiled when first needed."""
+    """All that trains and measures the members of one program; compiled when first needed."""
 
     program: Program
     trainer: Trainer
@@ -26,13 +26,13 @@ class Engine(NamedTuple):
 
 
 def engine(config: Config, dataset: SplitDataset) -> Engine:
-    """The engine of all runs whose settings have the same `program_key`."""
+    """Builds the engine that serves all runs whose settings have the same `program_key`."""
     made = program(config, dataset)
     trainer = Trainer(made, config.batch_size, members_at_once=config.members_at_once)
     return Engine(made, trainer, pictures(dataset))
 
 
-# Flags that change what a member is, not the program that it runs in.
+# Flags that change the members, not the program that they run in.
 _TRACED = (
     *NOISE_FLAGS, "wd_coef", "jacob_coef", "entropy_coef", "seed", "total_repeats",
     "forward_matrix", "forward_file", "jacob_samples",
@@ -40,16 +40,17 @@ _TRACED = (
 
 
 def program_key(config: Config) -> tuple:
-    """Equal for settings whose runs share program and pictures."""
+    """A key that is equal for settings whose runs can share a program and its pictures."""
     static = {name: x for name, x in config.result_settings.items() if name not in _TRACED}
     # A switched-off Jacobian term is left out of the program, which makes it faster.
     return *static.items(), config.jacob_coef > 0
 
 
 def by_program(configs: Iterable[Config]) -> list[list[Config]]:
-    """Settings in groups of one program each, in the order of their first ones.
+    """Groups settings by program; groups are in the order of their first settings.
 
-    Members of a program differ in what is traced: labels, coefficients, seeds, matrices.
+    Members of a program can differ in everything that is traced: labels, coefficients, seeds,
+    matrices.
     """
     groups: dict[tuple, list[Config]] = {}
     for config in configs:
@@ -58,7 +59,7 @@ def by_program(configs: Iterable[Config]) -> list[list[Config]]:
 
 
 def program(config: Config, dataset: SplitDataset) -> Program:
-    """The program to compile; neither labels nor coefficients are part of it."""
+    """Builds the program to compile; neither labels nor coefficients are part of it."""
     schedule = optim.learning_rate_schedule(
         config.network,
         learning_rate=config.learning_rate,
@@ -83,10 +84,10 @@ def program(config: Config, dataset: SplitDataset) -> Program:
 def members(
     config: Config, dataset: NoisyDataset, transition_matrices: np.ndarray | None = None
 ) -> list[loop.Member]:
-    """A member for each repeat.
+    """Builds a member for each repeat.
 
     Args:
-      transition_matrices: for --loss=forward, float32 (repeats, K, K); not needed to measure.
+      transition_matrices: for --loss=forward, float32 (repeats, K, K); not needed for measurements.
     """
     return [
         loop.Member(
@@ -103,14 +104,14 @@ def members(
 
 
 def coefficients(config: Config) -> Coefficients:
-    """Those of its members."""
+    """The coefficients of the members of a run."""
     return Coefficients(
         np.float32(config.wd_coef), np.float32(config.jacob_coef), np.float32(config.entropy_coef)
     )
 
 
 def pictures(dataset: SplitDataset) -> loop.Pictures:
-    """The pictures on the device, which all members share."""
+    """Puts the pictures, which all members share, on the device."""
     return loop.Pictures(
         jnp.asarray(dataset.images),
         jnp.asarray(dataset.labels),

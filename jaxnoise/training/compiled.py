@@ -1,4 +1,4 @@
-"""A function of one member as a compiled program of a group of them."""
+"""`Compiled`, a function of one member turned into a compiled program for a group of members."""
 
 import os
 import threading
@@ -10,20 +10,21 @@ from jax.sharding import Mesh, PartitionSpec
 
 
 class Compiled:
-    """Maps a function over the members of a group, sharded over all devices; compiles it once.
+    """A function mapped over the members of a group, sharded over all devices, compiled once.
 
-    Several threads may call it: one of them compiles, the others wait.
+    Several threads may call it: one of them compiles it while the others wait.
     """
 
     def __init__(
         self, function: Callable, mesh: Mesh, *, members: int = 1, shared: int = 0, **how: Any
     ):
-        """Compiles nothing yet.
+        """Prepares the mapping; the first call compiles it.
 
         Args:
+          function: the function of one member.
           mesh: all devices, along the axis "members".
-          members: how many of the first arguments have a leading axis (members,).
-          shared: how many of the last ones are everyone's.
+          members: number of leading arguments that belong to members and have an axis (members,).
+          shared: number of trailing arguments that all members share.
           how: options of `jax.jit`.
         """
         along, whole = PartitionSpec("members"), PartitionSpec()
@@ -43,7 +44,7 @@ class Compiled:
         return self._program(arguments)(*arguments)
 
     def memory(self, *arguments: Any) -> int:
-        """Bytes of one device that a call takes, arguments and result included."""
+        """Bytes that a call takes on one device, including its arguments and result."""
         sizes = self._program(arguments).memory_analysis()
         return (
             sizes.temp_size_in_bytes
@@ -61,7 +62,7 @@ class Compiled:
 
 
 def _compiler_options(platform: str) -> dict[str, int] | None:
-    """On CPU XLA's default level, 3, compiles 1.4 times as long as 1, to code that is no faster."""
+    """On CPU, level 1: XLA's default, 3, compiles 1.4 times as long, to code that is no faster."""
     level = "xla_backend_optimization_level"
     chosen = level in os.environ.get("XLA_FLAGS", "")
     return {level: 1} if platform == "cpu" and not chosen else None

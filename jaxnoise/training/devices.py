@@ -1,4 +1,4 @@
-"""Which devices and which processes take part, decided before JAX starts its backends."""
+"""Choice of the devices and processes that take part, before JAX starts its backends."""
 
 import contextlib
 import dataclasses
@@ -21,29 +21,33 @@ ALL_GPUS = -1
 
 
 def start(config: Config, *, gpu_asked: bool) -> None:
-    """Settles on what runs the experiment; in library use, where JAX is set up already, not needed.
+    """Sets up the devices of a command, as flags request; a library user sets up JAX directly.
+
+    Args:
+      gpu_asked: whether --GPU_num was given.
 
     Raises:
-      InputError: what is asked for is not there.
+      InputError: the requested GPU or host is not available.
     """
     if config.coordinator_address:
         join_hosts(config.coordinator_address, config.num_processes, config.process_id)
     if gpu_asked or not config.coordinator_address:
         choose_gpu(config.GPU_num, asked=gpu_asked)
-    # Compiling for accelerators can take minutes; what XLA:CPU compiles fits one kind of CPU only.
+    # Compiling for accelerators can take minutes, so the result is cached. XLA:CPU's code is not,
+    # because it runs on one kind of CPU only.
     if jax.default_backend() != "cpu" and not jax.config.jax_compilation_cache_dir:
         compiled = data.cache_folder(config.cache_dir) / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(compiled))
 
 
 def choose_gpu(number: int, *, asked: bool) -> None:
-    """Makes the numbered GPU the only one JAX sees; without a GPU, says so if one was asked for.
+    """Makes the GPU of this number the only one that JAX sees; ALL_GPUS changes nothing.
 
-    Numbers count what CUDA_VISIBLE_DEVICES leaves visible, so that a scheduler's choice is kept;
-    ALL_GPUS changes nothing.
+    Numbers refer to the GPUs that CUDA_VISIBLE_DEVICES leaves visible, so a scheduler's choice is
+    kept. If there is no GPU and one was requested (`asked`), a line in the log says so.
 
     Raises:
-      InputError: there are GPUs, but none of that number.
+      InputError: there are GPUs, but none with that number.
     """
     if number != ALL_GPUS:
         jax.config.update("jax_cuda_visible_devices", str(number))
@@ -58,13 +62,14 @@ def choose_gpu(number: int, *, asked: bool) -> None:
 
 
 def join_hosts(coordinator_address: str, num_processes: int, process_id: int) -> None:
-    """Joins this process with those of the other hosts; only the first one goes on logging.
+    """Joins this process with those of the other hosts; from then on only process 0 logs.
 
     Args:
-      coordinator_address: host:port of process 0, or `auto`: cluster and TPU tell all three.
+      coordinator_address: host:port of process 0, or `auto`, with which the cluster or TPU provides
+        all three values.
 
     Raises:
-      InputError: the others cannot be found.
+      InputError: the address is not valid, or the other processes cannot be reached.
     """
     named = {}
     if coordinator_address != "auto":
@@ -89,7 +94,7 @@ def join_hosts(coordinator_address: str, num_processes: int, process_id: int) ->
 
 @contextlib.contextmanager
 def own_results(config: Config) -> Iterator[Config]:
-    """The config as this process is to use it: all but the first write to a folder that goes."""
+    """The config for this process: all but process 0 write to a temporary folder."""
     if jax.process_index() == 0:
         yield config
         return
@@ -98,7 +103,7 @@ def own_results(config: Config) -> Iterator[Config]:
 
 
 def of_the_first(value: Any) -> Any:
-    """What process 0 has, in all processes: anything that can be pickled, arrays on the host."""
+    """Sends the value that process 0 has to all processes: picklable, with arrays on the host."""
     if jax.process_count() == 1:
         return value
     content = pickle.dumps(value) if jax.process_index() == 0 else b""
@@ -108,7 +113,7 @@ def of_the_first(value: Any) -> Any:
 
 
 def largest(number: int) -> int:
-    """The largest of the numbers that the processes have, in all of them."""
+    """The largest of the numbers that the processes pass, returned in all of them."""
     if jax.process_count() == 1:
         return number
     return int(multihost_utils.process_allgather(np.int32(number)).max())

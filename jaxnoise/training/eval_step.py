@@ -1,4 +1,4 @@
-"""One forward pass in evaluation mode, of one member: pure functions to vmap and jit."""
+"""One forward pass of one member in evaluation mode, as pure functions to vmap and jit."""
 
 from typing import NamedTuple
 
@@ -12,13 +12,13 @@ from jaxnoise.train_step import Program, TrainState
 def after_evaluation(
     state: TrainState, batches: jax.Array | int, image_shape: tuple[int, ...], *, program: Program
 ) -> TrainState:
-    """The state after so many forward passes in evaluation mode.
+    """The state of a member after forward passes in evaluation mode.
 
-    The same state, unless the net's spectral vectors move in evaluation too: then they have made a
-    step of the power iteration with every batch. What the batches hold does not matter to them.
+    It is the same state unless the net's spectral vectors also move in evaluation mode; then every
+    pass is one step of their power iteration. The content of the batches does not affect it.
 
     Args:
-      batches: int (), ≥ 0.
+      batches: number of forward passes, int (), ≥ 0.
       image_shape: (height, width, channels).
     """
     norm = program.net.spectral
@@ -36,9 +36,9 @@ def after_evaluation(
 
 
 class Predictions(NamedTuple):
-    """Evaluation of one batch against two labellings, per picture: each float (batch,)."""
+    """Evaluation of one batch against noisy and true labels, per picture: each float (batch,)."""
 
-    noisy_loss: jax.Array  # cross-entropy with the given labels, nats
+    noisy_loss: jax.Array  # cross-entropy with the noisy label, nats
     noisy_correct: jax.Array  # 1.0 where the prediction is that label
     true_loss: jax.Array
     true_correct: jax.Array
@@ -46,7 +46,7 @@ class Predictions(NamedTuple):
 
 
 def logits_step(state: TrainState, images: jax.Array, *, program: Program) -> jax.Array:
-    """Logits in evaluation mode, float (batch, classes): running statistics, no state changed."""
+    """Logits in evaluation mode, float (batch, classes); they leave the state unchanged."""
     with program.matmul_precision():
         return program.net.apply({"params": state.params, **state.variables}, images, train=False)
 
@@ -59,7 +59,7 @@ def eval_step(
     *,
     program: Program,
 ) -> tuple[jax.Array, Predictions]:
-    """One forward pass in evaluation mode: predicted classes, int32 (batch,), and how good."""
+    """One forward pass in evaluation mode: predicted classes, int32 (batch,), and their quality."""
     logits = logits_step(state, images, program=program)
     predicted = jnp.argmax(logits, axis=-1).astype(jnp.int32)
     return predicted, Predictions(
@@ -74,12 +74,12 @@ def eval_step(
 def jacobian_step(state: TrainState, images: jax.Array, *, program: Program) -> jax.Array:
     """‖J_b‖²_F of every picture in evaluation mode, float (batch,).
 
-    A measurement, so it is made in float32 whatever the net was trained in.
+    It is a measurement, so it is made in float32, whatever precision the net was trained in.
     """
     measured = program.measuring()
 
     def forward(x):
         return logits_step(state, x, program=measured), None
 
-    with measured.matmul_precision():  # of the backward passes too
+    with measured.matmul_precision():  # for the backward passes too
         return losses.exact_jacobian(forward, images)[0]

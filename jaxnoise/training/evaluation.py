@@ -1,4 +1,4 @@
-"""What is measured of a net in evaluation mode, of one member; `trainer` maps it over all."""
+"""Measurements of one member's net in evaluation mode; `trainer` maps them over members."""
 
 import functools
 from collections.abc import Callable
@@ -17,20 +17,20 @@ EVAL_BATCH = 128
 
 
 class Pictures(NamedTuple):
-    """What all members share, on the device: the splits in the order of SPLITS."""
+    """The pictures that all members share, on the device: the splits in the order of SPLITS."""
 
     images: jax.Array  # uint8 (pictures, height, width, channels)
     labels: jax.Array  # int32 (pictures,), true
     split: jax.Array  # int32 (pictures,), index into SPLITS
     mean: jax.Array  # float32 (height, width, channels)
-    scale: jax.Array  # float32 (): the net sees (image − mean) · scale
+    scale: jax.Array  # float32 (): the net's input is (image − mean) · scale
 
     def preprocess(self, images: jax.Array) -> jax.Array:
         return (images.astype(jnp.float32) - self.mean[None]) * self.scale
 
 
 class Samples(NamedTuple):
-    """What a member makes of every training sample."""
+    """A member's loss and prediction for every training sample."""
 
     loss: jax.Array  # float32 (training samples,), on the label trained on, nats
     predicted: jax.Array  # int32 (training samples,), class
@@ -46,8 +46,8 @@ def evaluate(
 ) -> tuple[dict[str, jax.Array], Samples]:
     """Evaluates all splits with one forward pass per picture.
 
-    Where spectral vectors move in evaluation too, every batch sees them moved by the batches before
-    it; the state that was given stays as it is (see `train_step.after_evaluation`).
+    If spectral vectors also move in evaluation mode, every batch uses the vectors as moved by the
+    batches before it. The given state does not change (see `eval_step.after_evaluation`).
 
     Args:
       noisy_labels: int32 (training samples,).
@@ -56,16 +56,16 @@ def evaluate(
     Returns:
       scalars `{train_noisy,train,valid_noisy,valid,test}_{loss,accuracy}` (nats, percent; `_noisy`
       against the noisy labels, the others against the true ones), `entropy` (mean over train, nats)
-      and the memorization of train, in percent: of the samples with a changed label those predicted
-      `changed_as_noisy`, `changed_as_true`, `changed_as_neither`, of the others those predicted
-      right, `unchanged_right` (NaN where there is no such sample);
-      and what it makes of each training sample.
+      and the memorization of train, in percent: of the samples with a changed label, the shares
+      predicted `changed_as_noisy`, `changed_as_true` and `changed_as_neither`; of the others, the
+      share predicted right, `unchanged_right` (NaN if there is no such sample);
+      and the loss and prediction for each training sample.
     """
     total, samples = pictures.labels.shape[0], noisy_labels.shape[0]
     batch = min(EVAL_BATCH, total)
     image_shape = pictures.images.shape[1:]
     known = samples + noisy_valid_labels.shape[0]
-    # Test labels are true, so there both labellings are the same.
+    # Test labels have no noise, so noisy and true labels are the same there.
     noisy_labels = jnp.concatenate([noisy_labels, noisy_valid_labels, pictures.labels[known:]])
     groups = _groups(pictures, noisy_labels)
 
@@ -98,7 +98,7 @@ def evaluate(
     (_, sums, each), _ = lax.scan(step, (state, zeros, each), jnp.arange(forward_passes(pictures)))
     sizes = groups.sum(axis=0).astype(jnp.float32)
     means = jax.tree.map(lambda x: x / sizes, sums)
-    # Of counts, which float32 holds exactly: a difference of rounded shares could be below 0.
+    # From counts, which float32 holds exactly: a difference of rounded shares could be negative.
     neither = (sizes - sums.noisy_correct - sums.true_correct) / sizes
     train, valid, test, changed, unchanged = range(groups.shape[1])
     metrics = {
@@ -122,13 +122,13 @@ def evaluate(
 
 
 def forward_passes(pictures: Pictures) -> int:
-    """How many batches `evaluate` makes of all pictures."""
+    """The number of batches that `evaluate` makes of all pictures."""
     total = pictures.labels.shape[0]
     return -(-total // min(EVAL_BATCH, total))
 
 
 def _groups(pictures: Pictures, noisy_labels: jax.Array) -> jax.Array:
-    """Which pictures are averaged over: bool (pictures, groups).
+    """The groups of pictures to average over: bool (pictures, groups).
 
     The groups are the splits, then the training samples with a changed and with an unchanged label.
     """
@@ -138,9 +138,9 @@ def _groups(pictures: Pictures, noisy_labels: jax.Array) -> jax.Array:
 
 
 def _whole_batch(i: jax.Array, batch: int, total: int) -> tuple[jax.Array, jax.Array]:
-    """Start of the i-th batch, and which of its elements are not in an earlier one.
+    """Start of the i-th batch, and which of its elements are not in an earlier batch.
 
-    The last batch is moved back to be whole, so that all have one shape.
+    The last batch starts early enough to be whole, so that all batches have the same shape.
     """
     first = jnp.minimum(i * batch, total - batch)
     return first, first + jnp.arange(batch) >= i * batch
@@ -158,14 +158,14 @@ def mean_jacobian(
 def logits(
     state: ts.TrainState, pictures: Pictures, index: jax.Array, *, program: ts.Program
 ) -> jax.Array:
-    """Logits in evaluation mode, float32 (pictures, classes), of those at `index`, int."""
+    """Logits in evaluation mode of the pictures at `index`, int: float32 (pictures, classes)."""
     return of_each(functools.partial(es.logits_step, state, program=program), pictures, index)
 
 
 def of_each(
     measure: Callable[[jax.Array], jax.Array], pictures: Pictures, index: jax.Array
 ) -> jax.Array:
-    """What `measure` makes of preprocessed images, float32 (pictures, ...), batch by batch."""
+    """Applies `measure` to preprocessed images, batch by batch: float32 (pictures, ...)."""
     total = index.shape[0]
     batch = min(EVAL_BATCH, total)
 

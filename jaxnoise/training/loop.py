@@ -1,7 +1,7 @@
-"""Epochs: a member trained, evaluated, and its best parameters kept.
+"""Epochs of one member: train it, evaluate it, and keep its best state.
 
-Everything here is written for one member; `trainer` maps it over the leading axis of states and
-members. All members share the pictures, which stay on the device as uint8.
+`trainer` maps everything here over the leading axis of states and members. All members share the
+pictures, which stay on the device as uint8.
 """
 
 import functools
@@ -23,9 +23,9 @@ _INIT, _ORDER, _PROJECTION, _MIXTURE = range(4)
 
 
 class Member(NamedTuple):
-    """What makes one training run differ from its neighbours."""
+    """The part of a training that differs between members of a program."""
 
-    key: jax.Array  # typed PRNG key of initialization, batch order and projections
+    key: jax.Array  # typed PRNG key of initialization, batch order, projections, mixup
     noisy_labels: jax.Array  # int32 (training samples,)
     noisy_valid_labels: jax.Array  # int32 (validation samples,), never trained on
     coefficients: ts.Coefficients
@@ -33,21 +33,22 @@ class Member(NamedTuple):
 
 
 class Progress(flax.struct.PyTreeNode):
-    """A member's state while it trains, and the best of its past.
+    """A member's state while it trains, and its best state so far.
 
-    Once the member has diverged, all stays as it was before that epoch, so that all is finite.
+    If the member diverges, everything but `diverged_epoch` stays as it was before that epoch, and
+    therefore finite.
     """
 
     state: ts.TrainState
     best_state: ts.TrainState
     best_valid_accuracy: jax.Array  # float32 (), percent; −1 before the first epoch
     best_epoch: jax.Array  # int32 (), index from 0; −1 before the first epoch
-    diverged_epoch: jax.Array  # int32 (), index from 0; −1 while it has not
-    samples: Samples  # loss: mean over the epochs so far; predicted: after the last, −1 before any
+    diverged_epoch: jax.Array  # int32 (), index from 0; −1 if it has not diverged
+    samples: Samples  # loss: mean over the epochs so far; predicted: last, −1 at first
 
 
 def member_key(seed: int, repeat: int) -> jax.Array:
-    """The key of a repeat; nothing else goes in, so it is the same alone and among others."""
+    """The key of a repeat, which does not depend on the other repeats trained with it."""
     return jax.random.fold_in(jax.random.key(seed), repeat)
 
 
@@ -56,7 +57,7 @@ def start(member: Member, pictures: Pictures, *, program: ts.Program) -> Progres
     key = jax.random.fold_in(member.key, _INIT)
     samples = member.noisy_labels.shape[0]
     state = ts.create_state(program, key, pictures.images.shape[1:], samples)
-    # A copy, because the buffers of a donated argument must be distinct.
+    # A copy, because a donated argument must not contain the same buffer twice.
     best_state = jax.tree.map(jnp.copy, state)
     each = Samples(jnp.zeros(samples, jnp.float32), jnp.full_like(member.noisy_labels, -1))
     return Progress(state, best_state, jnp.float32(-1), jnp.int32(-1), jnp.int32(-1), each)
@@ -72,10 +73,10 @@ def train_epoch(
     batch_size: int,
     with_jacobian: bool,
 ) -> tuple[ts.TrainState, ts.LossParts]:
-    """One pass over the training part in a fresh order, the partial last batch included.
+    """One pass over the training part in a new random order, including the partial last batch.
 
     Returns:
-      the new state, and the epoch's mean of every part of the loss as it was during training.
+      the new state, and the mean over the epoch of every part of the loss, as computed in training.
     """
     samples = member.noisy_labels.shape[0]
     order_key = jax.random.fold_in(jax.random.fold_in(member.key, _ORDER), epoch)
@@ -122,20 +123,21 @@ def advance(
     batch_size: int,
     with_jacobian: bool,
 ) -> tuple[Progress, dict[str, jax.Array]]:
-    """One epoch: train, evaluate, keep the state if its validation accuracy is the best yet.
+    """One epoch: train, evaluate, and keep the state if its validation accuracy is the best so far.
 
-    A member that `methods.EarlyStopping` has stopped is put back to its best state, and its
-    `step_*` are NaN.
+    A member that `robust_training.EarlyStopping` has stopped is reset to its best state, and its
+    scalars `step_*` are NaN.
 
-    A member diverges in the epoch in which its mean loss, while training or as evaluated, or
-    anything in its state is no longer finite; one such step makes the epoch's mean so. It is frozen
-    from then on: its progress stays that of the last epoch before, its scalars are NaN.
+    A member diverges in the first epoch in which one of these is not finite: its mean loss, in
+    training or in evaluation, or anything in its state. A single step with a loss that is not
+    finite is enough, as it makes the mean of the epoch so. From then on the member is frozen: its
+    progress stays that of the epoch before, and its scalars are NaN.
 
     Returns:
       the new progress and the epoch's scalars: those of `evaluate`, and `step_*`, the parts of the
-      loss as they were during training.
+      loss as computed in training.
     """
-    # Not at the end of the epoch before: a state that is kept is the one that was measured.
+    # Done here, not at the end of the epoch before, so that the state kept is the state measured.
     state = es.after_evaluation(
         progress.state,
         jnp.where(epoch > 0, forward_passes(pictures), 0),
@@ -153,13 +155,13 @@ def advance(
     )
     stopped = jnp.bool_(False)
     if isinstance(program.method, robust_training.EarlyStopping):
-        # Evaluated again the best state is not better, so a member that has stopped has for good.
+        # The best state, evaluated again, is not better, so a stopped member never starts again.
         stopped = epoch - 1 - progress.best_epoch >= program.method.patience
         state = _choose(stopped, progress.best_state, state)
     metrics, samples = evaluate(
         state, pictures, member.noisy_labels, member.noisy_valid_labels, program=program
     )
-    # Not the shares of memorization, which are NaN where there are no such samples.
+    # Without the shares of memorization, which are NaN if there are no such samples.
     losses = [value for name, value in metrics.items() if name.endswith("_loss")]
     trained = stopped | _all_finite(parts)
     goes_on = (progress.diverged_epoch < 0) & trained & _all_finite((state, losses))
@@ -192,15 +194,15 @@ def advance(
 
 
 def _choose(condition: jax.Array, chosen: Any, other: Any) -> Any:
-    """One of two trees by a bool (), traced."""
+    """Selects one of two trees by a traced bool ()."""
     return jax.tree.map(functools.partial(jnp.where, condition), chosen, other)
 
 
 def _all_finite(tree: Any) -> jax.Array:
-    """Whether every element of every leaf is, bool ()."""
+    """Whether every element of every leaf is finite, bool ()."""
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
 
 
 def stack_members(members: list[Member]) -> Member:
-    """Members as one pytree with a leading axis."""
+    """Stacks members into one pytree with a leading axis."""
     return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(x) for x in leaves]), *members)

@@ -1,6 +1,6 @@
-"""The scores of trained members: of their history, their nets and their losses on the samples.
+"""Scores of trained members, from their history, their nets and their losses on the samples.
 
-Together the three have all of `scoring.SCORES`, each score float or int (repeats,).
+The three functions `of_...` together give all of `scoring.SCORES`, each float or int (repeats,).
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from jaxnoise.training.assembly import Engine
 
 
 def of_history(history: dict[str, np.ndarray], best: np.ndarray) -> dict[str, np.ndarray]:
-    """Scores that were measured while training: those of the best epoch, and the last accuracy.
+    """Scores measured while training: those of the best epoch, and the accuracy of the last epoch.
 
     Args:
       history: the metrics of `evaluation.evaluate`, each float (epochs, repeats).
@@ -29,10 +29,10 @@ def of_history(history: dict[str, np.ndarray], best: np.ndarray) -> dict[str, np
 def of_nets(
     config: Config, dataset: NoisyDataset, engine: Engine, states: list[Any]
 ) -> dict[str, np.ndarray]:
-    """Scores of the best nets beyond history's: Jacobian norms, and calibration on the test set.
+    """Scores measured on the best nets: Jacobian norms, and calibration on the test set.
 
     Args:
-      states: of the engine's groups, at the best epoch.
+      states: states at the best epoch, one per group of the engine's trainer.
     """
     scores, (_, trainer, pictures) = {}, engine
     for split in ("train", "test"):
@@ -45,16 +45,16 @@ def of_nets(
 
 
 def of_losses(dataset: NoisyDataset, loss: np.ndarray) -> dict[str, np.ndarray]:
-    """How well the loss finds changed labels.
+    """Scores of how well the loss detects changed labels.
 
     Args:
-      loss: float (repeats, training samples), on the label trained on, mean over epochs.
+      loss: float (repeats, training samples), on the label trained on, averaged over epochs.
     """
     return _each(detection.measure, loss, [labels.changed for labels in dataset.noisy_labels])
 
 
 def _each(measure: Callable, *repeats: Sequence) -> dict[str, np.ndarray]:
-    """The scores that `measure` finds in each repeat, each (repeats,)."""
+    """Applies `measure` to each repeat and stacks its scores, each (repeats,)."""
     measured = [measure(*repeat) for repeat in zip(*repeats, strict=True)]
     return {name: np.array([scores[name] for scores in measured]) for name in measured[0]}
 
@@ -65,7 +65,7 @@ def split_index(dataset: NoisyDataset, split: str) -> np.ndarray:
 
 
 def evenly(index: np.ndarray, samples: int) -> np.ndarray:
-    """So many of the indices, evenly spaced; all if `samples` is 0 or there are no more."""
+    """`samples` of the indices, evenly spaced; all if it is 0 or not less than their number."""
     if 0 < samples < len(index):
         return index[np.arange(samples) * len(index) // samples]
     return index

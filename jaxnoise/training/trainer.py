@@ -1,9 +1,9 @@
-"""How members are spread over the hardware: groups, devices, cores.
+"""`Trainer`, which spreads members over the hardware: groups, devices, cores.
 
-A *group* is as many members as run as one vmapped program, sharded over all devices. Accelerators
-take the groups one after the other, and a group is as large as their memory allows. On a CPU a
-group is one member and there are as many workers as cores: XLA runs most of such a program's
-products on one thread, so this keeps every core busy, with less memory.
+A *group* is the members that run together as one vmapped program, sharded over all devices.
+Accelerators run the groups one after the other, and a group is as large as their memory allows. On
+a CPU a group is one member, and there are as many workers as cores: XLA runs most products of such
+a program on one thread, so this keeps every core busy and takes less memory.
 """
 
 import functools
@@ -23,12 +23,12 @@ from jaxnoise.train_step import Program
 from jaxnoise.training import evaluation, loop
 from jaxnoise.training.compiled import Compiled
 
-# What a program may take of a device's memory; the rest is for fragments and other programs.
+# Share of a device's memory that a program may take; the rest is for fragments and other programs.
 MEMORY_SHARE = 0.9
 
 
 class Trainer:
-    """Trains and measures members, any number of them."""
+    """Trains and measures any number of members."""
 
     def __init__(
         self,
@@ -38,11 +38,11 @@ class Trainer:
         members_at_once: int = 0,
         memory_bytes: int | None = None,
     ):
-        """Decides nothing yet but where to run: on all devices JAX has.
+        """Sets up programs for all devices that JAX has; they are compiled when first called.
 
         Args:
-          members_at_once: most members of a group; 0 lets the hardware decide.
-          memory_bytes: of one device; by default what the device says, where it does.
+          members_at_once: largest size of a group; 0 lets the hardware decide.
+          memory_bytes: memory of one device; by default what the device reports, if it does.
         """
         self._members_at_once = members_at_once
         devices = jax.devices()
@@ -53,7 +53,7 @@ class Trainer:
         self._workers = _cores() if self._on_cores else 1
         stats = jax.local_devices()[0].memory_stats() or {}
         self._memory = memory_bytes or stats.get("bytes_limit")
-        # A worker that is ahead must leave the progress that is still to be read.
+        # On cores a worker may be ahead, and must not free the progress that is still to be read.
         donated = () if self._on_cores else (0,)
         self._advance = {
             with_jacobian: Compiled(
@@ -70,7 +70,7 @@ class Trainer:
             )
             for with_jacobian in (False, True)
         }
-        # Not device_put, which does not take keys to devices of other hosts.
+        # Not by device_put, which does not move keys to the devices of other hosts.
         self._spread = jax.jit(lambda group: group, out_shardings=self._along)
         start = functools.partial(loop.start, program=program)
         self._start = Compiled(start, self._mesh, shared=1)
@@ -97,19 +97,20 @@ class Trainer:
         first_epoch: int = 0,
         progress: list[loop.Progress] | None = None,
     ) -> Iterator[tuple[list[loop.Progress], dict[str, np.ndarray]]]:
-        """Trains all members; yields after every epoch their progress and scalars.
+        """Trains all members; yields their progress and scalars after every epoch.
 
         Groups do not wait for each other: a free worker takes the next epoch of the group that is
         furthest behind.
 
         Args:
-          jacob_start_epoch: the first epoch with the Jacobian term; `epochs` or more: never.
-          first_epoch: where to go on, and
-          progress: of each group before it, from `spread`, not to be used again; by default of a
-            member that has not trained yet.
+          epochs: number of epochs, those before `first_epoch` included.
+          jacob_start_epoch: the first epoch with the Jacobian term; `epochs` or more for never.
+          first_epoch: the epoch to start from.
+          progress: of each group before `first_epoch`, from `spread`, not to be used again; by
+            default that of members that have not trained yet.
 
         Yields:
-          the progress of each group, to be used until the next is asked for, and for every metric
+          the progress of each group, valid until the next epoch is requested, and for every metric
           of `loop.advance` an array (members,).
         """
         pictures = self._shared(pictures)
@@ -126,7 +127,7 @@ class Trainer:
             except Exception as error:
                 finished[epoch].put((i, error, None))
                 return
-            # Before the result is out: afterwards the pool may be closed.
+            # Before the result is put in the queue, as the pool may be closed afterwards.
             if self._on_cores and epoch + 1 < epochs:
                 pool.submit(advance, i, epoch + 1, progress)
             finished[epoch].put((i, progress, metrics))
@@ -171,13 +172,15 @@ class Trainer:
         return self._measure(self._evaluate, states, labels, shared=(pictures,))
 
     def measuring(self, function: Callable, *, members: int = 1, shared: int = 0) -> Callable:
-        """Any function of one member as one of groups, compiled once: see `spectral_panel`.
+        """Turns a function of one member into a function of groups, compiled once.
+
+        See `spectrum.panel` for a use. The result returns a list of groups.
 
         Args:
-          members: how many of its first arguments are a member's own; the result takes lists of
-            groups for them, such as `spread` makes.
-          shared: how many of its last ones are everyone's; the result takes them as a tuple,
-            `shared`, and returns a list of groups.
+          members: number of leading arguments of `function` that belong to a member; the result
+            takes lists of groups for them, such as `spread` makes.
+          shared: number of trailing arguments of `function` that all members share; the result
+            takes them as a tuple, `shared`.
         """
         compiled = Compiled(function, self._mesh, members=members, shared=shared)
         return functools.partial(self._measure, compiled)
@@ -188,29 +191,29 @@ class Trainer:
             return list(pool.map(lambda *group: function(*group, *shared), *groups))
 
     def spread(self, tree: Any, members: list[loop.Member], pictures: loop.Pictures) -> list[Any]:
-        """A tree with a leading axis (members,) as groups on their devices, as `epochs` has them.
+        """Splits a tree with a leading axis (members,) into the groups of `epochs`, on the devices.
 
-        The last member fills the last group.
+        Copies of the last member fill up the last group.
         """
         size, last = self._group_size(members, pictures), len(members) - 1
         places = (np.arange(i, i + size).clip(max=last) for i in range(0, len(members), size))
         return [self._spread(jax.tree.map(operator.itemgetter(i), tree)) for i in places]
 
     def gather(self, groups: list[Any], count: int) -> Any:
-        """Trees of groups as one tree of NumPy arrays (count, ...), on every host."""
+        """Joins the trees of groups into one tree of NumPy arrays (count, ...), on every host."""
         if jax.process_count() > 1:
             groups = [multihost_utils.process_allgather(group, tiled=True) for group in groups]
         return jax.tree.map(lambda *x: np.concatenate(x)[:count], *jax.device_get(groups))
 
     def at_once(self, members: list[loop.Member], pictures: loop.Pictures) -> int:
-        """How many of the members to train side by side: all that fit a device's memory at once.
+        """How many of the members are trained at the same time: all that fit the devices' memory.
 
-        On a CPU as many as keep the cores busy: more of them would train no faster.
+        On a CPU it is as many as keep the cores busy, as more would not train faster.
         """
         return self._workers if self._on_cores else self._group_size(members, pictures)
 
     def memory(self, members: list[loop.Member], pictures: loop.Pictures) -> int:
-        """Bytes that training takes of a device; on a CPU of all cores that are kept busy."""
+        """Bytes that training takes on a device; on a CPU, for all busy cores together."""
         workers = min(self._workers, len(members))
         size = self._group_size(members, pictures)
         return workers * self._advance[False].memory(*self._arguments(size, members, pictures))
@@ -218,7 +221,7 @@ class Trainer:
     def _arguments(
         self, size: int, members: list[loop.Member], pictures: loop.Pictures
     ) -> tuple[Any, ...]:
-        """What `_advance` takes of a group of that size, as shapes."""
+        """The arguments of `_advance` for a group of that size, as shapes."""
         group = jax.eval_shape(loop.stack_members, members[:1] * size)
         group, progress = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._along),
@@ -230,7 +233,7 @@ class Trainer:
         return self.spread(loop.stack_members(members), members, pictures)
 
     def _group_size(self, members: list[loop.Member], pictures: loop.Pictures) -> int:
-        """The largest size that fits, made smaller where that fills the last group better."""
+        """The largest size that fits, reduced if a smaller one fills the last group better."""
         at_once = self._members_at_once or (1 if self._on_cores else len(members))
         devices = self._mesh.size
         while True:
@@ -254,7 +257,7 @@ class Trainer:
 
 
 def _cores() -> int:
-    """Cores this process may use, where the system tells."""
+    """Number of cores that this process may use, if the system reports it; else of all cores."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

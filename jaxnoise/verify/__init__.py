@@ -1,4 +1,4 @@
-"""Verification: does a run say what its nets and labels give, and is a reference result reproduced?
+"""Verification: do a run's numbers follow from its nets and labels? Is a reference reproduced?
 
 Takes finished runs; gives a verdict for every number and file.
 

@@ -1,9 +1,10 @@
-"""Whether a finished run's numbers are what its nets and its labels give: a command of its own.
+"""Whether the nets and labels of a finished run give the numbers that it recorded.
 
-python -m jaxnoise.verify RUN_DIR... loads the data set, the labels of noise.npz and the nets of the
-checkpoints, measures again what the run measured, and compares. It exits with 0 if all matches, 1
-if something does not, 2 if a run cannot be verified. Nothing is trained: what only training tells,
-the epochs in between and the losses summed over them, is taken from history.npz and samples.npz.
+python -m jaxnoise.verify RUN_DIR... loads the data set, the labels in noise.npz and the nets in the
+checkpoints, measures again what the run measured, and compares. It exits with 0 if everything
+matches, 1 if something does not, 2 if a run cannot be verified. Nothing is trained: what only
+training can give, the epochs in between and the losses averaged over epochs, is taken from
+history.npz and samples.npz.
 """
 
 import sys
@@ -22,14 +23,14 @@ from jaxnoise.verify.checks import all_checks
 
 
 def verify(folder: Path, **where: str) -> tuple[bool, str]:
-    """Whether all that a run recorded matches, and what to print about it.
+    """Whether everything a run recorded matches, and the text to print about it.
 
     Args:
       folder: of a finished run.
       where: flags that say where the data are, to use instead of the run's.
 
     Raises:
-      InputError: it is no finished run, or its data set cannot be had.
+      InputError: there is no finished run, or its data set cannot be loaded.
     """
     run = read_record(folder, **where)
     config = run.config
@@ -54,9 +55,9 @@ def verify(folder: Path, **where: str) -> tuple[bool, str]:
 
 
 def _elsewhere(recorded: dict[str, Any]) -> list[str]:
-    """A line on the versions and the device, where they are not the run's."""
+    """A line on the versions and the device, if they differ from the run's."""
     before, now = (_made_with(facts) for facts in (recorded, provenance.facts()))
-    changed = [f"{name} {before.get(name)}, here {now[name]}" for name in now
+    changed = [f"{name} {before.get(name)} (here {now[name]})" for name in now
                if before.get(name) != now[name]]  # fmt: skip
     return [f"Made with {'; '.join(changed)}"] if changed else []
 
@@ -68,7 +69,9 @@ def _made_with(facts: dict[str, Any]) -> dict[str, str]:
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = CommandParser("verify", __doc__)
-    parser.add_argument("runs", metavar="RUN_DIR", nargs="+", type=Path, help="of a finished run")
+    parser.add_argument(
+        "runs", metavar="RUN_DIR", nargs="+", type=Path, help="folder of a finished run"
+    )
     location_flags.add_where(parser)
     arguments = vars(parser.parse_args(argv))
     code = 0

@@ -1,4 +1,4 @@
-"""What is recorded against what is recomputed: the verdict, and the words for it."""
+"""Recorded values against recomputed ones: the verdict, and the words for it."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class Check(NamedTuple):
     recorded: str = ""
     recomputed: str = ""
     difference: str = ""
-    note: str = ""  # why the verdict is what it is, where the numbers do not tell
+    note: str = ""  # the reason for the verdict, where the numbers do not show it
 
     @property
     def failed(self) -> bool:
@@ -39,7 +39,7 @@ EXACT = Tolerance()
 
 
 def tolerance(metric: str, pictures: int) -> Tolerance:
-    """By how much other hardware or another version may change a metric of the same net.
+    """How much other hardware or another version may change a metric of the same net.
 
     Sums in another order change a logit by about 1e-6 of its size. So one picture may fall to
     another class, or its confidence to another bin, whose two sums change by at most 1 each; and
@@ -52,7 +52,7 @@ def tolerance(metric: str, pictures: int) -> Tolerance:
     """
     if metric == "best_epoch":
         return EXACT
-    if metric.startswith("noise_"):  # of losses that are read, in float64
+    if metric.startswith("noise_"):  # from losses read from a file, in float64
         return Tolerance(relative=1e-9)
     if metric.endswith("_jacob"):
         return Tolerance(relative=5e-3)
@@ -74,7 +74,7 @@ def compare(
         absolute, relative = tolerance
         near = np.isclose(recorded, recomputed, rtol=relative, atol=absolute, equal_nan=True)
         verdict = CLOSE if near.all() and tolerance != EXACT else DIFFERENT
-    with np.errstate(invalid="ignore"):  # infinity less infinity
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
         differences = np.abs(recorded - recomputed)
     finite = differences[np.isfinite(differences)]
     difference = f"{finite.max():.3g}" if finite.size else "–"
@@ -82,12 +82,12 @@ def compare(
 
 
 def same(what: str, agrees: bool, note: str) -> Check:
-    """The check of what must agree; `note` tells what does not."""
+    """The check of what must agree; `note` says what does not."""
     return Check(what, EQUAL if agrees else DIFFERENT, note="" if agrees else note)
 
 
 def worst(what: str, checks: Iterable[Check]) -> Check:
-    """Many checks as one: the first of the worst."""
+    """Many checks as one: the first one with the worst verdict."""
     checks = list(checks)
     verdicts = [check.verdict for check in checks]
     first = verdicts.index(next(x for x in (DIFFERENT, CLOSE, EQUAL) if x in verdicts))
@@ -107,16 +107,16 @@ def table(checks: list[Check]) -> str:
 
 
 def sentence(checks: list[Check], scores: tuple[str, ...], repeats: int) -> str:
-    """What all checks come to, those of `scores` first."""
+    """A summary of all checks, those of `scores` first."""
     of_scores = [check for check in checks if check.what in scores]
     matching = [check for check in of_scores if check.verdict in (EQUAL, CLOSE)]
     of = f"{len(scores)} scores of {repeats} repeat{'s' * (repeats > 1)}"
     failed = [check.what for check in checks if check.failed]
     if failed:
-        return f"{len(matching)} of {of} match; not as recorded: {', '.join(failed)}."
+        return f"{len(matching)} of {of} match; failed checks: {', '.join(failed)}."
     close = sum(check.verdict == CLOSE for check in of_scores)
     how = f"{len(scores) - close} bit for bit and {close} {CLOSE}" if close else "bit for bit"
-    return f"All {of} match, {how}, and so does all else that was checked."
+    return f"All {of} match, {how}, and so does everything else that was checked."
 
 
 def _mean(values: np.ndarray) -> str:

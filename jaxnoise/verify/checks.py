@@ -1,4 +1,4 @@
-"""The checks of a finished run: what it recorded, against what its labels and its nets give."""
+"""The checks of a finished run: what it recorded against what its labels and nets give."""
 
 import dataclasses
 from collections.abc import Callable, Generator, Iterator
@@ -45,7 +45,7 @@ class _Read:
         return compare(metric, recorded, recomputed, tolerance(metric, self._pictures(metric)))
 
     def _pictures(self, metric: str) -> int:
-        """Over how many pictures, at least, a metric is a mean; 1 for what is none."""
+        """The least number of pictures that a metric is a mean over; 1 if it is not such a mean."""
         if self.dataset is None:
             return 1
         sizes = dict(zip(SPLITS, np.bincount(self.dataset.split), strict=True))
@@ -55,9 +55,9 @@ class _Read:
 
 
 def all_checks(run: Record) -> Iterator[Check]:
-    """All checks of a run, whose data set must be there.
+    """All checks of a run, whose data set must be available.
 
-    What cannot be read is a check that failed, and what rests on it is not checked.
+    A file that cannot be read is a failed check, and whatever depends on it is not checked.
     """
     read, folder, config = _Read(), run.folder, run.config
     yield file_checks.settings(run)
@@ -92,7 +92,7 @@ def all_checks(run: Record) -> Iterator[Check]:
 
 
 def _reading(name: str, read: Callable, *arguments: Any) -> Generator[Check, None, Any]:
-    """What `read` returns; or None, and the check that failed."""
+    """Returns what `read` does; or yields a failed check and returns None."""
     try:
         return read(*arguments)
     except InputError as error:
@@ -101,7 +101,7 @@ def _reading(name: str, read: Callable, *arguments: Any) -> Generator[Check, Non
 
 
 def _of_nets(run: Record, read: _Read) -> Generator[Check, None, dict[str, np.ndarray]]:
-    """Measures the nets of both checkpoints and returns the scores that this gives."""
+    """Measures the nets of both checkpoints and returns the resulting scores."""
     config, dataset, repeats = run.config, read.dataset, run.config.total_repeats
     engine, members = assembly.engine(config, dataset), assembly.members(config, dataset)
     program, trainer, pictures = engine
@@ -136,10 +136,10 @@ def _best_epoch(run: Record, read: _Read) -> np.ndarray:
 
 
 def _history(name: str, read: _Read, epoch: np.ndarray, metrics: dict[str, np.ndarray]) -> Check:
-    """All that was measured of the nets at one epoch of each repeat, counted from 0."""
+    """The check of all metrics of the nets at one epoch of each repeat, counted from 0."""
     missing = metrics.keys() - read.history.keys()
     if missing:
-        return Check(name, DIFFERENT, note=f"it has no {min(missing)}")
+        return Check(name, DIFFERENT, note=f"it has no array {min(missing)}")
     repeat = np.arange(len(epoch))
     each = (
         read.compare(metric, read.history[metric][epoch, repeat], values)
@@ -149,7 +149,7 @@ def _history(name: str, read: _Read, epoch: np.ndarray, metrics: dict[str, np.nd
 
 
 def _predicted(read: _Read, predicted: np.ndarray) -> Check:
-    """The classes predicted after the last epoch, which elsewhere may differ in a picture each."""
+    """The check of the last predictions; on another machine, one picture a repeat may differ."""
     differing = (read.samples["predicted"] != predicted).sum(axis=1)
     if read.history is not None:
         differing = np.nan_to_num(divergence.of_survivors(read.history, differing))

@@ -1,4 +1,4 @@
-"""Checks of a finished run that need no net: whether its files say the same as each other."""
+"""Checks of a finished run that need no net: whether its files agree with each other."""
 
 import csv
 import functools
@@ -24,31 +24,31 @@ from jaxnoise.scores.selection import select
 from jaxnoise.training import measurement
 from jaxnoise.verify.check import DIFFERENT, EQUAL, REFUSED, UNCHECKED, Check, compare, same, worst
 
-# The rows of scores.txt's tables begin so.
+# The first word of each row of the tables in scores.txt.
 _ROW = re.compile(r"\d+|mean|std|n")
 
 
 def settings(run: Record) -> Check:
-    """Whether config.json has the settings that the folder's name has the fingerprint of."""
+    """Whether the settings in config.json have the fingerprint in the folder's name."""
     dataset, named = "config.json", re.search(r"-([0-9a-f]{8})$", run.folder.absolute().name)
     if not named:
-        return Check(dataset, UNCHECKED, note="the folder has no name that a run gives")
+        return Check(dataset, UNCHECKED, note="the folder's name does not end in a fingerprint")
     earlier = run.config.result_settings.keys() - run.flags.keys()
     if earlier:
-        return Check(dataset, UNCHECKED, note=f"the run is from before there was --{min(earlier)}")
+        return Check(dataset, UNCHECKED, note=f"the run is older than the flag --{min(earlier)}")
     try:
         fingerprint = run.config.fingerprint
     except InputError as error:
         return Check(dataset, UNCHECKED, note=str(error))
-    note = f"its settings have the fingerprint {fingerprint}, the folder's name says {named[1]}"
+    note = f"its settings have the fingerprint {fingerprint}, the folder's name has {named[1]}"
     return same(dataset, fingerprint == named[1], note)
 
 
 def data_set(run: Record, dataset: NoisyDataset) -> Check:
-    """Whether pictures and true labels are those that the run had."""
+    """Whether the pictures and true labels are those of the run."""
     recorded = run.facts.get("data_sha256")
     if recorded is None:
-        return Check("data set", UNCHECKED, note="the run is from before its SHA-256 was recorded")
+        return Check("data set", UNCHECKED, note="the run recorded no SHA-256 of it")
     note = f"its SHA-256 is {dataset.data_sha256[:16]}…, config.json says {recorded}"
     return same("data set", recorded == dataset.data_sha256, note)
 
@@ -56,19 +56,23 @@ def data_set(run: Record, dataset: NoisyDataset) -> Check:
 def noise_files(
     run: Record, arrays: dict[str, np.ndarray], dataset: NoisyDataset
 ) -> Iterator[Check]:
-    """Whether the labels in noise.npz are those told of elsewhere, and those the settings give."""
+    """Whether the labels in noise.npz agree with the other files and with the settings."""
     changed = all(
         np.array_equal(arrays[f"{part}changed"], arrays[f"{part}noisy"] != arrays[f"{part}clean"])
         and (arrays[f"{part}changed"] <= arrays[f"{part}picked"]).all()
         for part in ("", "valid_")
     )
-    yield same("noise.npz, changed", changed, "changed is not noisy != clean, or not all picked")
+    yield same(
+        "noise.npz, changed",
+        changed,
+        "changed is not noisy != clean, or includes labels that were not picked",
+    )
 
     train, valid = (
         of[: run.config.draws] for of in (dataset.noisy_labels, dataset.noisy_valid_labels)
     )
     summary = noise.summary(run.config, train)
-    note = f"noise.npz has labels of SHA-256 {', '.join(x.sha256[:16] for x in train)}"
+    note = f"the labels in noise.npz have the SHA-256 {', '.join(x.sha256[:16] for x in train)}"
     yield same("noise in scores.json", agrees(run.document["noise"], summary), note)
     draws = [
         draw | {"valid": part.summary()} for draw, part in zip(summary["draws"], valid, strict=True)
@@ -83,21 +87,21 @@ def noise_files(
     try:
         again = noisy_dataset.load(run.config)
     except InputError as error:
-        yield Check("noise made again", UNCHECKED, note=str(error))
+        yield Check("noise regenerated", UNCHECKED, note=str(error))
         return
     others = (*again.noisy_labels[: len(train)], *again.noisy_valid_labels[: len(train)])
     pairs = zip((*train, *valid), others, strict=True)
     differing = sum((labels.noisy != other.noisy).sum() for labels, other in pairs)
-    note = f"{differing} labels differ from those that the settings of the run give here"
-    yield same("noise made again", differing == 0, note)
+    note = f"{differing} labels differ from those that the run's settings give here"
+    yield same("noise regenerated", differing == 0, note)
 
 
 def score_files(run: Record) -> Iterator[Check]:
-    """Whether scores.json is that of its repeats, and scores.csv and scores.txt are its."""
+    """Whether scores.json follows from its repeats, and scores.csv and scores.txt agree with it."""
     document = run.report.document()
     del document["about"]
     parts = [name for name in document if not agrees(run.document.get(name), document[name])]
-    yield same("scores.json", not parts, f"{', '.join(parts)} are not those of its repeats")
+    yield same("scores.json", not parts, f"not what its repeats give: {', '.join(parts)}")
     with tempfile.TemporaryDirectory() as made:
         documents.write_scores(Path(made), run.report)
         for name, cells in (("scores.csv", _csv_cells), ("scores.txt", _table_cells)):
@@ -106,11 +110,11 @@ def score_files(run: Record) -> Iterator[Check]:
             except (OSError, ValueError) as error:
                 yield _refused(name, error)
             else:
-                yield same(name, recorded == expected, "its numbers are not those of scores.json")
+                yield same(name, recorded == expected, "its numbers are not those in scores.json")
 
 
 def history(run: Record, history: dict[str, np.ndarray]) -> Iterator[Check]:
-    """Whether scores.json, the four selections and metrics.jsonl are those of history.npz."""
+    """Whether scores.json, the four selections and metrics.jsonl agree with history.npz."""
     selected, survivors = select(history), functools.partial(divergence.of_survivors, history)
     best = selected[run.report.headline].epoch - 1
     yield worst(
@@ -121,7 +125,7 @@ def history(run: Record, history: dict[str, np.ndarray]) -> Iterator[Check]:
         ),
     )._replace(recorded="", recomputed="")
     diverged = run.report.diverged, divergence.epochs(history)
-    # Those that did not have no such epoch, rather than epoch 0.
+    # A repeat that did not diverge has no such epoch: NaN instead of 0.
     yield compare("diverged_at_epoch", *(np.where(x > 0, x, np.nan) for x in diverged))
     for name, (accuracy, epoch) in run.report.selected.items():
         both = (
@@ -146,7 +150,7 @@ def _metrics_lines(run: Record, history: dict[str, np.ndarray]) -> Check:
     for epoch, document in enumerate(documents, start=1):
         expected = {metric: [number(x) for x in of[epoch - 1]] for metric, of in history.items()}
         if document != {"epoch": epoch, **expected}:
-            note = f"the line of epoch {epoch} does not say what history.npz does"
+            note = f"the line of epoch {epoch} differs from history.npz"
             return Check(name, DIFFERENT, note=note)
     return Check(name, EQUAL)
 
@@ -155,14 +159,14 @@ def _what_is_wrong(epochs: list[Any], count: int) -> str:
     wanted = range(1, count + 1)
     for epoch in wanted:
         if epochs.count(epoch) != 1:
-            return f"it has {epochs.count(epoch) or 'no'} lines of epoch {epoch}"
+            return f"it has {epochs.count(epoch) or 'no'} lines for epoch {epoch}"
     if len(epochs) > count:
         return f"it has {len(epochs)} lines for {count} epochs"
     return "its epochs are not in order"
 
 
 def suspects(run: Record, dataset: NoisyDataset, samples: dict[str, np.ndarray]) -> Check:
-    """Whether the lists of suspicious labels are those of samples.npz."""
+    """Whether the lists of suspicious labels agree with samples.npz."""
     with tempfile.TemporaryDirectory() as made:
         write_suspects(
             Path(made),
@@ -180,7 +184,7 @@ def suspects(run: Record, dataset: NoisyDataset, samples: dict[str, np.ndarray])
     differing = sorted(
         name for name in recorded | expected if recorded.get(name) != expected.get(name)
     )
-    note = f"{', '.join(differing)} not as samples.npz gives"
+    note = f"not what samples.npz gives: {', '.join(differing)}"
     return same("suspects.csv", not differing, note)
 
 
@@ -190,7 +194,7 @@ def _refused(name: str, error: Exception) -> Check:
 
 
 def agrees(recorded: Any, expected: Any) -> bool:
-    """Whether a JSON document holds all that is expected, numbers but for rounding."""
+    """Whether a JSON document holds everything expected, numbers up to rounding."""
     if isinstance(expected, dict):
         return isinstance(recorded, dict) and all(
             name in recorded and agrees(recorded[name], value) for name, value in expected.items()

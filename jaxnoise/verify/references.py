@@ -1,4 +1,4 @@
-"""Reference results: kept as reference/NAME.json, and compared with runs made again."""
+"""Reference results: kept as reference/NAME.json, and compared with new runs."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from jaxnoise.runs import documents, files, pairs
 from jaxnoise.scores.selection import SELECTIONS
 
 REFERENCE = Path(__file__).parents[2] / "reference"
-# Of all comparisons of a run together, by Bonferroni: a run that is right fails once in twenty.
+# Of all comparisons of a run together, by Bonferroni: a correct run fails at most once in twenty.
 CONFIDENCE = 0.95
 
 
@@ -23,7 +23,7 @@ class Comparison(NamedTuple):
     name: str
     reference: np.ndarray  # (repeats,)
     now: np.ndarray
-    low: float  # where the mean is to be now
+    low: float  # bounds of the mean now
     high: float
 
     @property
@@ -40,16 +40,17 @@ def keep(name: str, run_dir: Path) -> Path:
     """Keeps a finished run's results as reference/NAME.json, a few kilobytes.
 
     Raises:
-      InputError: there is no finished run, a repeat diverged, or the name is taken.
+      InputError: there is no finished run, it has fewer than 3 repeats or one that diverged, or the
+        name is taken.
     """
     run = pairs.read(run_dir)
     config, scores = (files.read_json(run_dir / document) for document in documents.OF_A_RUN)
     path = REFERENCE / f"{name}.json"
     if path.exists():
-        raise InputError(f"NAME={name}: {path} is there; allowed is a name that is not taken")
+        raise InputError(f"NAME={name}: {path} exists; allowed is a name that is not taken")
     if run.n < 3 or not run.survived.all():
         raise InputError(
-            f"--record={run_dir}: allowed are runs of 3 repeats or more, none diverged"
+            f"--record={run_dir}: allowed are runs of 3 repeats or more, none of which diverged"
         )
     flags = {name: x for name, x in run.flags.items() if x != pairs.DEFAULTS[name]}
     document = {
@@ -74,7 +75,7 @@ def read(name: str) -> dict[str, Any]:
         return files.read_json(REFERENCE / f"{name}.json")
     except (OSError, ValueError) as error:
         if not (there := names()):
-            here = f"none are there: {REFERENCE} is part of the repository, not of a wheel"
+            here = f"there are no references here: {REFERENCE} is in the repository, not in a wheel"
             raise InputError(f"NAME={name}: {here}") from error
         raise InputError(
             f"NAME={name}: allowed are the {len(there)} names that python -m jaxnoise.reproduce "
@@ -92,11 +93,11 @@ def compare(reference: dict[str, Any], folder: Path) -> list[Comparison]:
 
     The interval is where the mean of m repeats is expected after a reference of n with mean r and
     sample standard deviation s: r ± t(q, n − 1) s √(1/n + 1/m), Student's prediction interval, q
-    such that all of them together hold with probability CONFIDENCE at least. It is the reference's
-    own, so that a run that varies more than the reference does not pass for it.
+    such that all of them together hold with probability CONFIDENCE at least. Its width comes from
+    the reference alone, so a run that varies more than the reference does not pass for that reason.
 
     Raises:
-      InputError: the run has other pictures or labels, or a repeat of it diverged.
+      InputError: the run has other pictures or labels, or one of its repeats diverged.
     """
     run = pairs.read(folder)
     noise = files.read_json(folder / "scores.json")["noise"]
@@ -105,9 +106,9 @@ def compare(reference: dict[str, Any], folder: Path) -> list[Comparison]:
         ("noisy labels", reference["noise"], noise),
     ):
         if kept != now:
-            raise InputError(f"{folder}: its {what} are others than the reference's")
+            raise InputError(f"{folder}: its {what} differ from the reference's")
     if not run.survived.all():
-        raise InputError(f"{folder}: a repeat diverged, in the reference none did")
+        raise InputError(f"{folder}: a repeat diverged, but none did in the reference")
     level = 1 - (1 - CONFIDENCE) / len(SELECTIONS)
     comparisons = []
     for name in SELECTIONS:
@@ -119,7 +120,7 @@ def compare(reference: dict[str, Any], folder: Path) -> list[Comparison]:
 
 
 def table(comparisons: list[Comparison]) -> str:
-    """For people."""
+    """The comparisons as text."""
     rows = [
         (SELECTIONS[each.name].words,
          f"{each.reference.mean():.2f} ± {each.reference.std():.2f}",

@@ -150,20 +150,23 @@ def as_mode(mode):
 
 UNUSABLE = [
     (lambda root: shutil.rmtree(root), "there is no folder"),
-    (lambda root: shutil.rmtree(root / "test"), "a folder train with classes, but none test"),
-    (lambda root: [shutil.rmtree(root / x) for x in ("train", "test")], "0 class folders in"),
+    (lambda root: shutil.rmtree(root / "test"), "a folder train with classes, but no test"),
+    (
+        lambda root: [shutil.rmtree(root / x) for x in ("train", "test")],
+        ": 0; at least two are needed",
+    ),
     (
         lambda root: [shutil.rmtree(root / x / y) for x in ("train", "test") for y in CLASSES[1:]],
-        "1 class folders in",
+        ": 1; at least two are needed",
     ),
     (lambda root: shutil.rmtree(root / "test" / "dog"), "class dog is only in"),
     (lambda root: shutil.rmtree(root / "train" / "elk"), "class elk is only in"),
     (lambda root: first_cat(root).write_text("meow"), "train/cat/00.png cannot be read as a"),
     (lambda root: first_cat(root).write_bytes(first_cat(root).read_bytes()[:300]), "cat/00.png"),
-    (lambda root: (root / "train" / "cat" / "more").mkdir(), "train/cat/more is no file"),
+    (lambda root: (root / "train" / "cat" / "more").mkdir(), "train/cat/more is not a file"),
     (
         lambda root: [path.unlink() for path in (root / "test" / "cat").iterdir()],
-        "no pictures in",
+        "no images in",
     ),
     (
         lambda root: Image.new("L", (28, 29)).save(root / "test" / "elk" / "02.png"),
@@ -189,7 +192,7 @@ def test_what_cannot_be_used_is_named(change, said, tmp_path):
 
 def test_class_too_small_for_a_test_set_is_named(tmp_path):
     root = write_folder(tmp_path / "own", (10, 4, 10))
-    with pytest.raises(InputError, match="class dog has 4 pictures; needed are 5 or more"):
+    with pytest.raises(InputError, match="class dog has 4 pictures; allowed are 5 or more"):
         load(root, tmp_path / "cache")
 
 
@@ -223,10 +226,10 @@ def test_labels_by_name_are_those_of_the_files(write, tmp_path):
 
 
 BAD_LABELS = [
-    (lambda x: x | {"cat/00.png": "cow"}, "cat/00.png has the label 'cow'; allowed are cat, dog"),
-    (lambda x: x | {"cat/77.png": "cat"}, "cat/77.png is no picture of the train set"),
+    (lambda x: x | {"cat/00.png": "cow"}, "the label of cat/00.png is 'cow'; allowed are cat, dog"),
+    (lambda x: x | {"cat/77.png": "cat"}, "cat/77.png is not in the train set"),
     (lambda x: {k: v for k, v in x.items() if k != "dog/03.png"}, "no label for dog/03.png"),
-    (lambda x: {}, "no label for cat/00.png, nor for 34 others"),
+    (lambda x: {}, "no label for cat/00.png and 34 others"),
 ]  # fmt: skip
 
 
@@ -243,7 +246,7 @@ def test_labels_that_do_not_fit_are_named(change, said, tmp_path):
 
 def test_list_that_cannot_be_used_is_told(tmp_path):
     path = write_labels(tmp_path / "noisy.csv", {"a": "b"}, header=("file", "class", "by"))
-    with pytest.raises(InputError, match="it has no column label"):
+    with pytest.raises(InputError, match="there is no column label"):
         named.read(settings(tmp_path, noise_file=path))
     (tmp_path / "twice.csv").write_text("file,label\na/b.png,c\na/b.png,d\n")
     with pytest.raises(InputError, match="a/b.png is listed twice"):

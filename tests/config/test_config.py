@@ -182,44 +182,44 @@ def test_jacobian_term_that_never_starts_is_refused(start):
     [
         (
             {"flip_map": "pair"},
-            "--flip_map=pair with --noise_type=uniform_noise: allowed is --noise_type=flip_noise, "
-            "which alone uses it",
+            "--flip_map=pair with --noise_type=uniform_noise: allowed only with "
+            "--noise_type=flip_noise",
         ),
         (
             {"noise_matrix": "m.csv"},
-            "--noise_matrix=m.csv with --noise_type=uniform_noise: allowed is "
-            "--noise_type=matrix_noise, which alone uses it",
+            "--noise_matrix=m.csv with --noise_type=uniform_noise: allowed only with "
+            "--noise_type=matrix_noise",
         ),
         (
             {"human_labels": "aggre_label"},
-            "--human_labels=aggre_label with --noise_type=uniform_noise: allowed is "
-            "--noise_type=human_noise, which alone uses it",
+            "--human_labels=aggre_label with --noise_type=uniform_noise: allowed only with "
+            "--noise_type=human_noise",
         ),
-        ({"noise_type": "human_noise"}, "--noise_type=human_noise: needed is --human_labels too"),
-        ({"noise_type": "matrix_noise"}, "--noise_type=matrix_noise: needed is --noise_matrix too"),
-        ({"noise_type": "wave_noise"}, "--noise_type=wave_noise: needed is --wave_frequency too"),
+        ({"noise_type": "human_noise"}, "--noise_type=human_noise: requires --human_labels"),
+        ({"noise_type": "matrix_noise"}, "--noise_type=matrix_noise: requires --noise_matrix"),
+        ({"noise_type": "wave_noise"}, "--noise_type=wave_noise: requires --wave_frequency"),
         (
             {"wave_frequency": 2.0},
-            "--wave_frequency=2.0 with --noise_type=uniform_noise: allowed is "
-            "--noise_type=wave_noise, which alone uses it",
+            "--wave_frequency=2.0 with --noise_type=uniform_noise: allowed only with "
+            "--noise_type=wave_noise",
         ),
         (
             {"noise_type": "matrix_noise", "noise_matrix": "m.csv"},
-            "--noise_rate=0: allowed is (0, 1] with matrix_noise; 1 takes the matrix as it is",
+            "--noise_rate=0: allowed is (0, 1] with matrix_noise; 1 uses the matrix as it is",
         ),
         (
             {"noise_file": "x.npy", "noise_type": "flip_noise"},
-            "--noise_file=x.npy with --noise_type=flip_noise: allowed is one of them, the file "
-            "holds labels already noisy",
+            "--noise_file=x.npy with --noise_type=flip_noise: allowed is one of them, since "
+            "the labels in the file are already noisy",
         ),
         (
             {"noise_file": "x.npy", "noise_rate": 0.4},
-            "--noise_rate=0.4: allowed is 0 (or nothing) with noise_file, whose labels have a rate "
-            "of their own",
+            "--noise_rate=0.4: allowed is 0 (the default) with noise_file, whose labels have a "
+            "rate of their own",
         ),
         (
             {"noise_type": "human_noise", "human_labels": "worse_label", "noise_rate": 0.4},
-            "--noise_rate=0.4: allowed is 0 (or nothing) with human_noise worse_label, whose "
+            "--noise_rate=0.4: allowed is 0 (the default) with human_noise worse_label, whose "
             "labels have a rate of their own",
         ),
         (
@@ -242,34 +242,33 @@ def test_flags_of_the_noise_that_do_not_go_together_are_refused(settings, said):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"sn_mode": "exact"}, "--sn_mode=exact: needed is --do_sn too"),
-        ({"sn_cap": 2.0}, "--sn_cap=2.0: needed is --do_sn too"),
+        ({"sn_mode": "exact"}, "--sn_mode=exact: requires --do_sn"),
+        ({"sn_cap": 2.0}, "--sn_cap=2.0: requires --do_sn"),
         (
             {"gce_q": 0.5, "loss": "mae"},
-            "--gce_q=0.5 with --loss=mae: allowed is --loss=gce, which alone uses it",
+            "--gce_q=0.5 with --loss=mae: allowed only with --loss=gce",
         ),
         (
             {"elr_beta": 0.5},
-            "--elr_beta=0.5 with --method=None: allowed is --method=elr, which alone uses it",
+            "--elr_beta=0.5 with --method=None: allowed only with --method=elr",
         ),
         (
             {"forward_matrix": "estimated"},
-            "--forward_matrix=estimated with --loss=ce: allowed is --loss=forward, which alone "
-            "uses it",
+            "--forward_matrix=estimated with --loss=ce: allowed only with --loss=forward",
         ),
         (
             {"loss": "forward", "forward_matrix": "estimated", "forward_file": "t.npy"},
             "--forward_file=t.npy with --forward_matrix=estimated: allowed is one of them",
         ),
-        ({"sn_iterations": 2}, "--sn_iterations=2: needed is --do_sn too"),
-        ({"wd_mode": "decoupled"}, "--wd_mode=decoupled: needed is --wd_coef too"),
+        ({"sn_iterations": 2}, "--sn_iterations=2: requires --do_sn"),
+        ({"wd_mode": "decoupled"}, "--wd_mode=decoupled: requires --wd_coef"),
         (
             {"preset": "paper", "do_sn": True, "sn_mode": "exact"},
-            "--sn_mode=exact with --preset=paper: allowed is the paper's, the default",
+            "--sn_mode=exact with --preset=paper: allowed is the paper's value, the default",
         ),
         (
             {"preset": "paper", "jacob_mode": "exact"},
-            "--jacob_mode=exact with --preset=paper: allowed is the paper's, the default",
+            "--jacob_mode=exact with --preset=paper: allowed is the paper's value, the default",
         ),
     ],
 )

@@ -54,13 +54,17 @@ ARRAY = np.zeros((3, 28, 28), np.uint8)
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        (IMAGES, b"", "magic number  instead"),
-        (IMAGES, b"\0\0\x08\x03\0\0", "do not hold an array"),
-        (IMAGES, synthetic.idx(ARRAY)[:-1], "2367 bytes do not hold an array of shape (3, 28, 28)"),
-        (IMAGES, synthetic.idx(ARRAY) + b"\0", "do not hold an array"),
-        (IMAGES, synthetic.idx(ARRAY, dtype_code=9), "magic number 00000903 instead of 00000803"),
+        (IMAGES, b"", "magic number , expected 00000803"),
+        (IMAGES, b"\0\0\x08\x03\0\0", "are not an array"),
+        (IMAGES, synthetic.idx(ARRAY)[:-1], "2367 bytes are not an array of shape (3, 28, 28)"),
+        (IMAGES, synthetic.idx(ARRAY) + b"\0", "are not an array"),
+        (IMAGES, synthetic.idx(ARRAY, dtype_code=9), "magic number 00000903, expected 00000803"),
         (IMAGES, synthetic.idx(np.zeros(3, np.uint8)), "magic number 00000801"),
-        (IMAGES, synthetic.idx(np.zeros((40, 32, 32), np.uint8)), "pictures of 32x32, not 28x28"),
+        (
+            IMAGES,
+            synthetic.idx(np.zeros((40, 32, 32), np.uint8)),
+            "pictures are 32x32, expected 28x28",
+        ),
         (LABELS, synthetic.idx(np.zeros(39, np.uint8)), "39 labels for 40 pictures"),
         (LABELS, synthetic.idx(np.full(40, 10, np.uint8)), "label 10 is outside [0, 10)"),
     ],
@@ -109,12 +113,24 @@ def test_damaged_archive_is_named(tmp_path, name, how):
 @pytest.mark.parametrize(
     ("member", "content", "message"),
     [
-        ("cifar-10-batches-bin/data_batch_3.bin", None, "it holds no data_batch_3.bin"),
-        ("cifar-10-batches-bin/batches.meta.txt", None, "it holds no batches.meta.txt"),
-        ("cifar-10-batches-bin/test_batch.bin", b"\0" * 3072, "not made of records of 3073 bytes"),
+        ("cifar-10-batches-bin/data_batch_3.bin", None, "it does not contain data_batch_3.bin"),
+        ("cifar-10-batches-bin/batches.meta.txt", None, "it does not contain batches.meta.txt"),
+        (
+            "cifar-10-batches-bin/test_batch.bin",
+            b"\0" * 3072,
+            "does not consist of records of 3073 bytes",
+        ),
         ("cifar-10-batches-bin/test_batch.bin", b"\x0a" + b"\0" * 3072, "label 10 is outside"),
-        ("cifar-10-batches-bin/batches.meta.txt", b"cat\ndog\n", "does not hold 10 class names"),
-        ("cifar-10-batches-bin/batches.meta.txt", b"cat\n" * 10, "does not hold 10 class names"),
+        (
+            "cifar-10-batches-bin/batches.meta.txt",
+            b"cat\ndog\n",
+            "does not contain 10 different class names",
+        ),
+        (
+            "cifar-10-batches-bin/batches.meta.txt",
+            b"cat\n" * 10,
+            "does not contain 10 different class names",
+        ),
     ],
 )
 def test_wrong_cifar_content_is_named(tmp_path, member, content, message):

@@ -89,7 +89,7 @@ def test_change_of_a_copy_prepared_here(part, own, tmp_path):
     path = harm(own, part)
     assert refusal(tmp_path, tmp_path / "cache", "mnist") == (
         f"changed data file {path}: its SHA-256 is not the one recorded when the copy was prepared "
-        f"({own / 'SHA256SUMS'}); delete {own} and get it again"
+        f"({own / 'SHA256SUMS'}); delete {own} and prepare or download it again"
     )
 
 
@@ -105,8 +105,8 @@ def test_change_of_a_copy_prepared_by_others(part, foreign, tmp_path):
         message = refusal(tmp_path, cache)
         assert message.startswith(
             f"changed data file {path}: its SHA-256 is not the one recorded on 1971-01-01, when "
-            f"the copy was first read ({first_read}); if it shall be used as it is now, delete "
-            f"{first_read}, else get the copy again"
+            f"the copy was first read ({first_read}); to use it as it is now, delete "
+            f"{first_read}; else replace the copy"
         )
     first_read.unlink()
     assert check(tmp_path, cache) != before
@@ -143,4 +143,4 @@ def test_cache_that_cannot_be_written_is_only_a_warning(foreign, tmp_path, caplo
     (tmp_path / "file").touch()
     check(tmp_path, tmp_path / "file" / "below")
     assert f"--cache_dir={tmp_path}/file/below cannot be written" in caplog.text
-    assert f"later changes of {foreign} will not be noticed" in caplog.text
+    assert f"later changes to {foreign} will not be noticed" in caplog.text

@@ -120,7 +120,7 @@ def test_other_packaging_of_manual_archives_is_used_with_one_warning(tmp_path, m
     with caplog.at_level(logging.WARNING, "jaxnoise"):
         prepare.prepare("mnist", data_dir=tmp_path / "b", manual_dir=tmp_path / "manual")
     (record,) = caplog.records
-    assert record.getMessage().endswith(f"used as they are: {labels}")
+    assert record.getMessage().endswith(f"is not the one registered in TFDS: {labels}")
     assert "mnist" in record.getMessage()
 
 
@@ -189,16 +189,20 @@ def test_a_missing_manual_archive_is_named_with_all_that_are_needed(tmp_path):
     with pytest.raises(InputError) as error:
         prepare.prepare("mnist", data_dir=tmp_path / "tfds", manual_dir=tmp_path)
     message = str(error.value)
-    assert message.startswith(f"--manual_dir={tmp_path}: no t10k-labels-idx1-ubyte.gz there")
+    assert message.startswith(
+        f"--manual_dir={tmp_path}: it does not contain t10k-labels-idx1-ubyte.gz; "
+    )
     for file in (file for pair in synthetic.IDX_FILES.values() for file in pair):
         assert file in message
 
 
 def assert_tells_both_ways_out(error, name, data_dir, files):
     message = str(error.value)
-    assert message.startswith(f"--dataset={name}: no copy in --data_dir={data_dir} and no download")
-    assert f"give as --data_dir a TFDS directory with an array_record copy of {name}" in message
-    assert f"put {', '.join(files)} into a folder and give that as --manual_dir" in message
+    assert message.startswith(
+        f"--dataset={name}: there is no copy in --data_dir={data_dir} and the download failed ("
+    )
+    assert f"set --data_dir to a TFDS directory with an array_record copy of {name}" in message
+    assert f"set --manual_dir to a folder with {', '.join(files)}" in message
     assert "\n" not in message
 
 
@@ -211,7 +215,8 @@ def test_without_network_both_ways_out_are_told_at_once(tmp_path, monkeypatch):
         with pytest.raises(InputError) as error:
             prepare.prepare("cifar10", data_dir=tmp_path / "tfds")
     assert_tells_both_ways_out(error, "cifar10", tmp_path / "tfds", ["cifar-10-binary.tar.gz"])
-    assert "cifar-10-binary.tar.gz is out of reach, ConnectionError" in str(error.value)
+    assert "(cannot reach http" in str(error.value)
+    assert "cifar-10-binary.tar.gz, ConnectionError)" in str(error.value)
     assert not (tmp_path / "tfds").exists()
 
 
@@ -258,7 +263,7 @@ def test_downloads_are_kept_and_need_no_network_again(tmp_path, monkeypatch, ser
 def test_a_data_dir_that_cannot_be_written(tmp_path):
     synthetic.write_mnist(tmp_path / "manual")
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=f"--data_dir={tmp_path}/file/tfds: cannot write there: "):
+    with pytest.raises(InputError, match=f"--data_dir={tmp_path}/file/tfds: cannot be written: "):
         prepare.prepare("mnist", data_dir=tmp_path / "file/tfds", manual_dir=tmp_path / "manual")
 
 

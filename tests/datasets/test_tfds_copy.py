@@ -82,7 +82,7 @@ def test_data_dir_that_is_a_file(tmp_path):
 @pytest.mark.parametrize("name", ["kmnist", "emnist/balanced"])
 def test_unprepared_set_that_only_tensorflow_prepares(tmp_path, name):
     message = open_error(tmp_path, name)
-    assert message.startswith(f"--dataset={name}: no copy in --data_dir={tmp_path}")
+    assert message.startswith(f"--dataset={name}: there is no copy in --data_dir={tmp_path}")
     assert message.endswith(f"tfds build {name} --data_dir={tmp_path} --file_format=array_record")
 
 
@@ -97,8 +97,11 @@ FEATURES = {
     [
         ({"image": FEATURES["image"]}, "it has no feature `label`"),
         ({"label": FEATURES["label"]}, "it has no feature `image`"),
-        (FEATURES | {"label": tfds.features.Scalar(np.int64)}, "its `label` is no ClassLabel"),
-        (FEATURES | {"image": tfds.features.Text()}, "its `image` is no Image"),
+        (
+            FEATURES | {"label": tfds.features.Scalar(np.int64)},
+            "its `label` is not of type ClassLabel",
+        ),
+        (FEATURES | {"image": tfds.features.Text()}, "its `image` is not of type Image"),
         (
             FEATURES | {"image": tfds.features.Image(shape=(None, None, 3))},
             "its pictures are uint8 anyxanyx3",
@@ -126,8 +129,8 @@ def test_set_that_does_not_fit(tmp_path, features, what):
         tmp_path, synthetic.pictures(3, (28, 28, 1)), LABELS[:3], features=features
     )
     assert open_error(tmp_path) == (
-        f"--dataset=toy does not fit: {what}; needed are a uint8 `image` from 28x28x1 to 32x32x3 "
-        "and a class `label`"
+        f"--dataset=toy is not supported: {what}; required are a uint8 `image` from 28x28x1 to "
+        "32x32x3 and a class `label`"
     )
 
 
@@ -136,8 +139,8 @@ def test_set_without_a_split(tmp_path, present, missing):
     images = synthetic.pictures(30, (28, 28, 1))
     synthetic.write_copy(tmp_path, images, LABELS, splits=(present,))
     assert open_error(tmp_path) == (
-        f"--dataset=toy does not fit: it has no {missing} split, only {present}; needed are train "
-        "and test"
+        f"--dataset=toy is not supported: it has no {missing} split, only {present}; train and "
+        "test are required"
     )
 
 
@@ -158,22 +161,22 @@ def test_copy_that_only_tensorflow_reads(tmp_path, toy):
     replace_in(toy / "dataset_info.json", '"array_record"', '"tfrecord"')
     message = open_error(tmp_path)
     assert message == (
-        f"--data_dir={tmp_path}: its copy of toy is tfrecord, which only TensorFlow reads; give "
-        "another --data_dir with an array_record copy"
+        f"--data_dir={tmp_path}: its copy of toy is in the format tfrecord, which only TensorFlow "
+        "reads; allowed is another folder, with an array_record copy"
     )
     # For a set that can be prepared here, an empty folder is a way out too.
     mnist = tmp_path / "mnist" / "3.0.1"
     shutil.copytree(toy, mnist)
     replace_in(mnist / "dataset_info.json", '"name": "toy"', '"name": "mnist"')
     replace_in(mnist / "dataset_info.json", '"1.0.0"', '"3.0.1"')
-    assert open_error(tmp_path, "mnist").endswith("copy (an empty folder gets one)")
+    assert open_error(tmp_path, "mnist").endswith("copy (an empty folder will get one)")
 
 
 def test_copy_without_its_description(tmp_path):
     folder = tmp_path / "mnist" / "3.0.1"
     folder.mkdir(parents=True)
     message = open_error(tmp_path, "mnist")
-    assert message == f"damaged copy {folder}: it lacks TFDS's dataset_info.json; delete it"
+    assert message == f"damaged copy {folder}: TFDS's dataset_info.json is missing; delete it"
 
 
 def test_copy_with_a_damaged_description(tmp_path, toy):
@@ -192,7 +195,7 @@ def decode_error(data_dir, path):
         tfds_copy.decode(open_copy(data_dir), "train")
     message = str(error.value)
     assert message.startswith(f"damaged data file {path}")
-    assert message.endswith("; delete the copy and get it again")
+    assert message.endswith("; delete the copy and prepare it again")
     assert "\n" not in message
     return message
 
@@ -254,18 +257,18 @@ def test_picture_of_another_size_than_described(tmp_path, toy):
 def test_another_number_of_records_than_described(told, tmp_path, toy):
     replace_in(toy / "dataset_info.json", '"30"', f'"{told}"')
     message = decode_error(tmp_path, record_file(toy, "train"))
-    assert f": 30 records, dataset_info.json tells of {told};" in message
+    assert f": 30 records, but dataset_info.json lists {told};" in message
 
 
 def test_other_records_than_described(tmp_path, toy):
     size = int(open_copy(tmp_path).info.splits["train"].num_bytes)
     replace_in(toy / "dataset_info.json", f'"{size}"', f'"{size + 1}"')
     message = decode_error(tmp_path, record_file(toy, "train"))
-    assert f": records of {size} bytes in all, dataset_info.json tells of {size + 1};" in message
+    assert f": {size} bytes of records, but dataset_info.json lists {size + 1};" in message
 
 
 def test_labels_that_a_set_has_not(tmp_path, toy):
-    with pytest.raises(InputError, match=f"^{toy}: its samples have no `worse_label`$"):
+    with pytest.raises(InputError, match=f"^{toy}: its samples have no feature `worse_label`$"):
         tfds_copy.read_labels(open_copy(tmp_path), "train", ["label", "worse_label"])
 
 

@@ -15,7 +15,7 @@ from jaxnoise.experiments import active_run, batch, experiment
 from jaxnoise.experiments.batch import BatchRunner, Outcome
 from jaxnoise.runs import checkpoint, folders
 from jaxnoise.sweep import plans
-from jaxnoise.sweep.grid import PlannedCell
+from jaxnoise.sweep.grid import PlannedRun
 from jaxnoise.terminal import interruption
 from jaxnoise.training import assembly
 from jaxnoise.training.trainer import Trainer
@@ -23,7 +23,7 @@ from jaxnoise.training.trainer import Trainer
 SETTINGS = dict(
     dataset="digits", train_size=300, test_size=60, total_repeats=1, epochs_num=2, jacob_samples=20
 )  # fmt: skip
-CELLS = (
+RUNS = (
     dict(noise_rate=0.4), dict(noise_type="flip_noise", noise_rate=0.2, wd_coef=1e-3),
     dict(entropy_coef=0.1, seed=3),
 )  # fmt: skip
@@ -45,7 +45,7 @@ def _one_trainer():
 
 
 def configs_in(folder):
-    return [Config(**SETTINGS | one, results_dir=str(folder)) for one in CELLS]
+    return [Config(**SETTINGS | one, results_dir=str(folder)) for one in RUNS]
 
 
 @pytest.fixture(scope="module")
@@ -166,16 +166,16 @@ def test_pictures_that_cannot_be_had_fail_all(tmp_path):
 # The plan
 
 
-def test_plan_says_what_became_of_each_cell(configs):
-    planned = [PlannedCell(name, config) for name, config in zip("abc", configs, strict=True)]
+def test_plan_says_what_became_of_each_run(configs):
+    planned = [PlannedRun(name, config) for name, config in zip("abc", configs, strict=True)]
     path = plans.write(planned)
     plans.note(path, planned[1].folder, "no disk")
     document = json.loads(path.read_text())
     assert [x["error"] for x in document["cells"]] == [None, "no disk", None]
     assert [x["name"] for x in document["cells"]] == ["a", "b", "c"]
-    for planned_cell, written in zip(planned, document["cells"], strict=True):
-        assert path.parents[1] / written["folder"] == planned_cell.folder
-        assert written["command"] == planned_cell.config.command
+    for run, written in zip(planned, document["cells"], strict=True):
+        assert path.parents[1] / written["folder"] == run.folder
+        assert written["command"] == run.config.command
     assert plans.write(planned) == path  # begun anew
     assert json.loads(path.read_text())["cells"][1]["error"] is None
     assert plans.write(planned[:2]) != path
@@ -184,4 +184,4 @@ def test_plan_says_what_became_of_each_cell(configs):
 def test_plan_that_cannot_be_written(configs, tmp_path):
     (tmp_path / "sweeps").touch()
     with pytest.raises(InputError, match="^--results_dir: .*cannot be written"):
-        plans.write([PlannedCell(None, configs[0])])
+        plans.write([PlannedRun(None, configs[0])])

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -119,7 +120,7 @@ def test_piped_command_prints_plain_lines_and_its_table(command, folder):
     assert command.stderr == ""
     lines = command.stdout.splitlines()
     assert lines[0] == "Run      digits · lenet · uniform_noise 0.4 · wd_0.0001_sn"
-    assert [line.split("  ")[0] for line in lines if line.startswith("epoch")] == [
+    assert [line.split("  ")[0] for line in lines if re.match(r"epoch +\d", line)] == [
         "epoch 1/2", "epoch 2/2",
     ]  # fmt: skip
     assert "\r" not in command.stdout

@@ -49,5 +49,6 @@ def test_unknown_map_is_refused(name, allowed):
     with pytest.raises(InputError) as refusal:
         flip_maps.flip_map(name, "fashion_mnist")
     assert str(refusal.value).startswith(
-        f"--flip_map={name}: none is known for --dataset=fashion_mnist; allowed are {allowed}"
+        f"--flip_map={name}: not defined for --dataset=fashion_mnist; allowed are the data sets "
+        f"{allowed}"
     )

@@ -76,8 +76,8 @@ def test_wrong_order_is_refused_with_the_agreement(tmp_path, name):
     agree = TRUE[order] == TRUE
     assert said == (
         f"its clean labels agree with those of digits on {100 * agree.mean():.2f} % of the "
-        f"samples, all but {(~agree).sum()} of {len(TRUE)}: another data set or another order; "
-        "allowed is 100 %"
+        f"samples, all but {(~agree).sum()} of {len(TRUE)}; allowed is 100 %, that is the same "
+        "data set in the same order"
     )
 
 
@@ -87,8 +87,8 @@ def test_order_that_cannot_be_right_is_doubted(tmp_path, caplog):
     assert not caplog.messages
     load(write(tmp_path / "bad.npy", NOISY[order]))
     (message,) = caplog.messages
-    agreement = f"agree with the true ones on {100 * (NOISY[order] == TRUE).mean():.2f} %"
-    assert agreement in message and "no more than chance" in message
+    agreement = f"agree with the true labels on {100 * (NOISY[order] == TRUE).mean():.2f} %"
+    assert agreement in message and "no more often than by chance" in message
 
 
 def test_wrong_lengths_are_refused(tmp_path):
@@ -96,7 +96,7 @@ def test_wrong_lengths_are_refused(tmp_path):
         "1441 labels; allowed is 1442, one for each sample of the train set of digits"
     )
     assert refused(write(tmp_path / "x.npz", NOISY, TRUE[:-1])).startswith(
-        "labels of shape (1, 1442) and clean ones of shape (1441,); allowed are"
+        "noisy labels of shape (1, 1442) and clean ones of shape (1441,); allowed are"
     )
 
 
@@ -112,19 +112,23 @@ def test_labels_out_of_range_are_refused(tmp_path, label, said):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("x.txt", b"1", "allowed are files .npz, .npy, .csv, .json"),
+        ("x.txt", b"1", "allowed file types are .npz, .npy, .csv, .json"),
         ("none.npy", None, "cannot be read: .*No such file"),
         ("x.npz", b"PK no archive", "cannot be read: File is not a zip file"),
         ("x.npy", b"no array", "cannot be read: the magic string is not correct"),
         ("x.json", b"[1, 2", "cannot be read: "),
-        ("x.json", b'{"a": 1}', "cannot be read: needed is a list"),
+        ("x.json", b'{"a": 1}', "cannot be read: required is a list"),
         ("x.json", b"[[1], [2, 3]]", "cannot be read: "),
-        ("x.json", b"[0.5, 1]", "holds float64 of shape .*; allowed are integers"),
-        ("x.json", b"[]", "holds float64 of shape .*; allowed are integers"),
-        ("x.json", b"[true, false]", "holds bool of shape .*; allowed are integers"),
-        ("x.json", b"[[[1]]]", r"labels of shape \(1, 1, 1\)"),
-        ("x.csv", b"", "cannot be read: needed are a header line with label_noisy"),
-        ("x.csv", b"a,b\n1,2\n", "cannot be read: needed are a header line with label_noisy"),
+        ("x.json", b"[0.5, 1]", "contains float64 of shape .*; allowed are integers"),
+        ("x.json", b"[]", "contains float64 of shape .*; allowed are integers"),
+        ("x.json", b"[true, false]", "contains bool of shape .*; allowed are integers"),
+        ("x.json", b"[[[1]]]", r"noisy labels of shape \(1, 1, 1\)"),
+        ("x.csv", b"", "cannot be read: required are rows below a header with label_noisy"),
+        (
+            "x.csv",
+            b"a,b\n1,2\n",
+            "cannot be read: required are rows below a header with label_noisy",
+        ),
         ("x.csv", b"label,label_noisy\n1,cat\n", "cannot be read: .*'cat'"),
         ("x.csv", b"label,label_noisy\n1\n", "cannot be read: "),
     ],
@@ -138,7 +142,7 @@ def test_bad_file_is_refused(tmp_path, name, content, said, monkeypatch):
 
 def test_archive_without_labels_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", labels=NOISY)
-    assert refused(tmp_path / "x.npz").startswith("no array `noisy` in it")
+    assert refused(tmp_path / "x.npz").startswith("there is no array `noisy` (")
     np.savez(tmp_path / "y.npz", noisy=NOISY, train_index=np.arange(1442))
     assert refused(tmp_path / "y.npz").startswith("cannot be read: ")
 
@@ -153,9 +157,21 @@ def human(dataset, labels, **settings):
 @pytest.mark.parametrize(
     ("dataset", "labels", "said"),
     [
-        ("digits", "worse_label", "nobody labelled --dataset=digits; allowed are cifar10"),
-        ("cifar100", "worse_label", "not of --dataset=cifar100; allowed are noise_label"),
-        ("cifar10", "noise_label", "not of --dataset=cifar10; allowed are worse_label, aggre"),
+        (
+            "digits",
+            "worse_label",
+            "there are no human labels for --dataset=digits; allowed are cifar10",
+        ),
+        (
+            "cifar100",
+            "worse_label",
+            "not a set of labels for --dataset=cifar100; allowed are noise_label",
+        ),
+        (
+            "cifar10",
+            "noise_label",
+            "not a set of labels for --dataset=cifar10; allowed are worse_label, aggre",
+        ),
     ],
 )
 def test_annotations_that_are_not_there_are_refused(dataset, labels, said):
@@ -167,7 +183,7 @@ def test_missing_annotations_are_named(tmp_path):
     with pytest.raises(InputError) as refusal:
         given.read_labels(human("cifar100", "noise_label", data_dir=str(tmp_path)))
     assert str(refusal.value).startswith(
-        "--human_labels=noise_label needs the TFDS set cifar100_n: "
+        "--human_labels=noise_label: needs the TFDS data set cifar100_n: "
     )
 
 

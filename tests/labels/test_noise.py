@@ -131,8 +131,8 @@ def test_flip_on_a_data_set_without_a_map_is_refused():
     with pytest.raises(InputError) as refusal:
         flip(np.zeros(5, int), 0.4, "svhn_cropped")
     assert str(refusal.value) == (
-        "--flip_map=paper: none is known for --dataset=svhn_cropped; allowed are cifar10, "
-        "cifar100, digits, fashion_mnist, mnist, or for any data set --flip_map=pair"
+        "--flip_map=paper: not defined for --dataset=svhn_cropped; allowed are the data sets "
+        "cifar10, cifar100, digits, fashion_mnist, mnist, or --flip_map=pair for any data set"
     )
 
 
@@ -206,8 +206,8 @@ def test_matrix_files_are_read(tmp_path):
     ("text", "said"),
     [
         ("0.5,0.5\n0.5,0.6", r"row 1 sums to 1\.1; allowed is 1"),
-        ("1.5,-0.5\n0,1", r"has the entry 1\.5; allowed is \[0, 1\]"),
-        ("nan,1\n0,1", r"has the entry nan; allowed is \[0, 1\]"),
+        ("1.5,-0.5\n0,1", r"one entry is 1\.5; allowed is \[0, 1\]"),
+        ("nan,1\n0,1", r"one entry is nan; allowed is \[0, 1\]"),
         ("1,0,0\n0,1,0", r"shape \(2, 3\); allowed is KxK"),
         ("1,0\n0", "cannot be read: "),
         ("1,zero\n0,1", "cannot be read: "),
@@ -223,13 +223,13 @@ def test_bad_matrix_is_refused(tmp_path, text, said):
 def test_other_files_and_sizes_are_refused(tmp_path):
     (tmp_path / "broken.npy").write_bytes(b"no array")
     for name, said in [
-        ("m.txt", "allowed are files .npy and .csv"),
+        ("m.txt", "allowed file types are .npy, .csv"),
         ("none.npy", "cannot be read: .*No such file"),
         ("broken.npy", "cannot be read: "),
     ]:
         with pytest.raises(InputError, match=said):
             read_matrix(str(tmp_path / name), flag="noise_matrix")
-    with pytest.raises(InputError, match="^--noise_matrix: 2x2; allowed is 3x3"):
+    with pytest.raises(InputError, match="^--noise_matrix: the matrix is 2x2; allowed is 3x3"):
         by_matrix(np.zeros(3, int), 1.0, matrix=np.eye(2))
 
 

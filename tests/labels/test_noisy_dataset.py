@@ -126,7 +126,7 @@ def test_more_than_there_are_is_refused(flag, there):
     with pytest.raises(InputError) as refusal:
         load(**{flag: there + 1})
     assert str(refusal.value) == (
-        f"--{flag}={there + 1}: allowed is 0 (all) to {there}, all there are"
+        f"--{flag}={there + 1}: allowed is 0 (all) to {there}, the split's size"
     )
 
 

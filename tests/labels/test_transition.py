@@ -101,10 +101,10 @@ def test_a_file_is_read_and_checked(tmp_path):
     matrix = transition.read(path, flag="forward_matrix", num_classes=3)
     assert matrix.dtype == np.float32
     np.testing.assert_array_equal(matrix, MATRIX.astype(np.float32))
-    with pytest.raises(InputError, match="^--forward_matrix: 3x3; allowed is 10x10"):
+    with pytest.raises(InputError, match="^--forward_matrix: the matrix is 3x3; allowed is 10x10"):
         transition.read(path, flag="forward_matrix", num_classes=10)
     np.save(path, 2 * MATRIX)
-    with pytest.raises(InputError, match=f"^--forward_matrix={path}: has the entry 2"):
+    with pytest.raises(InputError, match=f"^--forward_matrix={path}: one entry is 2"):
         transition.read(path, flag="forward_matrix", num_classes=3)
 
 

@@ -99,10 +99,10 @@ def test_table_tells_runs_and_differences(two):
     assert first[:5] == ["1", "False", "0.0", "36.00", "82.00 ± 1.63"] and first[-1] == "3"
     assert second[:5] == ["2", "True", "0.0001", "36.00", "87.00 ± 2.16"]
     # Differences 5, 4, 6: mean 5, s = 1, t(0.975, 2)/√3 = 2.484; the same for all four here.
-    assert difference == ["2 less 1", *["+5.00 [+2.52, +7.48]"] * 4, "3"]
+    assert difference == ["2 − 1", *["+5.00 [+2.52, +7.48]"] * 4, "3"]
     assert "All runs: --dataset=digits --net=lenet" in told
     assert f"Run 1: {two[0]}" in told and f"Run 2: {two[1]}" in told
-    assert "ORACLE is chosen on the test set: an upper bound, not a result" in told
+    assert "ORACLE chooses the epoch on the test set: an upper bound, not a result" in told
     assert "paired t" in told
 
 
@@ -130,7 +130,7 @@ def test_markdown_and_latex_are_tables(two, tmp_path):
     latex = (tmp_path / "out" / "comparison.tex").read_text()
     assert r"87.00 $\pm$ 2.16" in latex and r"do\_sn" in latex and r"\toprule" in latex
     body = [line for line in latex.splitlines() if not line.startswith("%")]
-    assert "\n".join(body).isascii()
+    assert "\n".join(body).isascii() and "\n 2 $-$ 1 " in latex
     assert len({line.count("&") for line in body if line.endswith(r"\\")}) == 1
     comparison.compare(two[::-1], tmp_path / "back")
     latex = (tmp_path / "back" / "comparison.tex").read_text()
@@ -148,20 +148,20 @@ def test_repeats_that_one_run_has_more_of_have_no_pair(make_run):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"seed": 1}, "--seed is 1, there it is 0"),
-        ({"noise_seed": 7}, "--noise_seed is 7, there it is 0"),
-        ({"dataset": "mnist"}, "--dataset is mnist, there it is digits"),
-        ({"train_size": 100}, "--train_size is 100, there it is 0"),
-        ({"noise_file": "labels.npy"}, "--noise_file is labels.npy, there it is None"),
-        ({"noise_draws": 2}, "--noise_draws is 2, there it is 1"),
-        ({"noise_per_repeat": True}, "--noise_per_repeat is True, there it is False"),
+        ({"seed": 1}, "--seed is 1, in run 1 it is 0"),
+        ({"noise_seed": 7}, "--noise_seed is 7, in run 1 it is 0"),
+        ({"dataset": "mnist"}, "--dataset is mnist, in run 1 it is digits"),
+        ({"train_size": 100}, "--train_size is 100, in run 1 it is 0"),
+        ({"noise_file": "labels.npy"}, "--noise_file is labels.npy, in run 1 it is None"),
+        ({"noise_draws": 2}, "--noise_draws is 2, in run 1 it is 1"),
+        ({"noise_per_repeat": True}, "--noise_per_repeat is True, in run 1 it is False"),
     ],
 )
 def test_runs_that_cannot_be_paired_are_told_why(settings, said, make_run):
     folders = [make_run("first", [80, 82]), make_run("other", [85, 86], **settings)]
     told = comparison.compare(folders)
     assert f"Run 2 cannot be paired with run 1: {said}." in told
-    assert "less" not in told and "paired t" not in told
+    assert "−" not in told and "paired t" not in told
     assert "pairs" not in csv_rows(folders[0].parent)[1]
 
 
@@ -182,7 +182,7 @@ def test_repeats_that_diverged_are_left_out_with_their_pairs(make_run):
     # Left are 85 - 80 and 91 - 84.
     expected = paired_difference(np.array([5.0, 7.0]))
     assert lines[4] == [
-        "2 less 1",
+        "2 − 1",
         *[f"{expected.mean:+.2f} [{expected.low:+.2f}, {expected.high:+.2f}]"] * 4,
         "2",
     ]
@@ -197,8 +197,8 @@ def test_repeats_that_diverged_are_left_out_with_their_pairs(make_run):
     ("second", "said"),
     [
         ([85, NAN, 90], "a single pair has no spread"),
-        ([NAN, 86, NAN], "in each pair a repeat diverged"),
-        ([NAN, NAN, NAN], "in each pair a repeat diverged"),
+        ([NAN, 86, NAN], "a repeat diverged in every pair"),
+        ([NAN, NAN, NAN], "a repeat diverged in every pair"),
     ],
 )
 def test_too_few_pairs_that_did_not_diverge_are_told(second, said, make_run):
@@ -210,7 +210,7 @@ def test_too_few_pairs_that_did_not_diverge_are_told(second, said, make_run):
 
 def test_one_run_is_a_table_too(make_run):
     told = comparison.compare([make_run("only", [80, 82])])
-    assert "81.00 ± 1.00" in told and "less" not in told
+    assert "81.00 ± 1.00" in told and "−" not in told
 
 
 # Files and refusals
@@ -231,10 +231,10 @@ def test_another_comparison_is_not_overwritten_the_same_may_be_made_again(two, t
     other = comparison.compare(two[::-1])
     assert other.splitlines()[0] == told.splitlines()[0]
     assert other.splitlines()[-1] == (
-        f"Not written: {tmp_path.resolve()}/comparison.md is there and says something else; "
-        "--out=ANOTHER_FOLDER writes it there"
+        f"Not written: {tmp_path.resolve()}/comparison.md exists with other content; "
+        "--out=FOLDER writes the comparison elsewhere"
     )
-    with pytest.raises(InputError, match=r"^--out=.*comparison.md is there and says something"):
+    with pytest.raises(InputError, match=r"^--out=.*comparison.md exists with other content;"):
         comparison.compare(two[::-1], tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.glob("comparison.*")} == before
 
@@ -245,8 +245,8 @@ def test_unfinished_and_missing_runs_are_named(two, tmp_path):
     for folder, said in (
         (
             unfinished,
-            "not the folder of a finished run: it has no scores.json; the command that began it "
-            "goes on with it",
+            "not the folder of a finished run: it has no scores.json; the command that started "
+            "it resumes it",
         ),
         (tmp_path / "nowhere", "there is no such folder"),
     ):
@@ -259,7 +259,7 @@ def test_unfinished_and_missing_runs_are_named(two, tmp_path):
 @pytest.mark.parametrize("content", ["{", "{}", '{"selection": "best", "noise": {}}'])
 def test_scores_of_another_form_are_refused(content, two):
     (two[1] / "scores.json").write_text(content)
-    with pytest.raises(InputError, match=f"^RUN_DIR={two[1]}: .*an earlier version's"):
+    with pytest.raises(InputError, match=f"^RUN_DIR={two[1]}: .*from an earlier version;"):
         comparison.compare(two)
 
 

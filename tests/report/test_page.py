@@ -17,7 +17,7 @@ from jaxnoise.runs import documents, folders
 from jaxnoise.runs.history import write_history
 from jaxnoise.scores import scoring, selection
 from jaxnoise.sweep import plans
-from jaxnoise.sweep.grid import PlannedCell
+from jaxnoise.sweep.grid import PlannedRun
 
 EPOCHS = 4
 
@@ -98,7 +98,7 @@ def test_named_methods_have_nothing_added_that_differs_between_names(make, tmp_p
     settings = dict(dataset="digits", total_repeats=2, results_dir=str(tmp_path))
     for epochs, name in ((3, "short"), (30, "long")):
         make([80.0, 82], epochs_num=epochs)
-        plans.write([PlannedCell(name, Config(**settings, epochs_num=epochs))])
+        plans.write([PlannedRun(name, Config(**settings, epochs_num=epochs))])
     assert {x.method for x in collection.collect(tmp_path)} == {"short", "long"}
 
 
@@ -129,9 +129,9 @@ def test_plans_tell_names_and_what_is_missing(make, tmp_path):
     folder = make([80.0, 82], noise_rate=0.4)
     settings = dict(dataset="digits", total_repeats=2, results_dir=str(tmp_path))
     planned = [
-        PlannedCell("plain", Config(**settings, noise_rate=0.4)),
-        PlannedCell("plain", Config(**settings, noise_rate=0.2)),
-        PlannedCell("smooth", Config(**settings, noise_rate=0.4, wd_coef=1e-4)),
+        PlannedRun("plain", Config(**settings, noise_rate=0.4)),
+        PlannedRun("plain", Config(**settings, noise_rate=0.2)),
+        PlannedRun("smooth", Config(**settings, noise_rate=0.4, wd_coef=1e-4)),
     ]
     path = plans.write(planned)
     plans.note(path, planned[2].folder, "no disk")
@@ -197,7 +197,7 @@ def test_differences_are_to_no_regularizer_and_bold_where_they_are_not_chance(ma
     entries = collection.collect(tmp_path)
     table = values(entries, less="no_reg")
     column = "digits", "uniform_noise_0.2"
-    assert table.title == "last epoch, less no_reg" and "no_reg" not in table.methods
+    assert table.title == "last epoch, difference from no_reg" and "no_reg" not in table.methods
     assert table.values == {
         # t(0.975, 2) · s / √3 = 4.303 · 0.1 / √3 = 0.25, and with s = √19 10.83.
         ("sn", column): ("−2.00 [−2.25, −1.75]", True),
@@ -245,7 +245,7 @@ def test_files_hold_the_same_numbers(make, tmp_path):
     markdown, latex = ((out / f"report.{kind}").read_text() for kind in ("md", "tex"))
     assert "**83.00 ± 1.59**" in markdown and "82.00 ± 1.63" in markdown
     assert r"\textbf{83.00 $\pm$ 1.59}" in latex and r"wd\_0.0001" in latex
-    assert re.search(r"^\| wd_0.0001 .*\| – +\|$", markdown, re.M)  # the cell that is missing
+    assert re.search(r"^\| wd_0.0001 .*\| – +\|$", markdown, re.M)  # the run that is missing
     with open(out / "report.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3
@@ -265,7 +265,7 @@ def test_report_replaces_itself_and_nothing_else(make, tmp_path):
     first = report.write(tmp_path, out).read_bytes()
     assert report.write(tmp_path, out).read_bytes() == first
     (out / "report.html").write_text("my own page")
-    with pytest.raises(InputError, match="is no report"):
+    with pytest.raises(InputError, match="is not a report"):
         report.write(tmp_path, out)
     assert (out / "report.html").read_text() == "my own page"
 

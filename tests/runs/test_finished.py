@@ -77,7 +77,7 @@ def test_run_goes_with_its_pictures_when_they_are_moved(base, ran, finished, tmp
     assert moved.config.fingerprint == ran.fingerprint
     assert moved.task.data_sha256 == finished.task.data_sha256
     (tmp_path / "own" / "cat" / "00.png").unlink()
-    with pytest.raises(jaxnoise.InputError, match="not the one that the run had"):
+    with pytest.raises(jaxnoise.InputError, match="not the one that the run used"):
         _ = jaxnoise.load_run(finished.folder, **where).task
 
 

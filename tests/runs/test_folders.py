@@ -56,9 +56,7 @@ def test_folder_that_holds_something_else_is_refused_and_untouched(tmp_path):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InputError) as refusal:
         folders.check_usable(tmp_path)
-    assert str(refusal.value) == (
-        f"--results_dir: {tmp_path} is in use by something that is not a run"
-    )
+    assert str(refusal.value) == (f"--results_dir: {tmp_path} contains files that are not a run's")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -71,7 +69,7 @@ def test_file_in_the_way_is_named(tmp_path, monkeypatch, inside, relative):
     with pytest.raises(InputError) as refusal:
         folders.check_usable(folder)
     said = re.fullmatch(
-        "--results_dir: (.*) is in the way of (.*); it is not a folder", str(refusal.value)
+        "--results_dir: (.*) is in the way of (.*): it is not a folder", str(refusal.value)
     )
     assert (tmp_path / said[1], tmp_path / said[2]) == (tmp_path / "file", tmp_path / folder)
 
@@ -82,7 +80,7 @@ def test_folder_that_may_not_be_written_is_refused(tmp_path, monkeypatch):
     with pytest.raises(InputError) as refusal:
         folders.check_usable(tmp_path / "digits" / "noise")
     assert str(refusal.value) == (
-        f"--results_dir: {tmp_path} cannot be written; allowed is any folder that can be"
+        f"--results_dir: {tmp_path} cannot be written; allowed is any writable folder"
     )
 
 

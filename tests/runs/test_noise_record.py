@@ -134,7 +134,9 @@ def test_each_sample_keeps_its_label_in_another_split(what, folder, changes):
 
 def test_samples_without_a_label_are_refused(tmp_path):
     write(tmp_path, Config(**SETTINGS | {"train_size": 300}))
-    with pytest.raises(InputError, match="holds labels of 300 samples, but not of .* used here"):
+    with pytest.raises(
+        InputError, match="has labels for 300 samples, but not for .* of those used here"
+    ):
         again(tmp_path)
 
 
@@ -142,7 +144,7 @@ def test_other_numbers_of_draws_are_refused(folder, what):
     with pytest.raises(InputError) as refusal:
         again(folder, noise_draws=1)
     assert str(refusal.value) == (
-        f"--noise_draws=1: allowed is 2, the draws in --noise_file={folder / 'noise.npz'}"
+        f"--noise_draws=1: allowed is 2, the number of draws in --noise_file={folder / 'noise.npz'}"
     )
 
 

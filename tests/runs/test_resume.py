@@ -208,7 +208,7 @@ def test_changed_labels_never_go_on_from_it(copied, monkeypatch):
         experiment.run(copied)
     assert str(refusal.value) == (
         f"{folder}/checkpoints/epoch_{done[-1]:04d}: made with other pictures or labels, so the "
-        "run cannot go on from it; --noresume deletes it and starts anew"
+        "run cannot resume from it; --noresume deletes it and starts from the beginning"
     )
     assert saved_epochs(folder) == done
 
@@ -225,7 +225,8 @@ def test_another_device_or_version_is_told(copied, begun, caplog):
     document["versions"]["jax"] = "0.9.0"
     path.write_text(json.dumps(document))
     begun(copied)
-    assert f"Begun with jax 0.9.0, now {jax.__version__}: the results may not be" in caplog.text
+    told = f"Begun with jax 0.9.0, now {jax.__version__}: the results may differ in the last digits"
+    assert told in caplog.text
 
 
 # Damage
@@ -271,7 +272,7 @@ def test_damaged_file_is_named_and_the_checkpoint_before_it_taken(copied, begun,
         harm(file)
         caplog.clear()
         assert begun(harmed) == before
-        (told,) = (message for message in caplog.messages if "it is deleted" in message)
+        (told,) = (message for message in caplog.messages if "deleting this checkpoint" in message)
         assert told.startswith(f"{file}: ") or (of == digest_of and file.name in told), (of, harm)
         assert saved_epochs(folder)[-1] == before
 
@@ -282,7 +283,9 @@ def test_without_a_whole_checkpoint_the_run_starts_anew(copied, begun, caplog):
     for epoch in epochs:
         truncate(arrays_of(folder / "checkpoints" / f"epoch_{epoch:04d}"))
     assert begun(copied) == 0
-    assert len(re.findall(r": damaged, says .*; it is deleted\n", caplog.text)) == len(epochs)
+    assert len(
+        re.findall(r": damaged, according to .*; deleting this checkpoint\n", caplog.text)
+    ) == len(epochs)
 
 
 # A full disk
@@ -307,8 +310,8 @@ def test_full_disk_is_told_and_earlier_checkpoints_are_whole(copied, begun, monk
         patch.setattr(EpochWriter, "write", fail)
         experiment.run(copied)
     assert str(refusal.value) == (
-        f"{folder}: cannot be written: No space left on device; what was saved before is whole, "
-        "and the same command goes on from there"
+        f"{folder}: cannot be written: No space left on device; what was saved before is intact, "
+        "and the same command resumes from there"
     )
     assert begun(copied) == newest
 
@@ -333,7 +336,7 @@ def test_really_full_disk(undisturbed, tmp_path):
         done = saved_epochs(run_folder(tmp_path / "small"))
         subprocess.run(["mount", "-o", "remount,size=100m", tmp_path / "small"], check=True)
         printed = run(tmp_path / "small")
-        assert not done or f"Going on after epoch {done[-1]}," in printed
+        assert not done or f"Resuming after epoch {done[-1]}," in printed
         assert_same(run_folder(tmp_path / "small"), undisturbed)
     finally:
         subprocess.run(["umount", tmp_path / "small"], check=True)
@@ -343,7 +346,7 @@ def test_really_full_disk(undisturbed, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_stops_after_the_epoch_in_hand(number, copied, undisturbed):
+def test_signal_stops_after_the_current_epoch(number, copied, undisturbed):
     folder = folders.run_folder(copied)
     before = saved_epochs(folder)[-1]
     process = start(copied.results_dir)
@@ -355,14 +358,14 @@ def test_signal_stops_after_the_epoch_in_hand(number, copied, undisturbed):
     assert before < done < 12
     assert out.splitlines()[-1] == (
         f"Stopped by {number.name}: epoch {done} of 12 is saved in {folder}; the same command "
-        "goes on"
+        "continues from there"
     )
-    assert error.startswith(f"\n{number.name}: stopping after the epoch in hand, in 8 s at the ")
+    assert error.startswith(f"\n{number.name}: stopping after the current epoch, in 8 s at the ")
     if number == signal.SIGTERM:
         return
     log = (folder / "log.txt").read_text()
     printed = run(copied.results_dir)
-    assert f"Going on after epoch {done}, where the run was interrupted\n" in printed
+    assert f"Resuming after epoch {done}, where the run was interrupted\n" in printed
     epochs = [int(epoch) for epoch in re.findall(r"^epoch +(\d+)/12", printed, re.M)]
     assert epochs == list(range(done + 1, 13))
     assert (folder / "log.txt").read_text().startswith(log)
@@ -385,7 +388,7 @@ def test_second_process_on_a_folder_is_told_who_is_there(copied, begun):
     second.communicate()
     assert re.fullmatch(
         rf"{re.escape(str(folder))}: process {second.pid} on {socket.gethostname()}, since "
-        r"[-0-9T:+]+, is working on this run; allowed is one at a time",
+        r"[-0-9T:+]+, is working on this run; allowed is one process at a time",
         str(refusal.value),
     )
     assert begun(copied) > before[-1]

@@ -140,8 +140,10 @@ def test_it_is_marked_everywhere_and_in_no_mean(second):
     board = next((second / "logs" / "repeat_2").iterdir())
     assert {step for _, step, _ in run_folders.scalars(board)} == {1}
     log = (second / "log.txt").read_text()
-    assert log.count("Warning: repeat 2 diverged at epoch 2: loss or state no longer finite") == 1
-    assert log.count("Warning: repeat 2 diverged at epoch 2; mean and std are of 2 of 3") == 1
+    assert (
+        log.count("Warning: repeat 2 diverged at epoch 2: loss or state is no longer finite") == 1
+    )
+    assert log.count("Warning: repeat 2 diverged at epoch 2; mean and std are over 2 of 3") == 1
 
 
 def test_its_checkpoints_and_samples_are_those_before(none, second):
@@ -180,8 +182,8 @@ def test_it_is_compared(none, second, every, tmp_path):
     rows = {line.split("  ")[0].strip(): line for line in told.splitlines()}
     assert rows["2"].endswith("2 of 3") and rows["3"].endswith("0 of 3")
     # The other repeats are the same in both runs.
-    assert rows["2 less 1"].count("+0.00 [+0.00, +0.00]") == 4 and rows["2 less 1"].endswith("2")
-    assert "Run 3 cannot be paired with run 1: in each pair a repeat diverged." in told
+    assert rows["2 − 1"].count("+0.00 [+0.00, +0.00]") == 4 and rows["2 − 1"].endswith("2")
+    assert "Run 3 cannot be paired with run 1: a repeat diverged in every pair." in told
 
 
 class Stop(interruption.Watch):
@@ -197,5 +199,5 @@ def test_it_stays_frozen_when_a_run_goes_on(second, tmp_path, caplog):
         run(tmp_path, diverging=1, watch=Stop())
     with caplog.at_level(logging.INFO, console.log.name):
         folder = run(tmp_path, diverging=1)
-    assert "Going on after epoch 2" in caplog.text
+    assert "Resuming after epoch 2" in caplog.text
     assert run_folders.content(folder) == run_folders.content(second)

@@ -125,9 +125,11 @@ def test_headline_and_oracle_are_said_in_words(labels):
     said = report(validation_labels=labels)
     assert said.document()["headline"] == f"best_{labels}_valid"
     words = " ".join(said.text().split())
-    assert f"Scores of the epoch with the best {labels} validation accuracy" in words
-    assert f"the scores above are those of the best {labels} validation" in words
-    assert "ORACLE is chosen on the test set: an upper bound, not a result" in words
+    assert f"Scores at the epoch with the best {labels} validation accuracy" in words
+    assert (
+        f"The scores above are taken at the epoch of the column best {labels} validation." in words
+    )
+    assert "ORACLE chooses the epoch on the test set: an upper bound, not a result" in words
 
 
 def test_what_is_not_a_number_is_null_and_a_dash():
@@ -159,7 +161,7 @@ def test_a_repeat_that_diverged_is_marked_and_in_no_mean(tmp_path):
         }  # fmt: skip
     # In each of the three tables.
     assert len(re.findall(r"^ +2 +diverged +at epoch 4( +–)+$", text, re.M)) == 3
-    assert "mean and std (the population's) are of 2 of 3 repeats." in " ".join(text.split())
+    assert "Mean and std (the population's) are over 2 of 3 repeats." in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 110
     with open(tmp_path / "scores.csv", newline="") as file:
         table = {row["repeat"]: row for row in csv.DictReader(file)}
@@ -175,7 +177,7 @@ def test_where_all_diverged_there_are_no_numbers(draws):
     nothing = dict.fromkeys(scoring.SCORES)
     assert [*document["repeats"], document["mean"], document["std"]] == [nothing] * 5
     assert {told["mean"] for told in document["selection"].values()} == {None}
-    assert "of 0 of 3 repeats" in " ".join(said.text().split())
+    assert "are over 0 of 3 repeats" in " ".join(said.text().split())
 
 
 def test_variance_is_that_of_the_repeats_that_did_not_diverge():
@@ -198,7 +200,7 @@ def test_variance_is_split_where_draws_have_several_runs():
         assert parts["std"][name] == components._asdict()
     text, std = " ".join(said.text().split()), parts["std"]["test_accuracy"]
     assert (
-        f"std {std['noise']:.4g} between 3 noise draws, {std['training']:.4g} between the 2 runs"
+        f"std {std['noise']:.4g} between 3 noise draws, {std['training']:.4g} between the 2 repeats"
         in text
     )
     assert "Noise (uniform_noise 0.4): draw 3: 73 training labels picked" in text
@@ -208,7 +210,7 @@ def test_variance_is_not_split_where_every_run_has_its_draw():
     said = report(3, draws=3)
     expected = {"noise_draws": 3, "runs_per_draw": 1, "std": None}
     assert said.document()["variance"] == expected
-    assert "std is of noise, initialization and batch order together" in " ".join(
+    assert "so std covers noise, initialization and batch order together" in " ".join(
         said.text().split()
     )
 

@@ -1,4 +1,4 @@
-"""Cells of a sweep: values from lists and files, crossed, and grouped by program."""
+"""Runs of a sweep: values from lists and files, crossed, and grouped by program."""
 
 import dataclasses
 import shlex
@@ -42,9 +42,9 @@ def test_values_that_there_are_not(name, text, allowed):
         grid.listed(name, text)
 
 
-def test_every_combination_is_a_cell_and_the_last_flag_varies_fastest():
+def test_every_combination_is_a_run_and_the_last_flag_varies_fastest():
     given = {"wd_coef": [0.0, 1e-4], "noise_rate": [0.0, 0.2, 0.4]}
-    planned = grid.cells({None: {}}, given)
+    planned = grid.planned_runs({None: {}}, given)
     assert [(x.config.noise_rate, x.config.wd_coef) for x in planned] == [
         (0.0, 0.0), (0.0, 1e-4), (0.2, 0.0), (0.2, 1e-4), (0.4, 0.0), (0.4, 1e-4),
     ]  # fmt: skip
@@ -56,7 +56,7 @@ def test_file_says_the_same_as_the_command_line(tmp_path):
     path = written(tmp_path, "noise_rate: [0, 0.2]\nwd_coef: [0, 1e-4]\ndo_sn: true\n")
     given = {name: grid.listed(name, x) for name, x in
              [("noise_rate", "0,0.2"), ("wd_coef", "0,1e-4"), ("do_sn", "true")]}  # fmt: skip
-    assert grid.cells(grid.read_rows(path), {}) == grid.cells({None: {}}, given)
+    assert grid.planned_runs(grid.read_rows(path), {}) == grid.planned_runs({None: {}}, given)
 
 
 def test_rows_have_names_and_share_what_stands_above(tmp_path):
@@ -71,7 +71,7 @@ def test_rows_have_names_and_share_what_stands_above(tmp_path):
           strong: {dataset: mnist}
         """,
     )
-    planned = grid.cells(grid.read_rows(path), {"noise_rate": [0.6]})
+    planned = grid.planned_runs(grid.read_rows(path), {"noise_rate": [0.6]})
     assert [(x.name, x.config.dataset, x.config.wd_coef) for x in planned] == [
         ("plain", "digits", 0.0),
         ("smooth wd_coef=0.0001", "digits", 1e-4),
@@ -86,7 +86,7 @@ def test_rows_have_names_and_share_what_stands_above(tmp_path):
     [
         ("a: [", "cannot be read as YAML"),
         ("3", "allowed is a map of flags to values"),
-        ("weight_decay: 3", "weight_decay is no flag of main.py"),
+        ("weight_decay: 3", "weight_decay is not a flag of main.py"),
         ("noise_rate: []", "noise_rate: allowed is at least one value"),
         ("noise_rate: [a]", "--noise_rate=a: allowed are values of type float"),
         ("rows: [1]", "rows: allowed is a map of names"),
@@ -95,7 +95,7 @@ def test_rows_have_names_and_share_what_stands_above(tmp_path):
 )
 def test_files_that_say_no_grid(text, told, tmp_path):
     with pytest.raises(InputError, match=told) as refusal:
-        grid.cells(grid.read_rows(written(tmp_path, text)), {})
+        grid.planned_runs(grid.read_rows(written(tmp_path, text)), {})
     assert "\n" not in str(refusal.value)
 
 
@@ -107,15 +107,15 @@ def test_file_that_is_not_there(tmp_path):
 def test_grids_of_the_documentation_can_be_run():
     found = {}
     for path in (ROOT / "docs").glob("*.yaml"):
-        planned = grid.cells(grid.read_rows(path), {"noise_rate": [0.2, 0.6]})
-        assert len({cell.folder for cell in planned}) == len(planned)
+        planned = grid.planned_runs(grid.read_rows(path), {"noise_rate": [0.2, 0.6]})
+        assert len({run.folder for run in planned}) == len(planned)
         found[path.name] = len(planned) // 2
     assert found == {"gallery.yaml": 5, "methods.yaml": 16}
 
 
-def test_cell_that_cannot_be_run_is_named():
-    with pytest.raises(InputError, match="sn_cap.*--do_sn.*in the cell .*--do_sn=False"):
-        grid.cells({None: {}}, {"do_sn": [True, False], "sn_cap": [2.0]})
+def test_run_that_is_not_allowed_is_named():
+    with pytest.raises(InputError, match="sn_cap.*--do_sn.*in the run with .*--do_sn=False"):
+        grid.planned_runs({None: {}}, {"do_sn": [True, False], "sn_cap": [2.0]})
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_cell_that_cannot_be_run_is_named():
 )
 def test_flags_that_say_where_are_the_same_for_all(flag, values):
     with pytest.raises(InputError, match=f"^--{flag}"):
-        grid.cells({None: {}}, {flag: values})
+        grid.planned_runs({None: {}}, {flag: values})
 
 
 def test_command_makes_the_same_settings_again():
@@ -181,7 +181,7 @@ def test_settings_of_one_group_have_one_program(flag, base, splits):
 
 def test_waves_of_all_frequencies_have_one_program():
     listed = {"noise_type": ["wave_noise"], "wave_frequency": [0.5, 16.0]}
-    assert len(assembly.by_program(x.config for x in grid.cells({None: {}}, listed))) == 1
+    assert len(assembly.by_program(x.config for x in grid.planned_runs({None: {}}, listed))) == 1
 
 
 @pytest.mark.parametrize("flag", STATIC)

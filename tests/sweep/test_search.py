@@ -106,10 +106,10 @@ def test_ranges():
     [
         ("weight", "'weight': allowed are flags that take a number"),
         ("do_sn", "'do_sn': allowed are flags that take a number"),
-        ("sn_cap", "sn_cap: needed is a range"),
-        ("wd_coef=3:2", "wd_coef: needed is a range"),
-        ("wd_coef=a:b", "wd_coef: needed is a range"),
-        ("wd_coef=1", "wd_coef: needed is a range"),
+        ("sn_cap", "sn_cap: requires a range"),
+        ("wd_coef=3:2", "wd_coef: requires a range"),
+        ("wd_coef=a:b", "wd_coef: requires a range"),
+        ("wd_coef=1", "wd_coef: requires a range"),
     ],
 )
 def test_ranges_that_there_are_not(text, told):
@@ -121,7 +121,7 @@ def test_ranges_that_there_are_not(text, told):
     ("flags", "told"),
     [
         (["--tune=wd_coef", "--trials=0"], "--trials=0"),
-        (["--tune=wd_coef", "--wd_coef=1"], "--wd_coef: allowed is a value, or --tune"),
+        (["--tune=wd_coef", "--wd_coef=1"], "--wd_coef: allowed is a value or a search by --tune"),
         (["--tune=wd_coef", "--noise_rate=0,0.2"], "allowed is one value"),
         (["--tune=noise_rate=0:2"], "--noise_rate=2.0"),
         (["--tune=epochs_num=0:9"], "--epochs_num=0"),
@@ -143,4 +143,4 @@ def test_command_leaves_all_trials_the_best_first(ran, tmp_path, capsys):
     values = [float(row["best_valid_noisy_accuracy"]) for row in rows]
     assert values == sorted(values, reverse=True)
     assert f"--wd_coef={rows[0]['wd_coef']}" in rows[0]["command"]
-    assert capsys.readouterr().out.endswith(f"The best: {rows[0]['command']}\n")
+    assert capsys.readouterr().out.endswith(f"The best trial: {rows[0]['command']}\n")

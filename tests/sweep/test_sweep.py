@@ -1,4 +1,4 @@
-"""The command: what it plans, runs, tells, and leaves."""
+"""The command: what it plans, runs, prints, and leaves."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from jaxnoise.runs import documents
 from jaxnoise.sweep import __main__ as sweep
 from jaxnoise.sweep import estimate as sweep_estimate
 from jaxnoise.sweep import progress
-from jaxnoise.sweep.grid import cells
+from jaxnoise.sweep.grid import planned_runs
 from jaxnoise.terminal import console
 
 FLAGS = ["--dataset=digits", "--noise_rate=0,0.4", "--wd_coef=0,1e-4", "--total_repeats=2"]
@@ -39,39 +39,39 @@ def ran(monkeypatch):
     return taken
 
 
-def test_all_cells_are_run_and_told(ran, tmp_path, capsys):
+def test_all_runs_are_made_and_reported(ran, tmp_path, capsys):
     assert sweep.main([*FLAGS, f"--results_dir={tmp_path}"]) == 1
     told = capsys.readouterr().out
     assert len(ran) == 4
-    assert told.startswith("4 runs, 0 of them finished before; 1 programs\n")
+    assert told.startswith("4 runs, 0 already finished; 1 program\n")
     assert "[1/4] digits · lenet · uniform_noise 0 · no_reg: 98.76 ± 0.54  [" in told
     assert "[4/4] digits · lenet · uniform_noise 0.4 · wd_0.0001: FAILED: no luck" in told
     (plan,) = (tmp_path / "sweeps").glob("*.json")
-    errors = [cell["error"] for cell in json.loads(plan.read_text())["cells"]]
+    errors = [run["error"] for run in json.loads(plan.read_text())["cells"]]
     assert errors == [None, None, None, "no luck"]
     failed = told.split("Failed: ")[1]
     assert failed.startswith("python main.py --dataset=digits --noise_rate=0.4 --wd_coef=0.0001")
 
 
-def test_finished_cells_are_not_run(ran, tmp_path, capsys):
-    planned = cells({None: {}}, {"dataset": ["digits"], "results_dir": [str(tmp_path)]})
+def test_finished_runs_are_not_made_again(ran, tmp_path, capsys):
+    planned = planned_runs({None: {}}, {"dataset": ["digits"], "results_dir": [str(tmp_path)]})
     folder = planned[0].folder
     folder.mkdir(parents=True)
     for name in ("config.json", "scores.json"):
         (folder / name).write_text("{}")
     arguments = ["--dataset=digits", f"--results_dir={tmp_path}"]
     assert sweep.main(arguments) == 0
-    assert ran == [] and "1 runs, 1 of them finished before" in capsys.readouterr().out
+    assert ran == [] and "1 run, 1 already finished; 0 programs" in capsys.readouterr().out
     assert sweep.main([*arguments, "--overwrite"]) == 0
     assert len(ran) == 1
 
 
-def test_a_cell_named_twice_is_run_once(ran, tmp_path):
+def test_a_run_named_twice_is_made_once(ran, tmp_path):
     (tmp_path / "grid.yaml").write_text("dataset: digits\nrows: {a: {}, b: {noise_rate: 0}}")
     assert sweep.main([f"--grid={tmp_path / 'grid.yaml'}", f"--results_dir={tmp_path}"]) == 0
     assert len(ran) == 1
     (plan,) = (tmp_path / "sweeps").glob("*.json")
-    assert [cell["name"] for cell in json.loads(plan.read_text())["cells"]] == ["a", "b"]
+    assert [run["name"] for run in json.loads(plan.read_text())["cells"]] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_bad_input_is_one_line_before_any_work(flags, told, ran, tmp_path, monke
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--noise_rate", "0.2", "0.4"], "unknown: 0.4; values have commas between"),
+        (["--noise_rate", "0.2", "0.4"], "unknown: 0.4; separate values by commas"),
         (["--noise_rat=0.2"], "unknown: --noise_rat=0.2 (did you mean --noise_rate?)"),
         (["--executor=cloud"], "argument --executor: invalid choice: 'cloud'"),
     ],
@@ -116,14 +116,14 @@ def test_dry_run_tells_and_leaves_nothing(ran, tmp_path, capsys):
     assert sweep.main([*FLAGS, *small, "--dry_run"]) == 0
     told = capsys.readouterr().out
     assert told.count(str(tmp_path)) == 4
-    assert "4 cells, 0 of them finished; about " in told
+    assert "4 runs, 0 already finished; the rest takes about " in told
     (row,) = (line.split() for line in told.splitlines() if line.startswith("1  "))
     assert row[:4] == ["1", "lenet", "4", "8"] and row[-1] == "MiB" and int(row[-2]) > 1
     assert ran == [] and list(tmp_path.iterdir()) == []
 
 
 def test_estimate_counts_members_and_epochs_with_the_jacobian_term():
-    planned = cells(
+    planned = planned_runs(
         {None: {}},
         {"dataset": ["digits"], "jacob_coef": [1e-3], "noise_rate": [0, 0.1, 0.2],
          "total_repeats": [4], "epochs_num": [30], "jacob_start_epoch": [10]},

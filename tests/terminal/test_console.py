@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxnoise.config import Config
-from jaxnoise.terminal import console
+from jaxnoise.terminal import console, progress
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def stdout(monkeypatch):
 def clock(monkeypatch):
     """The time that the module sees, in a list of one."""
     now = [1000.0]
-    monkeypatch.setattr(console.time, "time", lambda: now[0])
+    monkeypatch.setattr(progress.time, "time", lambda: now[0])
     return now
 
 
@@ -49,7 +49,7 @@ def metrics(loss=2.0):
 
 
 def test_piped_run_prints_a_line_per_epoch_with_means_over_repeats(stdout, clock, capsys):
-    with console.EpochReport(12) as epochs:
+    with progress.EpochReport(12) as epochs:
         clock[0] += 10
         epochs.update(metrics())
         assert stdout.getvalue() == (
@@ -66,7 +66,7 @@ def test_means_are_over_the_repeats_that_go_on(stdout):
     one, none = metrics(), metrics()
     for name in one:
         one[name][1] = none[name][:] = np.nan
-    with console.EpochReport(2) as epochs:
+    with progress.EpochReport(2) as epochs:
         epochs.update(one)
         epochs.update(none)
     first, second = stdout.getvalue().splitlines()
@@ -78,7 +78,7 @@ def test_means_are_over_the_repeats_that_go_on(stdout):
 def test_training_loss_is_of_those_that_early_stopping_has_not_stopped(stdout):
     one, all_of_them = metrics(), metrics()
     one["step_loss"][1] = all_of_them["step_loss"][:] = np.nan
-    with console.EpochReport(2) as epochs:
+    with progress.EpochReport(2) as epochs:
         epochs.update(one)
         epochs.update(all_of_them)
     first, second = stdout.getvalue().splitlines()
@@ -89,8 +89,8 @@ def test_training_loss_is_of_those_that_early_stopping_has_not_stopped(stdout):
 def test_divergence_is_told_in_its_epoch(stdout):
     diverged = np.array([0, 3, 2, 3])
     for epoch in (1, 2, 3, 4):
-        console.warn_of_divergence(diverged, epoch)
-    said = "loss or state no longer finite; frozen as before that epoch"
+        progress.warn_of_divergence(diverged, epoch)
+    said = "loss or state is no longer finite; frozen in the state before that epoch"
     assert stdout.getvalue().splitlines() == [
         f"Warning: repeat 3 diverged at epoch 2: {said}",
         f"Warning: repeats 2, 4 diverged at epoch 3: {said}",
@@ -98,7 +98,7 @@ def test_divergence_is_told_in_its_epoch(stdout):
 
 
 def test_time_left_leaves_the_compilation_out(stdout, clock):
-    with console.EpochReport(5) as epochs:
+    with progress.EpochReport(5) as epochs:
         for seconds in (30, 2, 2, 2, 2):
             clock[0] += seconds
             epochs.update(metrics())
@@ -112,7 +112,7 @@ def test_terminal_has_a_bar_and_the_log_file_the_lines(stdout, monkeypatch, tmp_
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setattr(stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "110")
-    with console.log_file(tmp_path / "log.txt"), console.EpochReport(2) as epochs:
+    with console.log_file(tmp_path / "log.txt"), progress.EpochReport(2) as epochs:
         epochs.update(metrics())
         console.log.info("something else")
         epochs.update(metrics())
@@ -127,7 +127,7 @@ def test_terminal_has_a_bar_and_the_log_file_the_lines(stdout, monkeypatch, tmp_
 def test_lines_are_kept_where_the_bar_goes_elsewhere(stdout, monkeypatch):
     """As in `main.py > out.txt` from a terminal."""
     monkeypatch.setattr("sys.stderr", Terminal())
-    with console.EpochReport(1) as epochs:
+    with progress.EpochReport(1) as epochs:
         epochs.update(metrics())
     assert stdout.getvalue().startswith("epoch 1/1  ")
 
@@ -174,4 +174,4 @@ def test_cost_of_the_exact_jacobian_is_told_before_it_is_paid(stdout):
         console._warn_of_exact_jacobian(Config(**settings), 100)
     assert stdout.getvalue() == ""
     console._warn_of_exact_jacobian(Config(jacob_coef=0.1, jacob_mode="exact"), 100)
-    assert "from epoch 11 on a step takes about 101 times as long" in stdout.getvalue()
+    assert "from epoch 11 on, a step takes about 101 times as long" in stdout.getvalue()

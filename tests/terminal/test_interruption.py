@@ -41,7 +41,7 @@ def test_second_signal_stops_at_once(number):
     process = busy(grace=1000)
     process.send_signal(signal.SIGTERM)
     assert process.stderr.readline() == "\n"
-    assert process.stderr.readline().startswith("SIGTERM: stopping after the epoch in hand")
+    assert process.stderr.readline().startswith("SIGTERM: stopping after the current epoch")
     assert process.poll() is None
     process.send_signal(number)
     process.communicate(timeout=10)
@@ -54,8 +54,10 @@ def test_process_ends_when_its_time_is_over():
     _, error = process.communicate(timeout=10)
     assert process.returncode == 130
     first, last = error.strip().splitlines()
-    assert first.endswith("(a second signal stops at once); all; the same command goes on")
-    assert last == "Stopped without it: all; the same command goes on"
+    assert first.endswith(
+        "(a second signal stops at once); all; the same command continues from there"
+    )
+    assert last == "Stopped before the end of the epoch: all; the same command continues from there"
 
 
 def test_run_is_asked_once_the_signal_is_there():

@@ -75,9 +75,9 @@ def test_worst_tells_the_first_of_the_worst():
     [
         ((EQUAL, EQUAL, EQUAL), "All 2 scores of 3 repeats match, bit for bit, and so does"),
         ((EQUAL, CLOSE, EQUAL), "match, 1 bit for bit and 1 within float tolerance, and so"),
-        ((EQUAL, DIFFERENT, EQUAL), "1 of 2 scores of 3 repeats match; not as recorded: b."),
-        ((EQUAL, CLOSE, REFUSED), "2 of 2 scores of 3 repeats match; not as recorded: file."),
-        ((UNCHECKED, EQUAL, REFUSED), "1 of 2 scores of 3 repeats match; not as recorded: file."),
+        ((EQUAL, DIFFERENT, EQUAL), "1 of 2 scores of 3 repeats match; failed checks: b."),
+        ((EQUAL, CLOSE, REFUSED), "2 of 2 scores of 3 repeats match; failed checks: file."),
+        ((UNCHECKED, EQUAL, REFUSED), "1 of 2 scores of 3 repeats match; failed checks: file."),
     ],
 )
 def test_sentence(verdicts, said):

@@ -108,7 +108,8 @@ def test_whole_run_matches_bit_for_bit(finished, capsys):
     assert "diverged_at_epoch – – – equal" in [" ".join(line.split()) for line in lines]
     assert lines[0] == f"Run {finished}"
     assert lines[-2:] == [
-        "All 14 scores of 2 repeats match, bit for bit, and so does all else that was checked.",
+        "All 14 scores of 2 repeats match, bit for bit, and so does everything else that was "
+        "checked.",
         "",
     ]
     assert {line.rsplit("  ", 1)[-1].strip() for line in lines[5:-3]} == {EQUAL}
@@ -138,7 +139,7 @@ def test_changed_score_of_a_repeat_is_found_and_named(copy, capsys):
     assert verify.main([str(copy)]) == 1
     last = capsys.readouterr().out.splitlines()[-2]
     assert last == (
-        "13 of 14 scores of 2 repeats match; not as recorded: test_accuracy, "
+        "13 of 14 scores of 2 repeats match; failed checks: test_accuracy, "
         "scores.json, history.npz, scores.json, scores.csv, scores.txt."
     )
 
@@ -198,9 +199,9 @@ def test_other_noisy_labels_are_found(copy):
     edit_arrays(copy / "noise.npz", swap_labels)
     checks = verified(copy)
     found = {name for name, check in checks.items() if check.failed}
-    assert {"noise in scores.json", "noise.json", "noise made again", "suspects.csv"} <= found
-    assert "labels of SHA-256" in checks["noise in scores.json"].note
-    assert checks["noise made again"].note.startswith("2 labels differ")
+    assert {"noise in scores.json", "noise.json", "noise regenerated", "suspects.csv"} <= found
+    assert "labels in noise.npz have the SHA-256" in checks["noise in scores.json"].note
+    assert checks["noise regenerated"].note.startswith("2 labels differ")
     assert checks["test_accuracy"].verdict == EQUAL
 
 
@@ -253,8 +254,8 @@ def test_noise_that_cannot_be_made_again_is_no_failure(copy, monkeypatch):
 
     monkeypatch.setattr(noisy_dataset, "load", load)
     checks = verified(copy)
-    assert checks["noise made again"].verdict == UNCHECKED
-    assert "gone.npz" in checks["noise made again"].note
+    assert checks["noise regenerated"].verdict == UNCHECKED
+    assert "gone.npz" in checks["noise regenerated"].note
     assert not any(check.failed for check in checks.values())
 
 
@@ -264,8 +265,8 @@ def test_noise_that_cannot_be_made_again_is_no_failure(copy, monkeypatch):
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (lambda lines: lines + lines[-1:], "it has 2 lines of epoch 2"),
-        (lambda lines: lines[1:], "it has no lines of epoch 1"),
+        (lambda lines: lines + lines[-1:], "it has 2 lines for epoch 2"),
+        (lambda lines: lines[1:], "it has no lines for epoch 1"),
         (lambda lines: lines[::-1], "its epochs are not in order"),
         (
             lambda lines: [*lines, lines[1].replace('"epoch": 2', '"epoch": 3')],
@@ -273,7 +274,7 @@ def test_noise_that_cannot_be_made_again_is_no_failure(copy, monkeypatch):
         ),
         (
             lambda lines: [re.sub(r'"test_loss": \[\d', '"test_loss": [9', lines[0]), lines[1]],
-            "the line of epoch 1 does not say what history.npz does",
+            "the line of epoch 1 differs from history.npz",
         ),
         (lambda lines: [lines[0], lines[1][:50]], "cannot be read: "),
         (lambda lines: ["7", lines[1]], "cannot be read: "),
@@ -348,7 +349,7 @@ def test_damaged_arrays_are_named(name, harm, copy, capsys):
     assert verify.main([str(copy)]) == 1
     told = capsys.readouterr()
     assert told.err == "" and f"{name}: {path}: cannot be read: " in told.out
-    assert f"not as recorded: {name}" in told.out.splitlines()[-2]
+    assert f"failed checks: {name}" in told.out.splitlines()[-2]
 
 
 @pytest.mark.parametrize("which", ["best", "last"])
@@ -420,8 +421,11 @@ def unknown_data(folder):
         (without_scores, "not the folder of a finished run: it has no scores.json"),
         (without_config, "not the folder of a finished run: it has no config.json"),
         (truncated_scores, "scores.json cannot be read: "),
-        (scores_of_fewer_repeats, "its config.json or scores.json is damaged or another version's"),
-        (scores_of_an_earlier_version, "is damaged or another version's (KeyError('test_ece'))"),
+        (
+            scores_of_fewer_repeats,
+            "its config.json or scores.json is damaged or from another version",
+        ),
+        (scores_of_an_earlier_version, "is damaged or from another version (KeyError('test_ece'))"),
         (flag_of_another_version, "config.json: --new_flag is not a flag of this version"),
         (impossible_flag, "config.json: --noise_rate=2.0: allowed is [0, 1]"),
         (unknown_data, "nothing"),
@@ -443,10 +447,10 @@ def test_several_runs_are_all_told_of(finished, copy, tmp_path, capsys):
     assert [line for line in told.out.splitlines() if line.startswith("Run ")] == [
         f"Run {finished}", f"Run {copy}",
     ]  # fmt: skip
-    assert "and so does all else" in told.out and "not as recorded: scores.csv." in told.out
+    assert "and so does everything else" in told.out and "failed checks: scores.csv." in told.out
     assert verify.main([str(tmp_path), str(copy)]) == 2
     told = capsys.readouterr()
-    assert "not as recorded: scores.csv." in told.out and told.err.startswith("error: RUN_DIR=")
+    assert "failed checks: scores.csv." in told.out and told.err.startswith("error: RUN_DIR=")
 
 
 def test_another_version_and_device_are_told(copy, capsys):
@@ -457,4 +461,4 @@ def test_another_version_and_device_are_told(copy, capsys):
     edit_json(copy / "config.json", edit)
     assert verify.main([str(copy)]) == 0
     (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("Made with ")]
-    assert re.fullmatch(r"Made with jax 0\.1, here \S+; device abacus, here .+", line)
+    assert re.fullmatch(r"Made with jax 0\.1 \(here \S+\); device abacus \(here .+\)", line)

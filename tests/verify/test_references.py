@@ -96,14 +96,14 @@ def test_other_pictures_or_labels_are_told(what, folder):
     references.keep("small", folder)
     reference = references.read("small")
     reference[what] = "another"
-    with pytest.raises(InputError, match="are others than the reference's"):
+    with pytest.raises(InputError, match="differ from the reference's"):
         references.compare(reference, folder)
 
 
 def test_name_that_is_taken_or_missing(folder):
     references.keep("small", folder)
     before = run_folders.everything(references.REFERENCE)
-    with pytest.raises(InputError, match="^NAME=small: .* is there"):
+    with pytest.raises(InputError, match="^NAME=small: .* exists;"):
         references.keep("small", folder)
     with pytest.raises(InputError, match=r"^NAME=smal: allowed are .*\(did you mean small\?\)$"):
         references.read("smal")

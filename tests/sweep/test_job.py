@@ -18,8 +18,9 @@ from jaxnoise.experiments.batch import BatchRunner, Outcome
 from jaxnoise.runs import folders as results
 from jaxnoise.runs import lock
 from jaxnoise.sweep import __main__ as sweep
-from jaxnoise.sweep import plans, progress, slurm, submission
-from jaxnoise.sweep.grid import PlannedCell
+from jaxnoise.sweep import job as job_module
+from jaxnoise.sweep import plans, progress, slurm
+from jaxnoise.sweep.grid import PlannedRun
 from jaxnoise.terminal import console, interruption
 
 SMALL = dict(
@@ -41,11 +42,11 @@ def configs(tmp_path):
 
 @pytest.fixture
 def plan(configs):
-    return plans.write([PlannedCell(None, config) for config in configs])
+    return plans.write([PlannedRun(None, config) for config in configs])
 
 
 def chunk(configs, plan):
-    return submission.Chunk(tuple(configs), plan, False, ("sweep.py", "--wd_coef=0,1"))
+    return job_module.Chunk(tuple(configs), plan, False, ("sweep.py", "--wd_coef=0,1"))
 
 
 # On this machine
@@ -67,7 +68,7 @@ def test_jobs_give_the_scores_of_one_process(tmp_path):
     )  # fmt: skip
     assert command.returncode == 1, command.stderr
     told = command.stdout.splitlines()
-    assert told[0] == "4 runs, 0 of them finished before; 1 programs"
+    assert told[0] == "4 runs, 0 already finished; 1 program"
     assert [line[:6] for line in told[1:5]] == ["[1/4] ", "[2/4] ", "[3/4] ", "[4/4] "]
     assert sum("FAILED: --noise_file=" in line for line in told[1:5]) == 2
     assert sum(line.startswith("Failed: python main.py --dataset=digits") for line in told) == 2
@@ -120,8 +121,8 @@ def started(monkeypatch):
             jobs.append(Job(part))
             return jobs[-1]
 
-    monkeypatch.setattr(submission.submitit, "LocalExecutor", LocalExecutor)
-    monkeypatch.setattr(submission.time, "sleep", lambda _: None)
+    monkeypatch.setattr(job_module.submitit, "LocalExecutor", LocalExecutor)
+    monkeypatch.setattr(job_module.time, "sleep", lambda _: None)
     return jobs
 
 
@@ -134,7 +135,7 @@ def test_one_job_at_a_time_on_each_gpu(visible, gpu_asked, places, configs, plan
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    parts = submission.chunks(configs, plan, gpu_asked=gpu_asked, cells_per_job=1)
+    parts = job_module.chunks(configs, plan, gpu_asked=gpu_asked, cells_per_job=1)
     most = []
 
     def sleep(_):
@@ -144,8 +145,8 @@ def test_one_job_at_a_time_on_each_gpu(visible, gpu_asked, places, configs, plan
         going[0].ended = True
         plans.note(plan, results.run_folder(going[0].of.configs[0]), None)
 
-    monkeypatch.setattr(submission.time, "sleep", sleep)
-    outcomes = list(submission.run_local(parts, plan, interruption.Watch()))
+    monkeypatch.setattr(job_module.time, "sleep", sleep)
+    outcomes = list(job_module.run_local(parts, plan, interruption.Watch()))
     assert outcomes == [Outcome(config) for config in configs]
     assert most[0] == places
     assert all(len(set(at_once)) == len(at_once) <= len(places) for at_once in most)
@@ -156,21 +157,21 @@ def test_who_stops_waiting_ends_the_jobs(configs, plan, started):
         def check(self, epoch):
             raise interruption.Interrupted(15)
 
-    parts = submission.chunks(configs, plan, gpu_asked=False, cells_per_job=2)
+    parts = job_module.chunks(configs, plan, gpu_asked=False, cells_per_job=2)
     with pytest.raises(interruption.Interrupted):
-        list(submission.run_local(parts, plan, Stopped()))
+        list(job_module.run_local(parts, plan, Stopped()))
     (job,) = started
     assert job.cancelled and job.ended
 
 
 def test_run_that_its_job_leaves_unfinished_is_told(configs, plan):
     plans.note(plan, results.run_folder(configs[1]), "no luck")
-    first, *others = submission.follow(
+    first, *others = job_module.follow(
         configs, plan, lambda: False, interruption.Watch(), poll_seconds=0
     )
     assert first == Outcome(configs[1], "no luck")
     assert [outcome.config for outcome in others] == [configs[0], configs[2]]
-    assert all(str(submission.jobs_folder(plan)) in outcome.error for outcome in others)
+    assert all(str(job_module.jobs_folder(plan)) in outcome.error for outcome in others)
 
 
 # A job
@@ -226,7 +227,7 @@ def test_run_of_another_process_is_left_alone(configs, plan, caplog):
 
 
 def parts_of(configs, plan, cells_per_job=None):
-    parts = submission.chunks(configs, plan, gpu_asked=False, cells_per_job=cells_per_job)
+    parts = job_module.chunks(configs, plan, gpu_asked=False, cells_per_job=cells_per_job)
     return [list(part.configs) for part in parts]
 
 
@@ -293,7 +294,7 @@ def test_sweep_is_submitted_as_an_array_and_told_of(cluster, configs, plan, caps
     for line in (f"job-name=jaxnoise-{plan.stem}", "time=60", "array=0-1%2", "mem=2GB"):
         assert f"#SBATCH --{line}\n" in batch
     assert "#SBATCH --exclusive\n" in batch
-    folder = submission.jobs_folder(plan)
+    folder = job_module.jobs_folder(plan)
     jobs = [DelayedSubmission.load(folder / f"12_{i}_submitted.pkl").function for i in range(2)]
     assert [job.configs for job in jobs] == [tuple(configs[:2]), tuple(configs[2:])]
 
@@ -303,7 +304,7 @@ def test_nothing_is_submitted_while_jobs_are_there(cluster, configs, plan, capsy
     (cluster / "queue").write_text("12_0 RUNNING\n12_1 PENDING\n")
     assert main(configs) == 1
     told = capsys.readouterr().out
-    assert "Jobs of this sweep that Slurm has not ended: 12_0 RUNNING, 12_1 PENDING\n" in told
+    assert "Jobs of this sweep that have not ended: 12_0 RUNNING, 12_1 PENDING\n" in told
     assert f"Failed: {configs[1].command}\n  no luck\n" in told
     assert not (cluster / "batch").exists()
     assert f"--name=jaxnoise-{plan.stem}" in (cluster / "asked").read_text()
@@ -316,7 +317,7 @@ def test_nothing_is_submitted_while_jobs_are_there(cluster, configs, plan, capsy
 
 def test_who_waits_is_told_how_runs_end(cluster, configs, plan, monkeypatch, capsys):
     monkeypatch.setattr(progress, "_accuracy", lambda _: "98.76")
-    monkeypatch.setattr(submission.time, "sleep", lambda _: end.pop()())
+    monkeypatch.setattr(job_module.time, "sleep", lambda _: end.pop()())
     folders = [results.run_folder(config) for config in configs]
     end = [
         lambda: (cluster / "queue").write_text(""),
@@ -327,7 +328,7 @@ def test_who_waits_is_told_how_runs_end(cluster, configs, plan, monkeypatch, cap
     assert main(configs, "--wait") == 1
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
     assert "wd_0.001: 98.76" in told[0] and "no_reg: FAILED: no luck" in told[1]
-    assert "wd_0.0001: FAILED: its job left it unfinished" in told[2]
+    assert "wd_0.0001: FAILED: its job ended without finishing it" in told[2]
 
 
 def test_what_slurm_refuses_is_one_line(cluster, configs, capsys):
@@ -341,7 +342,7 @@ def test_machine_without_slurm_is_told(configs, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(configs) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: --executor=slurm: squeue does not answer: ")
+    assert error.startswith("error: --executor=slurm: squeue failed: ")
     assert error.count("\n") == 1 and not (tmp_path / "sweeps").exists()
 
 
@@ -360,9 +361,12 @@ def test_options_are_json_or_text():
         (["--executor=slurm", "--slurm_nodes=2"], "--slurm_nodes=2: allowed"),
         (["--executor=slurm", "--slurm_time=1:00:00"], "--slurm_time=1:00:00: allowed are whole"),
         (["--executor=slurm", "--slurm_time=0"], "--slurm_time=0: allowed are whole"),
-        (["--slurm_mem=2GB"], "--slurm_mem=2GB: allowed with --executor=slurm only"),
-        (["--executor=local", "--wait"], "--wait: allowed with --executor=slurm only"),
-        (["--cells_per_job=2"], "--cells_per_job=2: allowed is 1 or more, with --executor only"),
+        (["--slurm_mem=2GB"], "--slurm_mem=2GB: allowed only with --executor=slurm"),
+        (["--executor=local", "--wait"], "--wait: allowed only with --executor=slurm"),
+        (
+            ["--cells_per_job=2"],
+            "--cells_per_job=2: allowed is 1 or more, and only with --executor",
+        ),
         (["--executor=local", "--cells_per_job=0"], "--cells_per_job=0: allowed is 1 or more"),
     ],
 )

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from jaxnoise import frequency_response as command
-from jaxnoise.spectrum import frequency_response as fr
-from jaxnoise.spectrum.frequency_response import Regularizer, eigenvalues, half_time, kernel, train
+from jaxnoise.spectrum import circle as fr
+from jaxnoise.spectrum.circle import Regularizer, eigenvalues, half_time, kernel, train
 
 SMALL = dict(k=(1, 2, 3), points=32, width=1024, steps=400)
 K = np.array(SMALL["k"])
@@ -66,7 +66,7 @@ def test_command_leaves_its_figure(tmp_path, monkeypatch, capsys):
     assert {path.name for path in (tmp_path / "made").iterdir()} == {
         "frequency_response.png", "frequency_response.pdf",
     }  # fmt: skip
-    assert "in closed form 1.000" in capsys.readouterr().out
+    assert ", closed form 1.000" in capsys.readouterr().out
 
 
 def test_the_seed_is_fixed():

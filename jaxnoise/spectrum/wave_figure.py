@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jaxnoise.config import InputError
-from jaxnoise.figures.colours import series
+from jaxnoise.figures.colours import PAPER, series
 from jaxnoise.figures.drawing import decorate, legend_below, save
 from jaxnoise.spectrum.wave_runs import LAST, Response, collect
 
@@ -45,7 +45,7 @@ def _numbers(values: np.ndarray) -> list[float | None]:
 def draw(rows: dict[str, list[Response]]) -> Figure:
     """Three panels over frequency, a line for each regularization, mean ± std over repeats.
 
-    Where a repeat never fitted half, its run has an open marker above, at "> last epoch".
+    If a repeat never fitted half, its run has an open marker at the top, at "> last epoch".
     """
     config = next(iter(rows.values()))[0].config
     figure = Figure(figsize=(10.2, 4.0), layout="constrained")
@@ -62,7 +62,7 @@ def draw(rows: dict[str, list[Response]]) -> Figure:
         how = {"color": colour, "label": label, "fmt": marker + line}
         _errorbar(half, x, came, **how)
         above = np.where(never_fitted, never, np.nan)
-        half.plot(x, above, marker, color=colour, markerfacecolor="white", markersize=5.5)
+        half.plot(x, above, marker, color=colour, markerfacecolor=PAPER, markersize=5.5)
         any_never |= never_fitted.any()
         _errorbar(fitted, x, np.stack([r.last["changed_as_noisy"] for r in row]), **how)
         _errorbar(test, x, np.stack([r.last["test_accuracy"] for r in row]), **how)
@@ -121,8 +121,7 @@ def write(folders: list[Path], out: Path | None = None) -> str:
     try:
         if path.exists() and path.read_bytes() != text.encode():
             raise InputError(
-                f"--out={out}: {path} is there and says something else; allowed is a folder "
-                "without it"
+                f"--out={out}: {path} exists with other content; allowed is a folder without it"
             )
         out.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -140,6 +139,7 @@ def _in_words(run: dict[str, Any]) -> str:
     means = [np.mean([x for x in run[name] if x is not None] or [np.nan]) for name in LAST]
     fitted, valid, test = (f"{mean:.1f} %" for mean in means)
     return (
-        f"{run['regularization']}, frequency {run['wave_frequency']:g}: half fitted at epoch "
-        f"{', '.join(halves)}; at the end {fitted} fitted, noisy validation {valid}, test {test}"
+        f"{run['regularization']}, frequency {run['wave_frequency']:g}: half of the changed labels "
+        f"fitted at epoch {', '.join(halves)}; after the last epoch {fitted} fitted, accuracy "
+        f"{valid} on noisy validation labels, {test} on the test set"
     )

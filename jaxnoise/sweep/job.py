@@ -1,7 +1,7 @@
 """The runs of a sweep as jobs, by submitit, and as processes of this machine; see also `slurm`.
 
-A job makes some runs of one program. It notes in the sweep's plan how they ended, so that a shared
-folder is all that jobs and whoever waits for them have in common.
+A job makes some runs of one program. It records in the sweep's plan how they ended, so that a
+shared folder is all that jobs and the command that waits for them need in common.
 """
 
 import dataclasses
@@ -23,8 +23,8 @@ from jaxnoise.sweep import plans, progress
 from jaxnoise.terminal import console, interruption
 from jaxnoise.training import assembly, devices
 
-# Repeats in a job, unless cells are counted: they fill the cores of a node or an accelerator, and
-# the jobs are still many.
+# Repeats in a job unless --cells_per_job is given: enough to fill the cores of a node or an
+# accelerator, and few enough that there are still many jobs.
 MEMBERS_PER_JOB = 40
 _POLL_SECONDS = 0.5
 _TEN_YEARS_OF_MINUTES = 10 * 365 * 24 * 60
@@ -32,16 +32,16 @@ _TEN_YEARS_OF_MINUTES = 10 * 365 * 24 * 60
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """What a job does: its runs, as far as they have not ended before it was requeued."""
+    """The work of a job: its runs, except those that ended before the job was requeued."""
 
     configs: tuple[Config, ...]
     plan: Path
     gpu_asked: bool
-    command: tuple[str, ...]  # that config.json is to tell
+    command: tuple[str, ...]  # to be recorded in config.json
     gpus: str | None = None  # CUDA_VISIBLE_DEVICES of a job on this machine
 
     def __call__(self) -> None:
-        # Orbax and TFDS tell absl's log every step they take.
+        # Orbax and TFDS write every step they take to absl's log.
         absl.logging.set_verbosity(absl.logging.WARNING)
         sys.argv = list(self.command)
         if os.environ.get("SUBMITIT_EXECUTOR") == "local":  # which hides all GPUs
@@ -52,14 +52,14 @@ class Chunk:
         devices.start(self.configs[0], gpu_asked=self.gpu_asked)
         ended = plans.ended(self.plan)
         left = [config for config in self.configs if folders.run_folder(config) not in ended]
-        # Nobody asks it to stop: Slurm does not requeue a job that ends by itself on SIGTERM.
+        # A Watch that does not listen: Slurm does not requeue a job that ends by itself on SIGTERM.
         outcomes = progress.here(left, self.plan, interruption.Watch())
         progress.tell(outcomes, left, self.plan)
 
     def checkpoint(self) -> DelayedSubmission:
-        """What submitit requeues when the job's time is over: the same, since all is on the disk.
+        """What submitit requeues when the job's time is over: the same job, since all is on disk.
 
-        It calls this in a handler of the signal that Slurm sends before it takes the node.
+        submitit calls this in a handler of the signal that Slurm sends before it takes the node.
         """
         return DelayedSubmission(self)
 
@@ -67,12 +67,13 @@ class Chunk:
 def chunks(
     configs: Sequence[Config], plan: Path, *, gpu_asked: bool, cells_per_job: int | None
 ) -> list[Chunk]:
-    """Shares runs out to jobs.
+    """Distributes runs over jobs.
 
     Args:
-      cells_per_job: most runs of a program in a job; by default those of MEMBERS_PER_JOB repeats.
+      cells_per_job: maximum number of runs in a job; default: as many as have MEMBERS_PER_JOB
+        repeats.
     """
-    after: dict[Config, list[Config]] = {}  # runs that need another one, which is made here too
+    after: dict[Config, list[Config]] = {}  # runs that depend on another run of this sweep
     for config in configs:
         stage = forward_matrix.first_stage(config)
         if stage in configs:
@@ -92,18 +93,18 @@ def chunks(
 
 
 def jobs_folder(plan: Path) -> Path:
-    """Where submitit keeps the logs of a sweep's jobs, and what it hands them."""
+    """The folder in which submitit keeps the logs and the input of a sweep's jobs."""
     return plan.with_name(f"{plan.stem}_jobs")
 
 
 def run_local(parts: Sequence[Chunk], plan: Path, watch: interruption.Watch) -> Iterator[Outcome]:
     """Runs jobs on this machine, and yields how their runs ended.
 
-    One at a time, since each takes all cores or the GPU; if CUDA_VISIBLE_DEVICES lists several
-    GPUs, and --GPU_num chooses none, one on each of them.
+    One job runs at a time, since each uses all cores or the GPU. If CUDA_VISIBLE_DEVICES lists
+    several GPUs and --GPU_num is not given, one job runs on each GPU.
 
     Raises:
-      Interrupted: `watch` asked to stop; the jobs have been ended.
+      Interrupted: `watch` requested a stop; the jobs have been ended.
     """
     local = submitit.LocalExecutor(jobs_folder(plan))
     local.update_parameters(timeout_min=_TEN_YEARS_OF_MINUTES)
@@ -125,7 +126,7 @@ def run_local(parts: Sequence[Chunk], plan: Path, watch: interruption.Watch) -> 
         yield from follow(configs, plan, going, watch, poll_seconds=_POLL_SECONDS)
     finally:
         if any(not job.done() for job in running.values()):
-            time.sleep(2)  # a terminal sends Ctrl-C to them too, and a second one ends them midway
+            time.sleep(2)  # Ctrl-C reaches the jobs too, and a second signal would end them midway
         for job in running.values():
             if not job.done():
                 job.cancel()
@@ -140,22 +141,22 @@ def follow(
     *,
     poll_seconds: float,
 ) -> Iterator[Outcome]:
-    """Yields how runs end, as the plan says, until no job is going any more.
+    """Yields how runs end, according to the plan, until no job is left.
 
     Raises:
-      Interrupted: `watch` asked to stop.
+      Interrupted: `watch` requested a stop.
     """
-    watch.saved("all epochs but those in hand are saved")
+    watch.saved("all epochs but the current ones are saved")
     left = {folders.run_folder(config): config for config in configs}
     while True:
         more = going()  # before the plan is read, which may change meanwhile
-        for folder, cell in plans.ended(plan).items():
+        for folder, entry in plans.ended(plan).items():
             if folder in left:
-                yield Outcome(left.pop(folder), cell["error"])
+                yield Outcome(left.pop(folder), entry["error"])
         watch.check(0)
         if not more:
             break
         time.sleep(poll_seconds)
     for config in left.values():
-        reason = f"its job left it unfinished; why stands in its log in {jobs_folder(plan)}"
+        reason = f"its job ended without finishing it; see the job's log in {jobs_folder(plan)}"
         yield Outcome(config, reason)

@@ -12,7 +12,7 @@ from jaxnoise.runs import documents
 from jaxnoise.runs import folders as results
 from jaxnoise.runs.history import write_history
 from jaxnoise.scores import scoring, selection
-from jaxnoise.spectrum import wave_response, wave_runs
+from jaxnoise.spectrum import wave_figure, wave_runs
 
 EPOCHS = 4
 NEVER = [10.0, 20.0, 30.0, 49.9]
@@ -60,7 +60,7 @@ def test_runs_are_rows_by_regularization_and_frequency(make_run, tmp_path):
         make_run([60, 60, 60, 60], NEVER),
         make_run([0, 0, 0, 60], [NAN] * EPOCHS, do_sn=True),
     ]
-    told = wave_response.write(folders, tmp_path / "out")
+    told = wave_figure.write(folders, tmp_path / "out")
     document = json.loads((tmp_path / "out" / "wave_response.json").read_text())
     assert (document["noise_rate"], document["epochs"]) == (0.3, EPOCHS)
     low, high, normalized = document["runs"]
@@ -71,17 +71,20 @@ def test_runs_are_rows_by_regularization_and_frequency(make_run, tmp_path):
     assert low["epochs_to_half"] == [1, None] and low["diverged"] == [False, False]
     assert normalized["epochs_to_half"] == [4, None] and normalized["diverged"] == [False, True]
     assert normalized["changed_as_noisy"] == [60, None]
-    assert "sn, frequency 1: half fitted at epoch 4, diverged; at the end 60.0 % fitted" in told
+    assert (
+        "sn, frequency 1: half of the changed labels fitted at epoch 4, diverged; "
+        "after the last epoch 60.0 % fitted"
+    ) in told
     assert (tmp_path / "out" / "wave_response.pdf").stat().st_size
     # The same may be made again, another is not written over it.
-    wave_response.write(folders, tmp_path / "out")
-    with pytest.raises(InputError, match="^--out=.*says something else"):
-        wave_response.write(folders[:1], tmp_path / "out")
+    wave_figure.write(folders, tmp_path / "out")
+    with pytest.raises(InputError, match="^--out=.*exists with other content"):
+        wave_figure.write(folders[:1], tmp_path / "out")
 
 
 def test_runs_that_never_fitted_half_stand_open_above_the_last_epoch(make_run):
     rows = wave_runs.collect([make_run(NEVER, NEVER), make_run([60] * 4, NEVER, do_sn=True)])
-    half = wave_response.draw(rows).axes[0]
+    half = wave_figure.draw(rows).axes[0]
     above = [line for line in half.lines if line.get_markerfacecolor() == "white"]
     assert len(above) == 2
     assert all((line.get_ydata() > EPOCHS).all() for line in above)
@@ -93,10 +96,10 @@ def test_runs_that_never_fitted_half_stand_open_above_the_last_epoch(make_run):
     [
         (
             {"noise_type": "uniform_noise", "wave_frequency": None},
-            "its noise is uniform_noise 0.3; allowed is wave_noise of a rate above 0",
+            "its noise is uniform_noise 0.3; allowed is wave_noise with a rate above 0",
         ),
         ({"noise_rate": 0.0}, "its noise is wave_noise_1 0; allowed is wave_noise"),
-        ({"seed": 3}, "--seed is 3, that of .* is 0; allowed are runs that differ in"),
+        ({"seed": 3}, "--seed is 3, that of .* is 0; allowed are runs that differ only in"),
         (
             {"sn_iterations": 1, "jacob_start_epoch": 2},
             "has the same regularization and frequency; allowed is one run of each",

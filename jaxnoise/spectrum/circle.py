@@ -1,4 +1,4 @@
-"""How fast a net learns each frequency, and what a regularizer leaves of it.
+"""How fast a net learns each frequency, and how much of it remains under a regularizer.
 
 A wide net is trained on a circle, where theory is exact, and drawn beside the closed form.
 The target is a sum of small cosines,
@@ -10,7 +10,7 @@ at the start, and x = (cos θ, sin θ, 1)/√2. Its neural tangent kernel at inf
 
 depends on Δθ alone, so cosines are its eigenfunctions; on N equal steps the eigenvalues are
 λ_k = mean_n Θ(Δθ_n) cos kΔθ_n. Under gradient flow of ½ mean (f − y)² + regularizer, the amplitude
-of each cosine goes on its own as a_k(t) = g_k (1 − e^{−r_k t}) · A, with
+of each cosine evolves on its own as a_k(t) = g_k (1 − e^{−r_k t}) · A, with
 
     regularizer                      rate r_k             gain g_k = a_k(∞)/A
     none                             λ_k                  1
@@ -19,9 +19,9 @@ of each cosine goes on its own as a_k(t) = g_k (1 − e^{−r_k t}) · A, with
 
 with s the slope between neighbours on the circle, whose square at cos kθ is s_k² =
 (2 sin(kΔ/2)/Δ)² ≈ k², Δ = 2π/N. So the Jacobian penalty is a low-pass filter of second order, and
-weight decay one by the kernel's own spectrum. A Jacobian by automatic differentiation, as in
---jacob_coef, is another thing: to it a ReLU net is straight between its kinks, its gradient does
-not see the kinks move, and the net escapes most of it. It is drawn beside, without theory.
+weight decay one by the kernel's own spectrum. A Jacobian penalty by automatic differentiation, as
+with --jacob_coef, acts differently: it treats a ReLU net as linear between its kinks, its gradient
+does not see the kinks move, and the net escapes most of it. It is drawn too, without theory.
 
 Sources: Jacot, Gabriel and Hongler, "Neural Tangent Kernel" (NeurIPS 2018,
 https://arxiv.org/abs/1806.07572); Cho and Saul, "Kernel Methods for Deep Learning" (NeurIPS 2009);
@@ -38,12 +38,12 @@ import numpy as np
 from jax import lax
 from matplotlib.figure import Figure
 
-from jaxnoise.figures.colours import BLACK, BLUE, ORANGE, VERMILION, Look
+from jaxnoise.figures.colours import CIRCLE, Look
 from jaxnoise.figures.drawing import decorate, legend_below
 
 FREQUENCIES = (1, 2, 3, 4, 5, 6, 8, 10)
 POINTS, WIDTH, RATE, STEPS = 64, 4096, 0.5, 4000
-# Of each cosine in the target: so small that the kernel stays that of the start.
+# Of each cosine in the target: so small that the kernel stays as it is at the start.
 AMPLITUDE = 0.05
 
 
@@ -52,24 +52,29 @@ class Regularizer(NamedTuple):
 
     jacobian: float = 0.0  # μ
     wd: float = 0.0  # ω
-    autodiff: float = 0.0  # μ of f′ by automatic differentiation instead of s
+    autodiff: float = 0.0  # μ, with f′ by automatic differentiation instead of s
 
     def rate(self, k: np.ndarray, points: int) -> np.ndarray:
-        """r_k, per unit of gradient flow's time; not of `autodiff`."""
+        """r_k, per unit of gradient flow's time; `autodiff` has no closed form."""
         slope = np.sin(np.pi * k / points) * points / np.pi
         return eigenvalues(k, points) * (1 + self.jacobian * slope**2) + self.wd
 
     def amplitude(self, k: np.ndarray, points: int, time: float) -> np.ndarray:
-        """a_k at a time, in units of the target's, in [0, 1]."""
+        """a_k at a time, as a share of the target's amplitude, in [0, 1]."""
         rate = self.rate(k, points)
         return eigenvalues(k, points) / rate * -np.expm1(-rate * time)
 
 
+def _look(name: str, coefficient: str) -> Look:
+    look = CIRCLE[name]
+    return look._replace(label=f"{look.label}, {coefficient}")
+
+
 REGULARIZERS = {
-    Regularizer(): Look("no regularizer", BLACK),
-    Regularizer(jacobian=0.02): Look("Jacobian, μ = 0.02", VERMILION, marker="s"),
-    Regularizer(autodiff=0.02): Look("the same by autodiff", ORANGE, marker="D"),
-    Regularizer(wd=0.005): Look("weight decay, ω = 0.005", BLUE, marker="^"),
+    Regularizer(): CIRCLE["none"],
+    Regularizer(jacobian=0.02): _look("jacobian", "μ = 0.02"),
+    Regularizer(autodiff=0.02): _look("autodiff", "μ = 0.02"),
+    Regularizer(wd=0.005): _look("wd", "ω = 0.005"),
 }
 
 
@@ -95,11 +100,11 @@ def train(
     rate: float = RATE,
     steps: int = STEPS,
 ) -> np.ndarray:
-    """Gradient descent from f = 0 at the start (the first f is taken off).
+    """Gradient descent from f = 0 (the initial f is subtracted).
 
     Returns:
-      a_k in units of the target's after every step, float32 (steps, frequencies); step i is at the
-      time (i + 1) · rate.
+      a_k as a share of the target's amplitude after every step, float32 (steps, frequencies); step
+      i is at the time (i + 1) · rate.
     """
     angles = (2 * np.pi * np.arange(points) / points).astype(np.float32)
     waves = np.cos(np.multiply.outer(np.array(k), angles)).astype(np.float32)
@@ -174,7 +179,7 @@ def draw(measured: dict[Regularizer, np.ndarray]) -> Figure:
             left.plot(fine, half_time(theory, RATE), color=colour, linewidth=1.2)
             right.plot(fine, theory[-1], color=colour, linewidth=1.2)
     left.set_yscale("log")
-    left.set_ylabel("time to half of its last amplitude\n(step size × steps)")
+    left.set_ylabel("time to half of the final amplitude\n(step size × steps)")
     right.set_ylabel(f"amplitude learned at time {RATE * STEPS:g}\n(share of the target's)")
     right.set_ylim(0, 1.1)
     for axes in (left, right):
