@@ -14,6 +14,10 @@ from jaxnoise.runs import folders
 _OF_SEVERAL_PROCESSES = ("coordinator_address", "num_processes", "process_id")
 
 
+# How YAML spells that there is no value.
+_NOTHING = ("", "~", "null")
+
+
 class PlannedRun(NamedTuple):
     """A run of a sweep."""
 
@@ -47,29 +51,48 @@ def listed(name: str, text: str) -> list[Any]:
     return [parse(name, item.strip()) for item in text.split(",")]
 
 
+class _Text(yaml.BaseLoader):
+    """Reads every value as the text in the file, and refuses a name that is there twice.
+
+    YAML 1.1 itself reads 1e-4 as text, 010 as 8, 1:30 as 90 and no as false, and keeps the last of
+    two equal names.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        mapping = super().construct_mapping(node, deep=True)
+        if len(mapping) < len(node.value):
+            names = [str(self.construct_object(key, deep=True)) for key, _ in node.value]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{twice} is there twice", node.start_mark
+            )
+        return mapping
+
+
 def read_rows(path: Path) -> dict[str | None, dict[str, list[Any]]]:
     """The rows of a YAML file: for each name the values of its flags, including those for all rows.
 
-    A file maps flags to a value or a list of values; under `rows` it may map names of rows to such
-    maps of their own. Without `rows` there is one row without a name.
+    A file maps flags to a value or a list of values, spelled as on a command line; under `rows` it
+    may map names of rows to such maps of their own. Without `rows` there is one row without a name.
 
     Raises:
       InputError: the file cannot be read, or its content has another form.
     """
     source = f"--grid={path}"
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), _Text)
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{source}: cannot be read as YAML: {reason}") from error
     if not isinstance(document, dict):
         raise InputError(f"{source}: allowed is a map of flags to values")
-    rows = document.pop("rows", {None: {}})
+    rows = document.pop("rows", {None: ""})
     if not isinstance(rows, dict) or not rows:
         raise InputError(f"{source}: rows: allowed is a map of names to maps of flags to values")
     common = _lists(document, source)
     return {
-        None if name is None else str(name): common | _lists(row or {}, f"{source}: rows: {name}")
+        None if name is None else str(name): common
+        | _lists({} if row in _NOTHING else row, f"{source}: rows: {name}")
         for name, row in rows.items()
     }
 
@@ -84,8 +107,14 @@ def _lists(flags: Any, source: str) -> dict[str, list[Any]]:
         values = values if isinstance(values, list) else [values]
         if not values:
             raise InputError(f"{source}: {name}: allowed is at least one value")
-        # By way of text, since YAML reads 1e-4 as text and on as true.
-        lists[name] = [parse(name, str("none" if x is None else x)) for x in values]
+        if not all(isinstance(value, str) for value in values):
+            raise InputError(f"{source}: {name}: allowed is a value or a list of values")
+        try:
+            lists[name] = [
+                x for text in values for x in listed(name, "none" if text in _NOTHING else text)
+            ]
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
     return lists
 
 
@@ -124,6 +153,14 @@ def planned_runs(
             ]
             label = None if name is None else " ".join([name, *distinguishing])
             planned.append(PlannedRun(label, _config(settings)))
+    named: dict[Config, str | None] = {}
+    for run in planned:
+        other = named.setdefault(run.config, run.name)
+        if other != run.name:
+            raise InputError(
+                f"--grid: the rows {other} and {run.name} are one run, {run.config.command}; "
+                "allowed is one name for equal settings"
+            )
     return planned
 
 

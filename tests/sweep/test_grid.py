@@ -59,6 +59,27 @@ def test_file_says_the_same_as_the_command_line(tmp_path):
     assert grid.planned_runs(grid.read_rows(path), {}) == grid.planned_runs({None: {}}, given)
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "values"),
+    [
+        ("noise_rate: 0.2, 0.4", "noise_rate", [0.2, 0.4]),
+        ("wd_coef: 1e-4", "wd_coef", [1e-4]),
+        ("seed: 010", "seed", [10]),
+        ("seed: [1, 2, 3]", "seed", [1, 2, 3]),
+        ("net: ~", "net", [None]),
+        ("net:", "net", [None]),
+        ("noise_type: 'flip_noise'", "noise_type", ["flip_noise"]),
+    ],
+)
+def test_values_mean_what_the_file_says(text, name, values, tmp_path):
+    assert grid.read_rows(written(tmp_path, text)) == {None: {name: values}}
+
+
+def test_names_of_rows_are_their_text(tmp_path):
+    rows = grid.read_rows(written(tmp_path, "rows: {no: {seed: 1}, on: {seed: 2}, 1e3: {seed: 3}}"))
+    assert list(rows) == ["no", "on", "1e3"]
+
+
 def test_rows_have_names_and_share_what_stands_above(tmp_path):
     path = written(
         tmp_path,
@@ -91,6 +112,13 @@ def test_rows_have_names_and_share_what_stands_above(tmp_path):
         ("noise_rate: [a]", "--noise_rate=a: allowed are values of type float"),
         ("rows: [1]", "rows: allowed is a map of names"),
         ("rows: {a: 3}", "rows: a: allowed is a map of flags"),
+        ("seed: 1\nseed: 2", "seed is there twice"),
+        ("rows:\n  a: {seed: 1}\n  a: {seed: 2}", "a is there twice"),
+        ("rows:\n  a: {seed: 1, seed: 2}", "seed is there twice"),
+        ("rows:\n  a: {seed: 1}\n  b: {seed: 01}", "the rows a and b are one run, python main.py"),
+        ("seed: 1:30", "--seed=1:30: allowed are values of type int"),
+        ("do_sn: yes", "--do_sn=yes: allowed are true and false"),
+        ("seed: {a: 1}", "seed: allowed is a value or a list of values"),
     ],
 )
 def test_files_that_say_no_grid(text, told, tmp_path):
