@@ -111,7 +111,10 @@ def _is_split(flag: str, folder: Path) -> bool:
 
 
 def _classes(flag: str, folder: Path) -> tuple[str, ...]:
-    return tuple(path.name for path in _entries(flag, folder) if path.is_dir())
+    names = [path.name for path in _entries(flag, folder) if path.is_dir()]
+    if all(name.isascii() and name.isdigit() for name in names):
+        names.sort(key=int)  # class 2 before class 10
+    return tuple(names)
 
 
 def _files(flag: str, folder: Path) -> list[Path]:

@@ -1,7 +1,9 @@
 """The settings of a task: data set, label noise and splits, and which combinations are allowed."""
 
 import dataclasses
+import re
 
+from jaxnoise.config import class_folders
 from jaxnoise.config.flags import InputError
 from jaxnoise.config.flags import flag as _flag
 
@@ -9,6 +11,13 @@ from jaxnoise.config.flags import flag as _flag
 NOISE_FLAGS = (
     "noise_type", "noise_rate", "flip_map", "noise_matrix", "wave_frequency", "human_labels",
     "noise_file", "noise_draws", "noise_seed", "noise_per_repeat",
+)  # fmt: skip
+
+
+# Of these the defaults of nets and losses, maps of flip_noise and human labels are known.
+_DATASETS = (
+    "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "cifar10_n", "cifar100_n",
+    "svhn_cropped",
 )  # fmt: skip
 
 
@@ -90,6 +99,12 @@ class DataConfig:
         "list; for folder:PATH also .csv (file,label).",
         is_file=True,
     )
+    trust_noise_file: bool = _flag(
+        False,
+        "Train on the labels of --noise_file even if they agree with the true labels no more often "
+        "than by chance, which otherwise is an error: mostly they are in another order.",
+        where_only=True,
+    )
     noise_draws: int = _flag(
         1,
         "Number of draws of the noise, which the repeats use in turn: repeat i trains on draw "
@@ -124,6 +139,19 @@ class DataConfig:
     )
     test_size: int = _flag(0, "Use only this many samples of the test set; 0 = all.", low=0)
 
+    def check_dataset(self) -> None:
+        """Refuses other spellings of a data set, which TFDS would take for the same set."""
+        near = re.sub(r"[^a-z0-9]", "", self.dataset.lower())
+        for name in _DATASETS:
+            if near == name.replace("_", "") and self.dataset != name:
+                raise InputError(f"--dataset={self.dataset}: allowed is {name}")
+        folder = self.dataset.startswith(class_folders.PREFIX)
+        if not folder and self.dataset != self.dataset.lower():
+            raise InputError(
+                f"--dataset={self.dataset}: allowed are TFDS names, which are in lower case as in "
+                "fashion_mnist, and folder:PATH"
+            )
+
     def check_noise(self) -> None:
         """Rejects flags of the noise that contradict each other, or that would do nothing."""
         for name, noise_type in (
@@ -145,6 +173,8 @@ class DataConfig:
                 f"--noise_file={self.noise_file} with --noise_type={self.noise_type}: allowed is "
                 "one of them, since the labels in the file are already noisy"
             )
+        if self.trust_noise_file and not self.noise_file:
+            raise InputError("--trust_noise_file: requires --noise_file")
         if self.noise_rate and self.noise_is_given:
             raise InputError(
                 f"--noise_rate={self.noise_rate:g}: allowed is 0 (the default) with {self.noise}, "

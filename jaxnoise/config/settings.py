@@ -168,6 +168,7 @@ class Config(RegularizerConfig, MethodConfig, DataConfig):
                 f"0 to {self.epochs_num - 1}"
             )
         self.check_regularizers()
+        self.check_dataset()
         self.check_noise()
         self.check_method()
         if self.total_repeats % self.draws:
@@ -264,4 +265,9 @@ def _sha256(flag: str, path: str) -> str:
     try:
         return hashlib.sha256(Path(os.path.expanduser(path)).read_bytes()).hexdigest()
     except OSError as error:
-        raise InputError(f"--{flag}={path}: cannot be read: {error.strerror}") from error
+        looked = (
+            ""
+            if os.path.isabs(path)
+            else f" (looked for at {os.path.abspath(os.path.expanduser(path))})"
+        )
+        raise InputError(f"--{flag}={path}: cannot be read: {error.strerror}{looked}") from error

@@ -1,10 +1,8 @@
 """Noisy labels that are given instead of drawn: from a file, or from human annotators."""
 
-import csv
 import json
-import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,9 +10,8 @@ import numpy as np
 
 from jaxnoise import data
 from jaxnoise.config import Config, InputError
+from jaxnoise.labels.label_table import read_table
 from jaxnoise.labels.noise import NoisyLabels
-
-_log = logging.getLogger("jaxnoise")
 
 
 class GivenLabels(NamedTuple):
@@ -26,14 +23,17 @@ class GivenLabels(NamedTuple):
     picked: np.ndarray | None  # bool (draws, n), if the source has it
     index: np.ndarray | None  # int (n,), places in the train set; None: all, in order
 
-    def check(self, dataset: data.Dataset) -> None:
+    def check(self, dataset: data.Dataset, *, trust: bool = False) -> None:
         """Checks that the labels fit the data set that they will be used for.
 
-        Warns if they agree with the true labels no more often than by chance.
+        Args:
+          trust: whether labels are used that agree with the true ones no more often than by chance.
 
         Raises:
-          InputError: the number of samples is wrong, a label is out of range, or the clean labels
-            are not those of the data set, because they are of another one or in another order.
+          InputError: the number of samples is wrong; a label is out of range; the labels agree with
+            the true ones no more often than by chance, or the clean labels are not those of the
+            data set, because they are of another one or in another order; or it cannot be known
+            whether a number is the name of a class or its place.
         """
         total, n = len(dataset.train_labels), self.noisy.shape[1]
         index = np.arange(n) if self.index is None else self.index
@@ -47,6 +47,8 @@ class GivenLabels(NamedTuple):
                 f"{self.source}: indices are repeated or out of range; allowed are different ones "
                 f"in [0, {total})"
             )
+        if self.clean is None:
+            self._check_names(dataset.class_names)
         low, high = self.noisy.min(), self.noisy.max()
         if low < 0 or high >= dataset.num_classes:
             raise InputError(
@@ -61,18 +63,28 @@ class GivenLabels(NamedTuple):
             ]
             chance = np.mean([shares[0] @ share for share in shares[1:]])
             agreement = (self.noisy == true).mean()
-            if agreement < chance + 5 * np.sqrt(chance * (1 - chance) / n):
-                _log.warning(
-                    "%s: its labels agree with the true labels on %.2f %% of the samples, no more "
-                    "often than by chance; please check that they are in the order of %s",
-                    self.source, 100 * agreement, dataset.name,
-                )  # fmt: skip
+            if agreement < chance + 5 * np.sqrt(chance * (1 - chance) / n) and not trust:
+                raise InputError(
+                    f"{self.source}: its labels agree with the true labels on "
+                    f"{100 * agreement:.2f} % of the samples, no more often than by chance; "
+                    f"allowed are labels in the order of {dataset.name}, or --trust_noise_file"
+                )
         elif (self.clean != true).any():
             agree = self.clean == true
             raise InputError(
                 f"{self.source}: its clean labels agree with those of {dataset.name} on "
                 f"{100 * agree.mean():.2f} % of the samples, all but {n - agree.sum()} of {n}; "
                 "allowed is 100 %, that is the same data set in the same order"
+            )
+
+    def _check_names(self, names: Sequence[str]) -> None:
+        """Classes may be named by numbers that are not their places."""
+        numbers = all(name.isascii() and name.isdigit() for name in names)
+        if numbers and [int(name) for name in names] != list(range(len(names))):
+            raise InputError(
+                f"{self.source}: the classes are named by numbers ({', '.join(names[:3])}, …) that "
+                "are not their places, so a number as a label is ambiguous; allowed is a CSV of "
+                "file,label, whose labels are names, or one with true labels beside the noisy ones"
             )
 
     def of(self, index: np.ndarray, true: np.ndarray) -> list[NoisyLabels]:
@@ -118,10 +130,15 @@ def read_labels(config: Config) -> GivenLabels:
         return _read_human(config)
     source = f"--noise_file={config.noise_file}"
     given = read_file(Path(os.path.expanduser(config.noise_file)), source)
-    if len(given.noisy) != config.draws:
+    draws, samples = given.noisy.shape
+    if draws != config.draws and draws > samples:
         raise InputError(
-            f"--noise_draws={config.draws}: allowed is {len(given.noisy)}, the number of draws in "
-            f"{source}"
+            f"{source}: an array of shape {given.noisy.shape} would be {draws} draws of {samples} "
+            "labels; allowed are (samples,) and (draws, samples), of class numbers"
+        )
+    if draws != config.draws:
+        raise InputError(
+            f"--noise_draws={config.draws}: allowed is {draws}, the number of draws in {source}"
         )
     return given
 
@@ -132,14 +149,17 @@ def read_file(path: Path, source: str) -> GivenLabels:
     Raises:
       InputError: they cannot be read.
     """
-    if path.suffix not in _READERS:
+    kind = path.suffix.lower()
+    if kind not in _READERS:
         raise InputError(f"{source}: allowed file types are {', '.join(_READERS)}")
     try:
-        return _given(source, _READERS[path.suffix](path))
+        return _given(source, _READERS[kind](path, source))
     except InputError:
         raise
     except Exception as error:  # formats and kinds of damage raise different types
         reason = " ".join(str(error).split()) or type(error).__name__
+        if "allow_pickle" in reason:
+            reason = "it contains pickled Python objects; allowed are arrays of integers"
         raise InputError(f"{source}: cannot be read: {reason}") from error
 
 
@@ -157,6 +177,7 @@ def _given(source: str, content: dict[str, np.ndarray]) -> GivenLabels:
         )
     elif "noisy" in content:
         noisy, clean = np.atleast_2d(content["noisy"]), content.get("clean")
+        index = content.get("index")
     else:
         raise InputError(f"{source}: there is no array `noisy` (required; `clean` is optional)")
     for labels in [noisy, index] if clean is None else [noisy, clean, index]:
@@ -176,40 +197,39 @@ def _given(source: str, content: dict[str, np.ndarray]) -> GivenLabels:
 # Not by np.load: it takes any other file for a pickle, and its message explains how to load that.
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
+def _read_npz(path: Path, _: str) -> dict[str, np.ndarray]:
     with open(path, "rb") as file, np.lib.npyio.NpzFile(file) as archive:
         return {name: archive[name] for name in archive}
 
 
-def _read_npy(path: Path) -> dict[str, np.ndarray]:
+def _read_npy(path: Path, _: str) -> dict[str, np.ndarray]:
     with open(path, "rb") as file:
         return {"noisy": np.lib.format.read_array(file)}
 
 
-def _read_csv(path: Path) -> dict[str, np.ndarray]:
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or "label_noisy" not in rows[0]:
-        raise ValueError(
-            "required are rows below a header with label_noisy (and optionally label), or, for "
-            "folder:PATH, with file and label"
+def _read_csv(path: Path, source: str) -> dict[str, np.ndarray]:
+    table = read_table(path, source)
+    if "label_noisy" not in table or not len(table):
+        raise InputError(
+            f"{source}: required are rows below a header with label_noisy (and optionally label "
+            "and index), or, for folder:PATH, with file and label"
         )
-    columns = {"noisy": "label_noisy", "clean": "label"}
-    return {
-        name: np.array([int(row[column]) for row in rows])
-        for name, column in columns.items()
-        if column in rows[0]
-    }
+    content = {"noisy": table.numbers("label_noisy")}
+    if "label" in table:
+        content["clean"] = table.numbers("label")
+    if "index" in table:
+        content["index"] = table.numbers("index")
+    return content
 
 
-def _read_json(path: Path) -> dict[str, np.ndarray]:
+def _read_json(path: Path, _: str) -> dict[str, np.ndarray]:
     labels = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(labels, list):
         raise ValueError("required is a list of labels")
     return {"noisy": np.array(labels)}
 
 
-_READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
+_READERS: dict[str, Callable[[Path, str], dict[str, np.ndarray]]] = {
     ".npz": _read_npz,
     ".npy": _read_npy,
     ".csv": _read_csv,

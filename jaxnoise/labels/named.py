@@ -1,7 +1,7 @@
-"""Noisy labels by file name: a CSV file with columns `file,label`, for class folders."""
+"""Noisy labels by file name: a table with a column `file`, for class folders."""
 
-import csv
 import os
+import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,75 +10,119 @@ import numpy as np
 from jaxnoise.config import Config, InputError, class_folders
 from jaxnoise.data import Dataset
 from jaxnoise.labels import given
+from jaxnoise.labels.label_table import read_table, required
 
 
 class NamedLabels(NamedTuple):
-    """Class names as labels of files of the train set."""
+    """Class names as labels of files."""
 
     source: str  # the flag that names them, with its value
-    labels: dict[str, str]  # file, relative to the folder with the classes → class
+    files: list[str]  # relative to the folder with the classes, perhaps with train/ or test/ before
+    noisy: list[str]  # the label of each
+    clean: list[str] | None  # the true one, if the table has it
+    index: np.ndarray | None  # int (files,), its place in the train set, if the table has it
 
     def numbered(self, dataset: Dataset) -> given.GivenLabels:
-        """Returns the labels as numbers, in the order of the data set.
+        """Returns the labels as numbers, in the order of the data set. Rows of test files may be
+        there, and are not used.
 
         Raises:
-          InputError: a class is unknown, a file is not in the train set, or a file of the train set
-            is missing.
+          InputError: a class is unknown; a file is unknown, listed twice or at another index; a
+            file of the train set is missing; or a true label is not that of the data set.
         """
-        classes = {name: i for i, name in enumerate(dataset.class_names)}
-        for file, label in self.labels.items():
-            if label not in classes:
+        classes = {_plain(name): i for i, name in enumerate(dataset.class_names)}
+        places = {_plain(name): i for i, name in enumerate(dataset.train_files)}
+        test = {_plain(name) for name in dataset.test_files}
+        noisy = np.full(len(dataset.train_files), -1, np.int32)
+        for row, file in enumerate(self.files):
+            place = self._place(_plain(file), places, test, dataset)
+            if place is None:
+                continue
+            if noisy[place] >= 0:
+                either = _plain(file) in test
+                advice = f" (train/{file} and test/{file} are two files)" if either else ""
+                raise InputError(f"{self.source}: {file} is listed twice; allowed is once{advice}")
+            noisy[place] = self._class(file, self.noisy[row], classes)
+            true = dataset.train_labels[place]
+            if self.clean and self._class(file, self.clean[row], classes) != true:
                 raise InputError(
-                    f"{self.source}: the label of {file} is {label!r}; allowed are "
-                    f"{', '.join(classes)}"
+                    f"{self.source}: the true label of {file} is {self.clean[row]}; in the data "
+                    f"set it is {dataset.class_names[true]}"
                 )
-        wanted = set(dataset.train_files)
-        for file in self.labels:
-            if file not in wanted and file not in dataset.test_files:
+            if self.index is not None and self.index[row] != place:
                 raise InputError(
-                    f"{self.source}: {file} is not in the train set; allowed are names such as "
-                    f"{dataset.train_files[0]}"
+                    f"{self.source}: the index of {file} is {self.index[row]}; in the train set it "
+                    f"is {place}"
                 )
-        if missing := sorted(wanted - self.labels.keys()):
+        if missing := [dataset.train_files[i] for i in np.flatnonzero(noisy < 0)]:
+            others = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
             raise InputError(
-                f"{self.source}: no label for {missing[0]} and {len(missing) - 1} others; "
-                f"required is one for each of the {len(wanted)} pictures of the train set"
+                f"{self.source}: no label for {missing[0]}{others}; required is one for each of "
+                f"the {len(noisy)} pictures of the train set"
             )
-        noisy = np.array([classes[self.labels[file]] for file in dataset.train_files], np.int32)
         return given.GivenLabels(
             self.source, noisy[None], dataset.train_labels, picked=None, index=None
         )
+
+    def _place(
+        self, file: str, places: dict[str, int], test: set[str], dataset: Dataset
+    ) -> int | None:
+        """Where a file stands in the train set; None if it is a file of the test set."""
+        inside = file.removeprefix("train/")
+        if file in places or inside in places:
+            return places[file if file in places else inside]
+        if file in test or file.removeprefix("test/") in test:
+            return None
+        raise InputError(
+            f"{self.source}: {file} is not in the train set; allowed are names such as "
+            f"{dataset.train_files[0]}"
+        )
+
+    def _class(self, file: str, label: str, classes: dict[str, int]) -> int:
+        if _plain(label) not in classes:
+            raise InputError(
+                f"{self.source}: the label of {file} is {label!r}; allowed are {', '.join(classes)}"
+            )
+        return classes[_plain(label)]
 
 
 def read(config: Config) -> NamedLabels | None:
     """Reads the labels of --noise_file if it is a CSV file with a column `file`, else returns None.
 
+    The labels to train on are those of `label_noisy`, with the true ones in `label`; or those of
+    `label`, if there is no other column.
+
     Raises:
       InputError: it has that column, but cannot be used.
     """
-    if not config.dataset.startswith(class_folders.PREFIX) or config.noise_file is None:
+    if config.noise_file is None or not config.noise_file.lower().endswith(".csv"):
         return None
     source, path = f"--noise_file={config.noise_file}", Path(os.path.expanduser(config.noise_file))
-    if path.suffix != ".csv":
+    table = read_table(path, source)
+    if "file" not in table:
         return None
-    labels: dict[str, str] = {}
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            if "file" not in (table.fieldnames or ()):
-                return None
-            if "label" not in table.fieldnames:
-                raise InputError(f"{source}: there is no column label; required are file and label")
-            for row in table:
-                if row["file"] in labels:
-                    raise InputError(f"{source}: {row['file']} is listed twice; allowed is once")
-                labels[row["file"]] = row["label"]
-    except (OSError, ValueError, csv.Error) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{source}: cannot be read: {' '.join(str(error).split())}") from error
+    if not config.dataset.startswith(class_folders.PREFIX):
+        raise InputError(
+            f"{source}: has a column file, but --dataset={config.dataset} has no files; allowed is "
+            "a table with index, label and label_noisy"
+        )
+    both = "label_noisy" in table
+    if not both:
+        required(table, ("file", "label"))
     if config.draws != 1:
         raise InputError(
             f"--noise_draws={config.draws}: allowed is 1, the number of draws in {source}"
         )
-    return NamedLabels(source, labels)
+    return NamedLabels(
+        source,
+        table.text("file"),
+        table.text("label_noisy" if both else "label"),
+        table.text("label") if both and "label" in table else None,
+        table.numbers("index") if "index" in table else None,
+    )
+
+
+def _plain(name: str) -> str:
+    """One spelling for one name: composed characters, slashes, no ./ before it."""
+    name = unicodedata.normalize("NFC", name.strip()).replace("\\", "/")
+    return name.removeprefix("./")

@@ -92,7 +92,7 @@ def load(
         for part in (slice(samples), slice(samples, samples + valid_samples))
     )
     if given is not None:
-        given.check(splits.original)
+        given.check(splits.original, trust=config.trust_noise_file)
         parts = (
             given.of(splits.train_index, train.labels),
             given.of(splits.valid_index, valid.labels),

@@ -2,11 +2,12 @@
 
 import itertools
 import shutil
+import unicodedata
 
 import numpy as np
 import pytest
 from main_program import assert_one_error_line, call
-from own_pictures import CLASSES, rng, write_folder, write_labels, write_splits
+from own_pictures import CLASSES, rng, write_class, write_folder, write_labels, write_splits
 from PIL import Image
 
 from jaxnoise import data
@@ -244,13 +245,108 @@ def test_labels_that_do_not_fit_are_named(change, said, tmp_path):
     assert f"--noise_file={path}: " in str(caught.value) and said in str(caught.value)
 
 
+def given(tmp_path, root, text):
+    """The labels that a table gives, as class names by file of the train set."""
+    (tmp_path / "table.csv").write_text(text, encoding="utf-8")
+    dataset = load(root, tmp_path / "cache")
+    config = settings(root, noise_file=str(tmp_path / "table.csv"))
+    (noisy,) = named.read(config).numbered(dataset).noisy
+    return dict(
+        zip(dataset.train_files, (dataset.class_names[label] for label in noisy), strict=True)
+    )
+
+
+def test_noisy_labels_beside_true_ones_are_those_that_count(tmp_path):
+    root = write_splits(tmp_path / "own")
+    files = load(root, tmp_path / "cache").train_files
+    rows = [f"{'elk' if i % 3 else 'cat'},{x},{x[:3]}\n" for i, x in enumerate(files)]
+    found = given(tmp_path, root, "label_noisy,file,label\n" + "".join(rows))
+    assert found == {x: "elk" if i % 3 else "cat" for i, x in enumerate(files)}
+    wrong = "".join(rows).replace(",dog\n", ",cat\n")
+    with pytest.raises(
+        InputError, match=r"the true label of dog/00.png is cat; in the data set .*"
+    ):
+        given(tmp_path, root, "label_noisy,file,label\n" + wrong)
+
+
+def test_rows_of_test_files_may_be_there_and_are_known_by_their_folder(tmp_path):
+    root = write_splits(tmp_path / "own")  # train/ and test/ have files of equal names
+    files = load(root, tmp_path / "cache").train_files
+    expected = dict(zip(files, itertools.cycle(CLASSES)))
+    rows = [f".\\train\\{file},{label}\n" for file, label in expected.items()]
+    rows += [f"test/{name}/00.png,{name}\n" for name in CLASSES]
+    assert given(tmp_path, root, "path,label\n" + "".join(rows)) == expected
+    twice = [f"{file},{label}\n" for file, label in expected.items()]
+    with pytest.raises(InputError, match=r"cat/00.png is listed twice; .*\(train/cat/00.png and"):
+        given(tmp_path, root, "file,label\n" + "".join([*twice, "cat/00.png,cat\n"]))
+
+
+def test_index_beside_a_file_must_be_its_place(tmp_path):
+    root = write_splits(tmp_path / "own")
+    files = load(root, tmp_path / "cache").train_files
+    rows = [f"{i},{file},elk\n" for i, file in enumerate(files)]
+    assert set(given(tmp_path, root, "index,file,label\n" + "".join(rows)).values()) == {"elk"}
+    rows[4] = rows[4].replace("4", "5", 1)
+    with pytest.raises(InputError, match=r"the index of cat/04.png is 5; in the train set it is 4"):
+        given(tmp_path, root, "index,file,label\n" + "".join(rows))
+
+
+@pytest.mark.parametrize(("on_disk", "in_table"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_names_are_equal_in_any_unicode_normalization(on_disk, in_table, tmp_path):
+    root = tmp_path / "own"
+    names = ("ähre", "öl")
+    for name in names:
+        write_class(root / unicodedata.normalize(on_disk, name), 10)
+    files = load(root, tmp_path / "cache").train_files
+    rows = "".join(f"{file},öl\n" for file in files)
+    found = given(tmp_path, root, "file,label\n" + unicodedata.normalize(in_table, rows))
+    assert {unicodedata.normalize("NFC", label) for label in found.values()} == {"öl"}
+
+
+def noisy(tmp_path, root, file):
+    config = settings(
+        root, noise_file=str(tmp_path / file), validation_ratio=0.25, batch_size=4,
+        cache_dir=str(tmp_path / "cache"),
+    )  # fmt: skip
+    return noisy_dataset.load(config).noisy_labels[0]
+
+
+def numbered_folder(root, names):
+    for name in names:
+        write_class(root / name, 10)
+    return root
+
+
+def test_classes_named_by_numbers_are_in_the_order_of_numbers(tmp_path):
+    root = numbered_folder(tmp_path / "own", [str(i) for i in range(12)])
+    dataset = load(root, tmp_path / "cache")
+    assert dataset.class_names == tuple(str(i) for i in range(12))
+    np.save(tmp_path / "labels.npy", [int(file.split("/")[0]) for file in dataset.train_files])
+    assert not noisy(tmp_path, root, "labels.npy").changed.any()
+
+
+def test_numbers_that_may_be_names_or_places_are_refused(tmp_path):
+    root = numbered_folder(tmp_path / "own", ["1", "2", "10"])
+    dataset = load(root, tmp_path / "cache")
+    labels = dataset.train_labels
+    np.save(tmp_path / "labels.npy", labels)
+    with pytest.raises(InputError, match=r"named by numbers \(1, 2, 10, …\) .* is ambiguous"):
+        noisy(tmp_path, root, "labels.npy")
+    np.savez(tmp_path / "both.npz", noisy=(labels + 1) % 3, clean=labels)
+    assert noisy(tmp_path, root, "both.npz").changed.all()
+    found = given(
+        tmp_path, root, "file,label\n" + "".join(f"{x},10\n" for x in dataset.train_files)
+    )
+    assert set(found.values()) == {"10"}
+
+
 def test_list_that_cannot_be_used_is_told(tmp_path):
     path = write_labels(tmp_path / "noisy.csv", {"a": "b"}, header=("file", "class", "by"))
-    with pytest.raises(InputError, match="there is no column label"):
+    with pytest.raises(InputError, match="the column 'class' is unknown, but may hold labels"):
         named.read(settings(tmp_path, noise_file=path))
-    (tmp_path / "twice.csv").write_text("file,label\na/b.png,c\na/b.png,d\n")
-    with pytest.raises(InputError, match="a/b.png is listed twice"):
-        named.read(settings(tmp_path, noise_file=str(tmp_path / "twice.csv")))
+    path = write_labels(tmp_path / "noisy.csv", {"a": "b"}, header=("file", "name", "by"))
+    with pytest.raises(InputError, match="there is no column label; required are file and label$"):
+        named.read(settings(tmp_path, noise_file=path))
     with pytest.raises(InputError, match="--noise_draws=5: allowed is 1"):
         named.read(
             settings(tmp_path, noise_file=write_labels(tmp_path / "a.csv", {}), noise_draws=5)

@@ -50,7 +50,7 @@ def test_where_only_flags_are_these():
     assert set(FIELDS) - set(RESULT_FIELDS) == {
         "results_dir", "data_dir", "manual_dir", "cache_dir", "members_at_once", "GPU_num",
         "coordinator_address", "num_processes", "process_id", "resume",
-        "overwrite", "fail_on_divergence", "spectrum_every",
+        "overwrite", "fail_on_divergence", "spectrum_every", "trust_noise_file",
     }  # fmt: skip
 
 
@@ -59,6 +59,24 @@ def test_published_examples_are_valid():
     Config(noise_rate=0.3, wd_coef=1e-4, do_sn=True, entropy_coef=1.0, epochs_num=20, GPU_num=1)
     Config(noise_rate=0.5, noise_type="flip_noise", dataset="cifar100", wd_coef=1e-4, epochs_num=35)
     Config(noise_rate=0.7, wd_coef=1e-5, jacob_coef=1e-3, GPU_num=3)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "said"),
+    [
+        ("Cifar10", "allowed is cifar10"),
+        ("CIFAR-100", "allowed is cifar100"),
+        ("MNIST", "allowed is mnist"),
+        ("FashionMNIST", "allowed is fashion_mnist"),
+        ("fashion-mnist", "allowed is fashion_mnist"),
+        ("cifar10n", "allowed is cifar10_n"),
+        (" mnist", "allowed is mnist"),
+        ("Kmnist", "allowed are TFDS names, which are in lower case"),
+    ],
+)
+def test_one_data_set_has_one_spelling(dataset, said):
+    with pytest.raises(InputError, match=f"^--dataset={dataset}: {said}"):
+        Config(dataset=dataset)
 
 
 def test_config_is_frozen():
@@ -389,9 +407,14 @@ def test_a_new_flag_leaves_earlier_fingerprints_alone():
 
 
 @pytest.mark.parametrize("name", sorted(set(FIELDS) - set(RESULT_FIELDS)))
-def test_fingerprint_does_not_change_with(name):
+def test_fingerprint_does_not_change_with(name, tmp_path):
     of_three = {"coordinator_address": "host:1", "num_processes": 3}
-    assert Config(**of_three | {name: other_value(name)}).fingerprint == Config().fingerprint
+    given = {}
+    if name == "trust_noise_file":
+        (tmp_path / "labels.npy").write_text("labels")
+        given = {"noise_file": str(tmp_path / "labels.npy")}
+    changed = Config(**of_three | given | {name: other_value(name)})
+    assert changed.fingerprint == Config(**given).fingerprint
 
 
 @pytest.mark.parametrize("flag", ["noise_file", "noise_matrix"])

@@ -1,5 +1,6 @@
 """Labels from files and from people: every format, and everything that may be wrong with them."""
 
+import io
 import json
 import re
 
@@ -13,6 +14,11 @@ from jaxnoise.labels import given, noisy_dataset
 
 TRUE = data.load("digits").train_labels
 NOISY = np.where(np.arange(len(TRUE)) % 4 == 0, (TRUE + 1) % 10, TRUE)
+
+
+_pickled = io.BytesIO()
+np.save(_pickled, np.array([None, 1]), allow_pickle=True)
+PICKLED = _pickled.getvalue()
 
 
 def write(path, noisy=NOISY, clean=None):
@@ -81,14 +87,36 @@ def test_wrong_order_is_refused_with_the_agreement(tmp_path, name):
     )
 
 
-def test_order_that_cannot_be_right_is_doubted(tmp_path, caplog):
+@pytest.mark.parametrize("name", ["bad.npy", "bad.json", "bad.csv"])
+def test_order_that_cannot_be_right_is_refused_unless_one_insists(tmp_path, name):
     order = np.random.default_rng(0).permutation(len(TRUE))
-    load(write(tmp_path / "good.npy"))
-    assert not caplog.messages
-    load(write(tmp_path / "bad.npy", NOISY[order]))
-    (message,) = caplog.messages
-    agreement = f"agree with the true labels on {100 * (NOISY[order] == TRUE).mean():.2f} %"
-    assert agreement in message and "no more often than by chance" in message
+    path = write(tmp_path / name, NOISY[order])
+    agreement = 100 * (NOISY[order] == TRUE).mean()
+    assert refused(path) == (
+        f"its labels agree with the true labels on {agreement:.2f} % of the samples, no more often "
+        "than by chance; allowed are labels in the order of digits, or --trust_noise_file"
+    )
+    insisted = load(path, trust_noise_file=True)
+    np.testing.assert_array_equal(
+        insisted.noisy_labels[0].noisy, NOISY[order][insisted.train_index]
+    )
+    with pytest.raises(InputError, match=r"^--trust_noise_file: requires --noise_file$"):
+        Config(trust_noise_file=True)
+
+
+def test_index_of_a_table_says_which_sample_a_row_is_of(tmp_path):
+    order = np.random.default_rng(0).permutation(len(TRUE))
+    rows = "".join(f"{NOISY[i]},{i},{TRUE[i]}\n" for i in order)
+    (tmp_path / "x.csv").write_text("label_noisy,index,label\n" + rows)
+    ordered = load(tmp_path / "x.csv")
+    np.testing.assert_array_equal(ordered.noisy_labels[0].noisy, NOISY[ordered.train_index])
+
+
+@pytest.mark.parametrize("array", [NOISY[:, None], np.eye(10, dtype=int)[NOISY]])
+def test_columns_and_one_hot_rows_are_refused(tmp_path, array):
+    said = refused(write(tmp_path / "x.npy", array))
+    assert said.startswith(f"an array of shape {array.shape} would be {len(TRUE)} draws of")
+    assert said.endswith("allowed are (samples,) and (draws, samples), of class numbers")
 
 
 def test_wrong_lengths_are_refused(tmp_path):
@@ -123,14 +151,16 @@ def test_labels_out_of_range_are_refused(tmp_path, label, said):
         ("x.json", b"[]", "contains float64 of shape .*; allowed are integers"),
         ("x.json", b"[true, false]", "contains bool of shape .*; allowed are integers"),
         ("x.json", b"[[[1]]]", r"noisy labels of shape \(1, 1, 1\)"),
-        ("x.csv", b"", "cannot be read: required are rows below a header with label_noisy"),
+        ("x.csv", b"", "is empty; required are a header and rows below it"),
+        ("x.csv", b"label_noisy\n", "required are rows below a header with label_noisy"),
         (
             "x.csv",
             b"a,b\n1,2\n",
-            "cannot be read: required are rows below a header with label_noisy",
+            "required are rows below a header with label_noisy",
         ),
-        ("x.csv", b"label,label_noisy\n1,cat\n", "cannot be read: .*'cat'"),
-        ("x.csv", b"label,label_noisy\n1\n", "cannot be read: "),
+        ("x.csv", b"label,label_noisy\n1,cat\n", "line 2: label_noisy is 'cat'; allowed are"),
+        ("x.csv", b"label,label_noisy\n1\n", "line 2 has 1 entries; required are 2"),
+        ("x.npy", PICKLED, "cannot be read: it contains pickled Python objects; allowed are"),
     ],
 )
 def test_bad_file_is_refused(tmp_path, name, content, said, monkeypatch):
