@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxnoise.figures.drawing import save
+from jaxnoise.figures.drawing import own_style, save
 from jaxnoise.spectrum.circle import (
     FREQUENCIES,
     POINTS,
@@ -33,7 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         out.mkdir(parents=True, exist_ok=True)
         measured = {regularizer: train(regularizer) for regularizer in REGULARIZERS}
-        save(draw(measured), out / "frequency_response")
+        with own_style():
+            save(draw(measured), out / "frequency_response")
     except OSError as error:
         print(f"error: --out={out}: cannot be written: {error.strerror}", file=sys.stderr)
         return 2

@@ -14,6 +14,7 @@ import numpy as np
 from jaxnoise.config import Config
 from jaxnoise.experiments import forward_matrix
 from jaxnoise.figures import training_curves
+from jaxnoise.figures.drawing import apart
 from jaxnoise.labels import noise, noisy_dataset
 from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
 from jaxnoise.runs import checkpoint, documents, folders, lock, noise_record, provenance, resume
@@ -146,9 +147,6 @@ class ActiveRun:
             votes=diverged == 0,
             files=dataset.train_files,
         )
-        training_curves.draw(
-            folder / "figures", history, scores["best_epoch"], title=console.title(config, ", ")
-        )
         seconds += time.time() - started
         documents.write_config(folder, config, self._facts | {"wall_seconds": round(seconds, 1)})
         report = scoring.Report(
@@ -159,6 +157,9 @@ class ActiveRun:
             config.validation_labels,
         )
         documents.write_scores(folder, report)
+        with apart(f"the figures in {folder / 'figures'}"):
+            title = console.title(config, ", ")
+            training_curves.draw(folder / "figures", history, scores["best_epoch"], title=title)
         resume.clear(folder / checkpoint.FOLDER)
         console.scores(folder)
         if diverged.any():

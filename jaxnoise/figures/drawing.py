@@ -1,12 +1,19 @@
 """What all figures have in common: grid and frame, a legend below, and how they are saved."""
 
+import contextlib
 import io
+import logging
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
+import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+log = logging.getLogger("jaxnoise")
 
 
 def decorate(axes: Axes) -> None:
@@ -26,6 +33,35 @@ def legend_below(figure: Figure, axes: Axes, *, columns: int) -> None:
     figure.legend(
         handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
     )
+
+
+@contextlib.contextmanager
+def own_style() -> Iterator[None]:
+    """Inside, figures are drawn in one style, whatever the user's matplotlibrc says."""
+    with matplotlib.style.context("default", after_reset=True), warnings.catch_warnings():
+        # Characters that no font has are drawn as boxes.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from")
+        yield
+
+
+@contextlib.contextmanager
+def apart(what: str) -> Iterator[None]:
+    """The same; and a figure that cannot be drawn or written is a warning, not the end of a run.
+
+    Args:
+      what: the figures, in words, for the warning.
+    """
+    try:
+        with own_style():
+            yield
+    except Exception as error:  # of Matplotlib, of a font, of the disk
+        reason = " ".join(str(error).split()) or type(error).__name__
+        log.warning("Warning: %s could not be drawn: %s", what, reason)
+
+
+def plain(text: str) -> str:
+    """Text of a user's, in which $ is a dollar and not the start of a formula."""
+    return text.replace("$", r"\$")
 
 
 def save(figure: Figure, stem: Path) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from jaxnoise import data
 from jaxnoise.config import Config, InputError
-from jaxnoise.labels.label_table import read_table
 from jaxnoise.labels.noise import NoisyLabels
+from jaxnoise.labels.table import read_table
 
 
 class GivenLabels(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 from jaxnoise.config import Config, InputError, class_folders
 from jaxnoise.data import Dataset
 from jaxnoise.labels import given
-from jaxnoise.labels.label_table import read_table, required
+from jaxnoise.labels.table import read_table, required
 
 
 class NamedLabels(NamedTuple):

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxnoise.figures.colours import CURVES, MEMORIZATION, SETS, series
-from jaxnoise.figures.drawing import decorate, whole_numbers
+from jaxnoise.figures.drawing import decorate, plain, whole_numbers
 from jaxnoise.report.collection import Entry, one_of_each
 from jaxnoise.scores import divergence
 from jaxnoise.scores.selection import SELECTIONS
@@ -64,8 +64,8 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
     for axes in panels.flat[len(places) :]:
         axes.set_axis_off()
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", fontsize=8, frameon=False,
-        ncols=min(3, len(methods)),
+        handles.values(), map(plain, handles), loc="outside lower center", fontsize=8,
+        frameon=False, ncols=min(3, len(methods)),
     )  # fmt: skip
     if len(places) > 1:
         figure.suptitle(what, fontsize=10)

@@ -10,7 +10,7 @@ import jinja2
 import numpy as np
 
 from jaxnoise.config import InputError
-from jaxnoise.figures.drawing import save, svg
+from jaxnoise.figures.drawing import own_style, save, svg
 from jaxnoise.report.collection import FINISHED, Entry, collect
 from jaxnoise.report.figures import by_rate, curves
 from jaxnoise.report.tables import NOTE, Table, in_words, latex, markdown, table_csv, tables
@@ -23,6 +23,7 @@ HEADLINE = "best_clean_valid"
 _DRAWN = [name for name in SELECTIONS if name != "oracle_test"]
 
 
+@own_style()
 def write(results_dir: Path, out: Path) -> Path:
     """Writes all files of a report, replacing those of an earlier one; returns the page.
 

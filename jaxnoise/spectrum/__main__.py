@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from jaxnoise.config import InputError
-from jaxnoise.figures.drawing import save
+from jaxnoise.figures.drawing import own_style, save
 from jaxnoise.runs.checkpoint import NETS
 from jaxnoise.spectrum import figures, fourier_lines, verdict
 from jaxnoise.spectrum.measure import measure
@@ -58,6 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+@own_style()
 def _draw_verdict(measured: list[Measured]) -> Path:
     """figures/spectrum_comparison.png and .pdf in the first run's folder."""
     config = measured[0].run.config

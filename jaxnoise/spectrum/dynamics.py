@@ -12,7 +12,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from jaxnoise.config import Config
 from jaxnoise.figures.colours import DIVERGING, MEMORIZATION, SETS
-from jaxnoise.figures.drawing import decorate, save
+from jaxnoise.figures.drawing import apart, decorate, save
 from jaxnoise.labels.noisy_dataset import NoisyDataset
 from jaxnoise.spectrum import fourier_lines
 from jaxnoise.spectrum.figures import DIRECTION_WORDS, FREQUENCY, over_members
@@ -90,14 +90,15 @@ class Recorder:
             self._folder / "spectrum_dynamics.npz",
             epochs=epochs, frequencies=frequencies, directions=DIRECTIONS, **dynamics,
         )  # fmt: skip
-        figures = self._folder / "figures"
-        figures.mkdir(exist_ok=True)
-        for j, direction in enumerate(DIRECTIONS):
-            figure = draw(
-                epochs, frequencies, {name: x[:, :, j] for name, x in dynamics.items()}, history,
-                title=f"{console.title(self._config, ', ')}\n{DIRECTION_WORDS[direction]}",
-            )  # fmt: skip
-            save(figure, figures / f"spectrum_dynamics_{direction}")
+        figures, title = self._folder / "figures", console.title(self._config, ", ")
+        with apart(f"the spectrum's figures in {figures}"):
+            figures.mkdir(exist_ok=True)
+            for j, direction in enumerate(DIRECTIONS):
+                figure = draw(
+                    epochs, frequencies, {name: x[:, :, j] for name, x in dynamics.items()},
+                    history, title=f"{title}\n{DIRECTION_WORDS[direction]}",
+                )  # fmt: skip
+                save(figure, figures / f"spectrum_dynamics_{direction}")
         shutil.rmtree(self._epochs)
 
     @property

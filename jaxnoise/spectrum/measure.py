@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxnoise.config import InputError
+from jaxnoise.figures.drawing import apart
 from jaxnoise.runs import provenance
 from jaxnoise.runs.checkpoint import read_nets
 from jaxnoise.runs.noise_record import read_noise
@@ -71,10 +72,11 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
         np.savez_compressed(folder / f"{stem}.npz", **arrays)
         text = json.dumps(document, indent=2) + "\n"
         (folder / f"{stem}.json").write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"RUN_DIR={folder}: cannot be written: {error.strerror}") from error
+    with apart(f"the spectrum's figures in {folder / 'figures'}"):
         figures.draw(
             folder / "figures", stem, panel, summary, length=length, cutoff=cutoff,
             title=f"{console.title(config, ', ')}, {checkpoint} checkpoint",
         )  # fmt: skip
-    except OSError as error:
-        raise InputError(f"RUN_DIR={folder}: cannot be written: {error.strerror}") from error
     return Measured(run, summary, panel.norms.upper_bound, accuracy)

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jaxnoise.config import InputError
 from jaxnoise.figures.colours import PAPER, series
-from jaxnoise.figures.drawing import decorate, legend_below, save
+from jaxnoise.figures.drawing import decorate, legend_below, own_style, save
 from jaxnoise.spectrum.wave_runs import LAST, Response, collect
 
 
@@ -103,6 +103,7 @@ def _errorbar(axes: Axes, x: np.ndarray, values: np.ndarray, **how: Any) -> None
     axes.errorbar(x, mean, std, markersize=5, linewidth=1.2, elinewidth=0.9, capsize=2, **how)
 
 
+@own_style()
 def write(folders: list[Path], out: Path | None = None) -> str:
     """Writes wave_response.json, .png and .pdf, and returns a line for each run.
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxnoise.config import InputError
-from jaxnoise.labels.label_table import read_table
+from jaxnoise.labels.table import read_table
 
 
 def table(tmp_path, content):
