@@ -7,9 +7,8 @@ single self-contained page; report.md, .csv and .tex; and accuracy_by_rate_*.png
 import sys
 from pathlib import Path
 
-from jaxnoise.config import InputError
 from jaxnoise.report.page import write
-from jaxnoise.terminal.commands import CommandParser, complain
+from jaxnoise.terminal.commands import CommandParser, ended
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,11 +21,12 @@ def main(argv: list[str] | None = None) -> int:
         "--out", type=Path, metavar="DIR", help="where to write (default: RESULTS_DIR/report)"
     )
     arguments = parser.parse_args(argv)
-    try:
-        page = write(arguments.results_dir, arguments.out or arguments.results_dir / "report")
-    except InputError as error:
-        return complain(error)
-    print(f"Written: {page}, with tables and figures beside it")
+    return ended(lambda: _main(arguments.results_dir, arguments.out))
+
+
+def _main(results_dir: Path, out: Path | None) -> int:
+    page = write(results_dir, out or results_dir / "report")
+    print(f"Written: {page}, with tables beside it, and figures if a method has two noise rates")
     return 0
 
 

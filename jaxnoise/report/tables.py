@@ -15,7 +15,7 @@ from jaxnoise.scores.intervals import Difference
 from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS
 
 NOTE = (
-    "Test accuracy in percent, mean ± std (the population's) over repeats, for each way of "
+    "Test accuracy in percent, mean ± std (the population's) over n repeats, for each way of "
     "choosing the epoch. The best entry of a column is bold where the 95 % interval of its lead "
     f"over the second best excludes zero. {ORACLE_WORDS}. Differences are in percentage points, "
     "mean and 95 % interval (paired t over repeats with equal seeds), bold where the interval "
@@ -39,11 +39,13 @@ class Table(NamedTuple):
     columns: list[Column]
     methods: list[str]
     values: dict[tuple[str, Column], Value]  # by method and column, where there is a run
+    n: str  # repeats that a mean is over, as in `5` or `3–5`; empty if no run is finished
 
     @property
     def title(self) -> str:
         words = SELECTIONS[self.selection].words
-        return f"{words}, difference from {self.less}" if self.less else words
+        words = f"{words}, difference from {self.less}" if self.less else words
+        return f"{words} (n = {self.n})" if self.n else words
 
     def rows(self, bold: str = "{}") -> list[list[str]]:
         """Method and values; `bold` formats the bold ones, and – marks a missing value."""
@@ -66,6 +68,8 @@ def tables(entries: Sequence[Entry]) -> list[Table]:
     methods = list(dict.fromkeys(entry.method for entry in entries))
     plain = next((x for x in methods if x.startswith("no_reg")), methods[0])
     others = [method for method in methods if method != plain]
+    numbers = sorted({entry.run.n for entry in entries if entry.run and entry.run.n})
+    n = "–".join(dict.fromkeys(str(x) for x in (numbers[:1] + numbers[-1:])))
     found = []
     for selection in SELECTIONS:
         values, less = {}, {}
@@ -77,9 +81,9 @@ def tables(entries: Sequence[Entry]) -> list[Table]:
                 against = there.get(plain) if method != plain else None
                 if against and (difference := _difference(entry, against, selection)):
                     less[method, column] = _in_words(difference)
-        found.append(Table(selection, None, columns, methods, values))
+        found.append(Table(selection, None, columns, methods, values, n))
         if less:
-            found.append(Table(selection, plain, columns, others, less))
+            found.append(Table(selection, plain, columns, others, less, n))
     return found
 
 

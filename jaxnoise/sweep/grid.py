@@ -82,7 +82,7 @@ def read_rows(path: Path) -> dict[str | None, dict[str, list[Any]]]:
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), _Text)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise InputError(f"{source}: cannot be read as YAML: {reason}") from error
     if not isinstance(document, dict):
         raise InputError(f"{source}: allowed is a map of flags to values")

@@ -197,7 +197,10 @@ def test_differences_are_to_no_regularizer_and_bold_where_they_are_not_chance(ma
     entries = collection.collect(tmp_path)
     table = values(entries, less="no_reg")
     column = "digits", "uniform_noise_0.2"
-    assert table.title == "last epoch, difference from no_reg" and "no_reg" not in table.methods
+    assert (
+        table.title == "last epoch, difference from no_reg (n = 3)"
+        and "no_reg" not in table.methods
+    )
     assert table.values == {
         # t(0.975, 2) · s / √3 = 4.303 · 0.1 / √3 = 0.25, and with s = √19 10.83.
         ("sn", column): ("−2.00 [−2.25, −1.75]", True),
