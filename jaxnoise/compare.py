@@ -6,9 +6,8 @@ python -m jaxnoise.compare RUN_DIR... prints a table and writes comparison.md, .
 import sys
 from pathlib import Path
 
-from jaxnoise.config import InputError
 from jaxnoise.report.comparison import compare
-from jaxnoise.terminal.commands import CommandParser, complain
+from jaxnoise.terminal.commands import CommandParser, ended
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,10 +20,11 @@ def main(argv: list[str] | None = None) -> int:
         "--out", type=Path, metavar="DIR", help="where to write (default: beside the first run)"
     )
     arguments = parser.parse_args(argv)
-    try:
-        print(compare(arguments.runs, arguments.out))
-    except InputError as error:
-        return complain(error)
+    return ended(lambda: _main(arguments.runs, arguments.out))
+
+
+def _main(runs: list[Path], out: Path | None) -> int:
+    print(compare(runs, out))
     return 0
 
 

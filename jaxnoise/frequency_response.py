@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxnoise.config import InputError
 from jaxnoise.figures.drawing import own_style, save
 from jaxnoise.spectrum.circle import (
     FREQUENCIES,
@@ -19,7 +20,7 @@ from jaxnoise.spectrum.circle import (
     draw,
     train,
 )
-from jaxnoise.terminal.commands import CommandParser
+from jaxnoise.terminal.commands import CommandParser, ended
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,14 +31,17 @@ def main(argv: list[str] | None = None) -> int:
         help="where to write (default: the current folder)",
     )  # fmt: skip
     out = parser.parse_args(argv).out
+    return ended(lambda: _main(out))
+
+
+def _main(out: Path) -> int:
     try:
         out.mkdir(parents=True, exist_ok=True)
         measured = {regularizer: train(regularizer) for regularizer in REGULARIZERS}
         with own_style():
             save(draw(measured), out / "frequency_response")
     except OSError as error:
-        print(f"error: --out={out}: cannot be written: {error.strerror}", file=sys.stderr)
-        return 2
+        raise InputError(f"--out={out}: cannot be written: {error.strerror}") from error
     for regularizer, amplitudes in measured.items():
         print(REGULARIZERS[regularizer].label)
         theory = regularizer.amplitude(np.array(FREQUENCIES), POINTS, RATE * STEPS)

@@ -17,9 +17,8 @@ figure. For every repeat it reports, from history.npz:
 import sys
 from pathlib import Path
 
-from jaxnoise.config import InputError
 from jaxnoise.spectrum.wave_figure import write
-from jaxnoise.terminal.commands import CommandParser, complain
+from jaxnoise.terminal.commands import CommandParser, ended
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,10 +31,11 @@ def main(argv: list[str] | None = None) -> int:
         "--out", type=Path, metavar="DIR", help="where to write (default: the current folder)"
     )
     arguments = parser.parse_args(argv)
-    try:
-        print(write(arguments.runs, arguments.out))
-    except InputError as error:
-        return complain(error)
+    return ended(lambda: _main(arguments.runs, arguments.out))
+
+
+def _main(runs: list[Path], out: Path | None) -> int:
+    print(write(runs, out))
     return 0
 
 

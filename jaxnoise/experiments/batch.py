@@ -51,6 +51,15 @@ def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> N
         first_epoch=runs[0].epochs,
         progress=progress,
     )
+
+    def saved() -> None:
+        told = f"epoch {runs[0].epochs} of {config.epochs_num} is saved in {runs[0].folder}"
+        if others := len(runs) - 1:
+            told += f" and {console.counted(others, 'other run folder')}"
+        watch.saved(told)
+
+    if runs[0].epochs:
+        saved()  # by an earlier session
     with contextlib.closing(epochs), contextlib.ExitStack() as recordings:
         for each in runs:
             recordings.enter_context(each.recording(engine, bar=each is runs[0]))
@@ -59,10 +68,7 @@ def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> N
             for each, place in zip(runs, places, strict=True):
                 with console.about(each.folder):
                     each.record(*_part((progress, metrics), place))
-            saved = f"epoch {runs[0].epochs} of {config.epochs_num} is saved in {runs[0].folder}"
-            if others := len(runs) - 1:
-                saved += f" and {console.counted(others, 'other run folder')}"
-            watch.saved(saved)
+            saved()
             watch.check(runs[0].epochs)
 
 

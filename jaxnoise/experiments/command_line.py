@@ -5,12 +5,11 @@ Examples:
   python main.py --dataset=mnist --noise_type=flip_noise --noise_rate=0.4 --wd_coef=1e-4 --do_sn
 
 All repeats train side by side. Results go to a separate folder under --results_dir, named
-after data set, noise and regularization; README.md describes what it holds. If jaxnoise is
+after data set, noise and regularization; docs/results.md describes it. If jaxnoise is
 installed, the command jaxnoise is the same as python main.py.
 """
 
 import dataclasses
-import os
 import sys
 
 from absl import app, flags
@@ -85,8 +84,9 @@ def program() -> None:
     try:
         try:
             app.run(main, flags_parser=parse_flags)
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as head, has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)  # what a shell expects of a program ended by SIGPIPE
+        finally:  # absl's help too
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        commands.discard_output()
+        sys.exit(141)

@@ -52,6 +52,13 @@ def done(config: Config) -> bool:
 def check_usable(folder: Path) -> None:
     """Raises InputError if the folder cannot be created or written, or holds something else."""
     try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"--results_dir: {folder} has characters that this locale cannot name; allowed are "
+            "others, or set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
+        ) from None
+    try:
         nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     except OSError as error:
         raise InputError(f"--results_dir: {folder} cannot be made: {error.strerror}") from error

@@ -10,15 +10,15 @@ power on samples with a changed label goes with higher test accuracy. Nothing is
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
-from jaxnoise.config import InputError
 from jaxnoise.figures.drawing import own_style, save
 from jaxnoise.runs.checkpoint import NETS
 from jaxnoise.spectrum import figures, fourier_lines, verdict
 from jaxnoise.spectrum.measure import measure
 from jaxnoise.spectrum.verdict import Measured
 from jaxnoise.terminal import location_flags
-from jaxnoise.terminal.commands import CommandParser
+from jaxnoise.terminal.commands import CommandParser, ended
 
 PICTURES = 500
 
@@ -45,14 +45,16 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     location_flags.add_where(parser)
     arguments = vars(parser.parse_args(argv))
+    return ended(lambda: _main(arguments))
+
+
+def _main(arguments: dict[str, Any]) -> int:
     how = {name: arguments[name] for name in ("checkpoint", "pictures", "cutoff")}
-    try:
-        where = location_flags.start(arguments)
-        measured = [measure(folder, **how, **where) for folder in arguments["runs"]]
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    where = location_flags.start(arguments)
+    measured = [measure(folder, **how, **where) for folder in arguments["runs"]]
     print(verdict.text(measured))
+    stem = "spectrum" if arguments["checkpoint"] == "last" else "spectrum_best"
+    print(f"Written: {stem}.json, {stem}.npz and figures/{stem}_*, in the folder of each run")
     if len(measured) > 1:
         print("Figure:", _draw_verdict(measured))
     return 0

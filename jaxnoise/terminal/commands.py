@@ -1,6 +1,9 @@
 """How commands end: with an exit code and, on bad input, one line of error. Loads no JAX."""
 
 import argparse
+import contextlib
+import errno
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -20,17 +23,35 @@ class Interrupted(Exception):
 
 
 def ended(work: Callable[[], int]) -> int:
-    """The exit code of a command's work, also if bad input or a signal ends it."""
+    """The exit code of a command's work, also if bad input, a signal or its output ends it."""
     # Orbax and TFDS write every step they take to absl's log.
     absl.logging.set_verbosity(absl.logging.WARNING)
     try:
-        return work()
+        code = work()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except Interrupted as interrupted:
         return interrupted.exit_code
     except InputError as error:
         return complain(error)
     except KeyboardInterrupt:  # before any epoch could be lost
         return 130  # what a shell expects of a program ended by SIGINT
+    except BrokenPipeError:  # the reader, such as head, has closed the pipe
+        discard_output()
+        return 141  # what a shell expects of a program ended by SIGPIPE
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EBADF):
+            raise
+        discard_output()
+        complain(f"the output cannot be written: {error.strerror}")
+        return 1
+
+
+def discard_output() -> None:
+    """Sends what is left of stdout nowhere, so that Python does not fail on it at its end."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, captured, or None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class CommandParser(argparse.ArgumentParser):

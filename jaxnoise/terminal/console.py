@@ -18,6 +18,7 @@ from jaxnoise.config import Config, InputError, MethodConfig, RegularizerConfig
 from jaxnoise.labels import noise
 from jaxnoise.labels.noisy_dataset import SPLITS, NoisyDataset
 from jaxnoise.layers import batch_norm
+from jaxnoise.terminal import commands
 
 log = logging.getLogger("jaxnoise")
 
@@ -44,14 +45,16 @@ def log_to_console(*, runs: bool = True) -> None:
         sys.stdout.reconfigure(errors="replace")
     for earlier in [handler for handler in log.handlers if isinstance(handler, _Console)]:
         log.removeHandler(earlier)  # of an earlier command, in a notebook
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    if sys.stdout is None:  # closed
+        return
     handler = _Console(sys.stdout)
     handler.addFilter(
         lambda record: not (getattr(record, "on_bar", False) and handler.stream.isatty())
     )
     handler.addFilter(lambda _: runs or _about.get() is None)
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
 
 
 def show_progress() -> None:
@@ -64,7 +67,29 @@ def show_progress() -> None:
 
 
 class _Console(logging.StreamHandler):
-    """The handler that `log_to_console` adds."""
+    """The handler that `log_to_console` adds.
+
+    If its output cannot be written, because the reader of a pipe has gone or a disk is full, it
+    falls silent. The run continues: its folder has the whole log.
+    """
+
+    _failed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._failed:  # removed, it would hide this record from the handlers after it
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            return super().handleError(record)
+        self._failed = True
+        if not isinstance(error, BrokenPipeError):
+            told = (
+                f"stdout cannot be written ({error.strerror}); the run continues, see its log.txt"
+            )
+            print(told, file=sys.stderr)
+        commands.discard_output()
 
 
 @contextlib.contextmanager
@@ -73,7 +98,7 @@ def log_file(path: Path) -> Iterator[None]:
 
     Records about a run in another folder than the file's are left out.
     """
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.addFilter(lambda _: _about.get() in (None, path.parent))
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.addHandler(handler)

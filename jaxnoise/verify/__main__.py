@@ -17,7 +17,7 @@ from jaxnoise.runs import provenance
 from jaxnoise.runs.record import read_record
 from jaxnoise.scores.scoring import SCORES
 from jaxnoise.terminal import location_flags
-from jaxnoise.terminal.commands import CommandParser, complain
+from jaxnoise.terminal.commands import CommandParser, complain, ended
 from jaxnoise.verify.check import sentence, table
 from jaxnoise.verify.checks import all_checks
 
@@ -74,11 +74,11 @@ def main(argv: list[str] | None = None) -> int:
     )
     location_flags.add_where(parser)
     arguments = vars(parser.parse_args(argv))
-    code = 0
-    try:
-        where = location_flags.start(arguments)
-    except InputError as error:
-        return complain(error)
+    return ended(lambda: _main(arguments))
+
+
+def _main(arguments: dict[str, Any]) -> int:
+    code, where = 0, location_flags.start(arguments)
     for folder in arguments["runs"]:
         try:
             matches, told = verify(folder, **where)

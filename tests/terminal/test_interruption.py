@@ -7,13 +7,18 @@ import sys
 import time
 
 import pytest
+import run_folders
 from places import ROOT
 
+from jaxnoise.config import Config
+from jaxnoise.experiments import experiment
 from jaxnoise.terminal import interruption
 
 # A main thread that runs no Python code, as one that waits for JAX.
 BUSY = """
 import ctypes, sys
+from jaxnoise.config import Config
+from jaxnoise.experiments import experiment
 from jaxnoise.terminal import interruption
 interruption.GRACE_SECONDS = float(sys.argv[1])
 with interruption.Watch() as watch:
@@ -75,3 +80,28 @@ def test_run_is_asked_once_the_signal_is_there():
 
 def test_nobody_asks_outside_of_the_block():
     interruption.Watch().check(0)
+
+
+@pytest.mark.usefixtures("standard_dtype_promotion")
+def test_a_resumed_run_knows_from_the_start_what_is_saved(tmp_path):
+    """A signal in the first epoch after a resumption is answered with the epochs before it."""
+
+    class Recording(run_folders.StopAfter):
+        def __init__(self, epoch):
+            super().__init__(epoch)
+            self.told = []
+
+        def saved(self, what):
+            self.told.append(what)
+
+    config = Config(
+        dataset="digits", train_size=200, test_size=40, epochs_num=2, total_repeats=1,
+        jacob_samples=1, results_dir=str(tmp_path),
+    )  # fmt: skip
+    first, second = Recording(1), Recording(None)
+    with pytest.raises(interruption.Interrupted):
+        experiment.run(config, first)
+    experiment.run(config, second)
+    assert [told.partition(" is saved")[0] for told in (*first.told, *second.told)] == [
+        "epoch 1 of 2", "epoch 1 of 2", "epoch 2 of 2",
+    ]  # fmt: skip
