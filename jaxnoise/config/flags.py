@@ -58,7 +58,10 @@ def check(field: dataclasses.Field, value: Any) -> None:
         return
     fits = type(value) in ((int, float) if kind is float else (kind,))
     if not fits:
-        raise InputError(f"{flag}: allowed is a value of type {kind.__name__}")
+        raise InputError(
+            f"--{field.name}={value!r}: allowed is a value of type {kind.__name__}, not "
+            f"{type(value).__name__}"
+        )
     if value == "":
         raise InputError(f"{flag}: allowed is any text that is not empty")
     if kind is str and "\0" in value:

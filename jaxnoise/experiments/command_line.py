@@ -10,11 +10,12 @@ installed, the command jaxnoise is the same as python main.py.
 """
 
 import dataclasses
+import re
 import sys
 
 from absl import app, flags
 
-from jaxnoise.config import Config, InputError, flag_type
+from jaxnoise.config import FIELDS, Config, InputError, flag_type
 from jaxnoise.terminal import commands
 from jaxnoise.terminal.commands import complain
 
@@ -41,8 +42,22 @@ def parse_flags(argv: list[str]) -> list[str]:
     except UnicodeDecodeError as error:
         raise SystemExit(complain(f"--flagfile: allowed are files of text ({error})")) from None
     except (flags.Error, ValueError) as error:  # ValueError: --nodo_sn=1
-        reason = str(error).strip().partition("\n")[0]
+        reason = _reason(str(error).strip().partition("\n")[0])
         raise SystemExit(complain(f"{reason} (--helpshort lists all flags)")) from None
+
+
+def _reason(said: str) -> str:
+    """What absl says of a bad flag, in our words if it is a value of another type."""
+    bad = re.match(r"flag --(\w+)=(.*?): ", said)
+    if not bad or bad[1] not in FIELDS:
+        return said
+    (name, value), kind = bad.groups(), flag_type(FIELDS[bad[1]])
+    if kind is bool:
+        return f"--{name}={value}: allowed are --{name}, --no{name}, --{name}=true and =false"
+    percent = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value)
+    share = f", a share: {float(percent[1]) / 100:g} for {value}" if percent else ""
+    several = ", one of them; python -m jaxnoise.sweep takes several" if "," in value else ""
+    return f"--{name}={value}: allowed are values of type {kind.__name__}{share}{several}"
 
 
 def config_of_flags() -> Config:

@@ -137,17 +137,17 @@ REFUSED = [
     ("preset", "both", "both", "default, paper"),
     *[("sn_cap", value, text, r"\(0, 3.4e\+38\)") for value, text in [(0.0, "0.0"), *NO_NUMBERS]],
     # Of another type: bool is an int to Python, but not to a user.
-    ("epochs_num", True, "True", "type int"),
-    ("epochs_num", 2.0, "2.0", "type int"),
-    ("epochs_num", "2", "2", "type int"),
-    ("epochs_num", None, "None", "type int"),
-    ("noise_rate", True, "True", "type float"),
-    ("noise_rate", "0.4", "0.4", "type float"),
-    ("noise_rate", None, "None", "type float"),
-    ("do_sn", 1, "1", "type bool"),
-    ("do_sn", None, "None", "type bool"),
-    ("dataset", 5, "5", "type str"),
-    ("net", 5, "5", "type str"),
+    ("epochs_num", True, "True", "type int, not bool"),
+    ("epochs_num", 2.0, "2.0", "type int, not float"),
+    ("epochs_num", "2", "'2'", "type int, not str"),
+    ("epochs_num", None, "None", "type int, not NoneType"),
+    ("noise_rate", True, "True", "type float, not bool"),
+    ("noise_rate", "0.4", "'0.4'", "type float, not str"),
+    ("noise_rate", None, "None", "type float, not NoneType"),
+    ("do_sn", 1, "1", "type bool, not int"),
+    ("do_sn", None, "None", "type bool, not NoneType"),
+    ("dataset", 5, "5", "type str, not int"),
+    ("net", 5, "5", "type str, not int"),
     *[
         (name, "", "", "not empty")
         for name in ("dataset", "noise_type", "net", "results_dir", "data_dir", "cache_dir")

@@ -191,3 +191,20 @@ def test_command_without_a_gpu_says_so_and_goes_on(tmp_path):
     assert done.returncode == 2  # it went on, to a results folder that cannot be
     assert_one_error_line(done.stderr)
     assert f"--results_dir: {tmp_path / 'file'} is in the way of file/digits" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--noise_rate=40%", "allowed are values of type float, a share: 0.4 for 40% ("),
+        (
+            "--noise_rate=0.1,0.2",
+            "allowed are values of type float, one of them; python -m jaxnoise.",
+        ),
+        ("--epochs_num=ten", "allowed are values of type int ("),
+        ("--do_sn=1e-3", "allowed are --do_sn, --nodo_sn, --do_sn=true and =false ("),
+    ],
+)
+def test_a_value_of_another_type_is_refused_in_words(argument, said, capsys):
+    assert call(argument) == 2
+    assert capsys.readouterr().err.startswith(f"error: {argument}: {said}")
