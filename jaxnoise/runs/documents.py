@@ -26,7 +26,12 @@ def check_finished(folder: Path) -> None:
         raise InputError(f"RUN_DIR={folder}: there is no such folder")
     missing = [name for name in OF_A_RUN if not (folder / name).is_file()]
     if missing:
-        advice = "" if "config.json" in missing else "; the command that started it resumes it"
+        advice = "; the command that started it resumes it"
+        if "config.json" in missing:
+            depths = ("*", "*/*", "*/*/*")
+            below = (path for depth in depths for path in folder.glob(f"{depth}/{OF_A_RUN[1]}"))
+            run = next((path.parent for path in below), None)
+            advice = f"; one of a finished run is {run}" if run else ""
         raise InputError(
             f"RUN_DIR={folder}: not the folder of a finished run: it has no {missing[0]}{advice}"
         )

@@ -165,3 +165,10 @@ def test_images_that_do_not_fit_are_told(finished, images):
 def test_folder_without_a_run_is_told(tmp_path):
     with pytest.raises(jaxnoise.InputError, match="not the folder of a finished run"):
         jaxnoise.load_run(tmp_path)
+
+
+def test_folder_above_a_run_names_the_run(finished):
+    for above in list(finished.folder.parents)[:3]:
+        with pytest.raises(jaxnoise.InputError) as caught:
+            jaxnoise.load_run(above)
+        assert str(caught.value).endswith(f"; one of a finished run is {finished.folder}")
