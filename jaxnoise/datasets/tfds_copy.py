@@ -1,5 +1,6 @@
 """Prepared copies of TFDS data sets: opened or prepared, and decoded, without TensorFlow."""
 
+import contextlib
 import io
 import logging
 import pathlib
@@ -44,14 +45,19 @@ def open_copy(
             raise InputError(
                 f"damaged copy {copy.data_path}: TFDS's dataset_info.json is missing; delete it"
             )
+        near = _copy_near(name, data_dir)
+        elsewhere = f" (there is a copy in --data_dir={near})" if near else ""
         if name not in prepare.PREPARABLE:
             raise InputError(
-                f"--dataset={name}: there is no copy in --data_dir={data_dir}; to prepare one, "
-                f"run, where TensorFlow is installed: tfds build {name} --data_dir={data_dir} "
-                "--file_format=array_record"
+                f"--dataset={name}: there is no copy in --data_dir={data_dir}{elsewhere}; to "
+                f"prepare one, run, where TensorFlow is installed: tfds build {name} "
+                f"--data_dir={data_dir} --file_format=array_record"
             )
-        _log.info("preparing %s %s in %s, once", name, copy.version, data_dir)
-        prepare.prepare(name, data_dir=data_dir, manual_dir=manual_dir)
+        _log.info("preparing %s %s in %s, once%s", name, copy.version, data_dir, elsewhere)
+        try:
+            prepare.prepare(name, data_dir=data_dir, manual_dir=manual_dir)
+        except InputError as error:
+            raise InputError(f"{error}{elsewhere}") from error
         copy = _open(name, data_dir)
     formats = sorted(file_format.value for file_format in copy.info.available_file_formats())
     if "array_record" not in formats:
@@ -68,6 +74,16 @@ def open_copy(
                 f"{', '.join(copy.info.splits)}; train and test are required"
             )
     return copy
+
+
+def _copy_near(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
+    """The TFDS directory with a copy, if `data_dir` is one level too deep or too high, or two."""
+    with contextlib.suppress(OSError):
+        below = sorted(path for path in data_dir.glob("*") if path.is_dir())
+        for place in (data_dir.parent, data_dir.parent.parent, *below):
+            if any((place / name).glob("*/dataset_info.json")):
+                return place
+    return None
 
 
 def decode(copy: tfds.core.DatasetBuilder, split: str) -> tuple[np.ndarray, np.ndarray]:

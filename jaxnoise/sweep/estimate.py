@@ -113,8 +113,9 @@ def tell(planned: Sequence[PlannedRun]) -> None:
     named = any(run.name for run in planned)
     log.info("%s\n", _table(["row", "run", "repeats", "", "folder"], rows, named=named))
     left = [config for config in configs if config not in finished]
-    rows, total = [], 0.0
-    for program in assembly.by_program(left):
+    rows, total, programs = [], 0.0, assembly.by_program(left)
+    for number, program in enumerate(programs, start=1):
+        log.info("Compiling and measuring program %d of %d …", number, len(programs))
         estimate = measure(program, load_splits(program[0]))
         seconds = estimate.seconds(program)
         total += seconds

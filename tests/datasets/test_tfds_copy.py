@@ -14,7 +14,7 @@ from PIL import Image
 from places import REAL
 
 from jaxnoise.config import InputError
-from jaxnoise.datasets import tfds_copy
+from jaxnoise.datasets import prepare, tfds_copy
 
 LABELS = np.arange(30) % 5
 
@@ -28,6 +28,21 @@ def open_error(data_dir, name="toy"):
         open_copy(data_dir, name)
     assert "\n" not in str(error.value)
     return str(error.value)
+
+
+@pytest.mark.parametrize("wrong", ["tfds/mnist", "tfds/mnist/3.0.1", "."])
+def test_a_directory_one_level_off_is_told_where_the_copy_is(wrong, tmp_path, monkeypatch):
+    def out_of_reach(*_, **__):
+        raise InputError("--dataset=mnist: out of reach")
+
+    synthetic.write_mnist(tmp_path / "raw")
+    right = tmp_path / "tfds"
+    tfds_copy.open_copy("mnist", data_dir=right, manual_dir=tmp_path / "raw")
+    monkeypatch.setattr(prepare, "prepare", out_of_reach)
+    said = open_error(tmp_path / wrong, "mnist")
+    assert said == f"--dataset=mnist: out of reach (there is a copy in --data_dir={right})"
+    elsewhere = tmp_path / "tfds" / "mnist" / "3.0.1" / "far"
+    assert open_error(elsewhere, "mnist") == "--dataset=mnist: out of reach"
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (28, 32, 1), (32, 32, 3), (28, 28, 3)])

@@ -66,12 +66,12 @@ def test_finished_runs_are_not_made_again(ran, tmp_path, capsys):
     assert len(ran) == 1
 
 
-def test_a_run_named_twice_is_made_once(ran, tmp_path):
+def test_a_run_with_two_names_is_refused_before_any_work(ran, tmp_path, capsys):
+    """It would be one run, which a report shows under the last of them."""
     (tmp_path / "grid.yaml").write_text("dataset: digits\nrows: {a: {}, b: {noise_rate: 0}}")
-    assert sweep.main([f"--grid={tmp_path / 'grid.yaml'}", f"--results_dir={tmp_path}"]) == 0
-    assert len(ran) == 1
-    (plan,) = (tmp_path / "sweeps").glob("*.json")
-    assert [run["name"] for run in json.loads(plan.read_text())["cells"]] == ["a", "b"]
+    assert sweep.main([f"--grid={tmp_path / 'grid.yaml'}", f"--results_dir={tmp_path}"]) == 2
+    assert "the rows a and b are one run, python main.py" in capsys.readouterr().err
+    assert ran == [] and {path.name for path in tmp_path.iterdir()} == {"grid.yaml"}
 
 
 @pytest.mark.parametrize(
