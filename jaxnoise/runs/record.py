@@ -11,7 +11,7 @@ from jaxnoise.scores.scoring import SCORES, Report
 from jaxnoise.scores.selection import SELECTIONS, Selected
 
 # Of the flags that cannot change a result, those that locate the data or fix the arithmetic.
-_WHERE = ("data_dir", "manual_dir", "cache_dir", "members_at_once")
+_WHERE = ("data_dir", "manual_dir", "cache_dir", "members_at_once", "trust_noise_file")
 
 
 class Record(NamedTuple):
