@@ -36,10 +36,11 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
     methods = list(dict.fromkeys(entry.method for entry in able))
     columns = min(3, len(places))
     rows = -(-len(places) // columns)
-    legend = -(-len(methods) // 3)
-    figure = Figure(
-        figsize=(max(4.7, 3.6 * columns), 3.0 * rows + 0.24 * legend + 0.4), layout="constrained"
-    )
+    width = max(4.7, 3.6 * columns)
+    # At this size of letters about 14 fit into an inch; a line and its gap take six more.
+    beside = min(3, len(methods), max(1, int(14 * width / (max(map(len, methods)) + 6))))
+    legend = -(-len(methods) // beside)
+    figure = Figure(figsize=(width, 3.0 * rows + 0.24 * legend + 0.4), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False)
     numbers = sorted({entry.run.n for entry in able})
     n = "–".join(str(x) for x in dict.fromkeys((numbers[0], numbers[-1])))
@@ -65,7 +66,7 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
         axes.set_axis_off()
     figure.legend(
         handles.values(), map(plain, handles), loc="outside lower center", fontsize=8,
-        frameon=False, ncols=min(3, len(methods)),
+        frameon=False, ncols=beside,
     )  # fmt: skip
     if len(places) > 1:
         figure.suptitle(what, fontsize=10)

@@ -13,6 +13,7 @@ from jaxnoise.config import Config, InputError
 from jaxnoise.report import collection, tables
 from jaxnoise.report import page as report
 from jaxnoise.report.__main__ import main
+from jaxnoise.report.figures import by_rate
 from jaxnoise.runs import documents, folders
 from jaxnoise.runs.history import write_history
 from jaxnoise.scores import scoring, selection
@@ -370,3 +371,16 @@ def test_page_in_a_browser(make, tmp_path, browser):
     assert js("[...document.querySelectorAll('[data-selection]')].filter(x => !x.hidden)"
               ".map(x => x.dataset.selection)") == ["oracle_test"] * 2  # fmt: skip
     assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("length", [6, 20, 55])
+def test_legend_fits_into_the_figure_however_long_its_names_are(length, make, tmp_path):
+    for rate in (0.2, 0.4):
+        for coefficient in (0.0, 1e-4, 1e-3, 1e-2):
+            make([80.0, 81.0], noise_rate=rate, wd_coef=coefficient)
+    entries = [x._replace(method=f"{x.method:x<{length}}") for x in collection.collect(tmp_path)]
+    figure = by_rate(entries, "last")
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box, whole = legend.get_window_extent(), figure.bbox
+    assert whole.x0 <= box.x0 and box.x1 <= whole.x1
