@@ -65,6 +65,11 @@ def root(dataset: str, data_dir: str | os.PathLike | None) -> Path:
     return Path(os.path.abspath(os.path.join(os.path.expanduser(data_dir or ""), path)))
 
 
+def numbers(names: Iterable[str]) -> bool:
+    """Whether classes are named by numbers alone."""
+    return all(name.isascii() and name.isdigit() for name in names)
+
+
 def name(root: Path) -> str:
     """A word that can be a folder's name: `folder_` and the last part of the path."""
     return "folder_" + re.sub(r"[^\w.-]+", "_", root.name)[:60]
@@ -112,7 +117,7 @@ def _is_split(flag: str, folder: Path) -> bool:
 
 def _classes(flag: str, folder: Path) -> tuple[str, ...]:
     names = [path.name for path in _entries(flag, folder) if path.is_dir()]
-    if all(name.isascii() and name.isdigit() for name in names):
+    if numbers(names):
         names.sort(key=int)  # class 2 before class 10
     return tuple(names)
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxnoise import data
-from jaxnoise.config import Config, InputError
+from jaxnoise.config import Config, InputError, class_folders
 from jaxnoise.labels.noise import NoisyLabels
-from jaxnoise.labels.table import read_table
+from jaxnoise.labels.table import Table, read_table
 
 
 class GivenLabels(NamedTuple):
@@ -79,8 +79,9 @@ class GivenLabels(NamedTuple):
 
     def _check_names(self, names: Sequence[str]) -> None:
         """Classes may be named by numbers that are not their places."""
-        numbers = all(name.isascii() and name.isdigit() for name in names)
-        if numbers and [int(name) for name in names] != list(range(len(names))):
+        if class_folders.numbers(names) and [int(name) for name in names] != list(
+            range(len(names))
+        ):
             raise InputError(
                 f"{self.source}: the classes are named by numbers ({', '.join(names[:3])}, …) that "
                 "are not their places, so a number as a label is ambiguous; allowed is a CSV of "
@@ -120,8 +121,11 @@ class GivenLabels(NamedTuple):
 # Reading
 
 
-def read_labels(config: Config) -> GivenLabels:
+def read_labels(config: Config, table: Table | None = None) -> GivenLabels:
     """Reads the labels of --noise_file or --human_labels.
+
+    Args:
+      table: of `table_of`, if --noise_file is a table.
 
     Raises:
       InputError: they cannot be read, or their number of draws is not the requested one.
@@ -129,7 +133,10 @@ def read_labels(config: Config) -> GivenLabels:
     if config.noise_file is None:
         return _read_human(config)
     source = f"--noise_file={config.noise_file}"
-    given = read_file(Path(os.path.expanduser(config.noise_file)), source)
+    if table is not None:
+        given = _given(source, _of_table(table))
+    else:
+        given = read_file(Path(os.path.expanduser(config.noise_file)), source)
     draws, samples = given.noisy.shape
     if draws != config.draws and draws > samples:
         raise InputError(
@@ -207,12 +214,11 @@ def _read_npy(path: Path, _: str) -> dict[str, np.ndarray]:
         return {"noisy": np.lib.format.read_array(file)}
 
 
-def _read_csv(path: Path, source: str) -> dict[str, np.ndarray]:
-    table = read_table(path, source)
+def _of_table(table: Table) -> dict[str, np.ndarray]:
     if "label_noisy" not in table or not len(table):
         raise InputError(
-            f"{source}: required are rows below a header with label_noisy (and optionally label "
-            "and index), or, for folder:PATH, with file and label"
+            f"{table.source}: required are rows below a header with label_noisy (and optionally "
+            "label and index), or, for folder:PATH, with file and label"
         )
     content = {"noisy": table.numbers("label_noisy")}
     if "label" in table:
@@ -232,7 +238,7 @@ def _read_json(path: Path, _: str) -> dict[str, np.ndarray]:
 _READERS: dict[str, Callable[[Path, str], dict[str, np.ndarray]]] = {
     ".npz": _read_npz,
     ".npy": _read_npy,
-    ".csv": _read_csv,
+    ".csv": lambda path, source: _of_table(read_table(path, source)),
     ".json": _read_json,
 }
 

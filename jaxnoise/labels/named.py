@@ -1,8 +1,6 @@
 """Noisy labels by file name: a table with a column `file`, for class folders."""
 
-import os
 import unicodedata
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +8,7 @@ import numpy as np
 from jaxnoise.config import Config, InputError, class_folders
 from jaxnoise.data import Dataset
 from jaxnoise.labels import given
-from jaxnoise.labels.table import read_table, required
+from jaxnoise.labels.table import Table, required
 
 
 class NamedLabels(NamedTuple):
@@ -86,8 +84,8 @@ class NamedLabels(NamedTuple):
         return classes[_plain(label)]
 
 
-def read(config: Config) -> NamedLabels | None:
-    """Reads the labels of --noise_file if it is a CSV file with a column `file`, else returns None.
+def of_table(config: Config, table: Table | None) -> NamedLabels | None:
+    """The labels of a table with a column `file`; None if there is no table or no such column.
 
     The labels to train on are those of `label_noisy`, with the true ones in `label`; or those of
     `label`, if there is no other column.
@@ -95,12 +93,9 @@ def read(config: Config) -> NamedLabels | None:
     Raises:
       InputError: it has that column, but cannot be used.
     """
-    if config.noise_file is None or not config.noise_file.lower().endswith(".csv"):
+    if table is None or "file" not in table:
         return None
-    source, path = f"--noise_file={config.noise_file}", Path(os.path.expanduser(config.noise_file))
-    table = read_table(path, source)
-    if "file" not in table:
-        return None
+    source = table.source
     if not config.dataset.startswith(class_folders.PREFIX):
         raise InputError(
             f"{source}: has a column file, but --dataset={config.dataset} has no files; allowed is "

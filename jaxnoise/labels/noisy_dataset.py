@@ -9,6 +9,7 @@ from jaxnoise.config import Config, InputError
 from jaxnoise.datasets.splits import stratified
 from jaxnoise.labels import given as given_labels
 from jaxnoise.labels import named, noise
+from jaxnoise.labels.table import table_of
 
 SPLITS = ("train", "valid", "test")
 
@@ -76,7 +77,8 @@ def load(
     """
     # First, so that an error comes before any download.
     if given is None and config.noise_is_given:
-        given = named.read(config) or given_labels.read_labels(config)
+        table = table_of(config)
+        given = named.of_table(config, table) or given_labels.read_labels(config, table)
     model = noise.MODELS[config.noise_type](config) if given is None else None
     splits = splits or load_splits(config)
     if isinstance(given, named.NamedLabels):

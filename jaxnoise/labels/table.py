@@ -3,13 +3,14 @@
 import csv
 import io
 import logging
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from jaxnoise.config import InputError
+from jaxnoise.config import Config, InputError
 
 _log = logging.getLogger("jaxnoise")
 
@@ -105,6 +106,18 @@ def read_table(path: Path, source: str) -> Table:
     if unused and columns:
         _log.warning("%s: not used are its columns %s", source, ", ".join(unused))
     return Table(source, columns, lines[1:])
+
+
+def table_of(config: Config) -> Table | None:
+    """The table of --noise_file, if that is a CSV file.
+
+    Raises:
+      InputError: see `read_table`.
+    """
+    if config.noise_file is None or not config.noise_file.lower().endswith(".csv"):
+        return None
+    path = Path(os.path.expanduser(config.noise_file))
+    return read_table(path, f"--noise_file={config.noise_file}")
 
 
 def required(table: Table, names: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from jaxnoise.figures.drawing import own_style, save
 from jaxnoise.runs.checkpoint import NETS
 from jaxnoise.spectrum import figures, fourier_lines, verdict
-from jaxnoise.spectrum.measure import measure
+from jaxnoise.spectrum.measure import measure, stem_of
 from jaxnoise.spectrum.verdict import Measured
 from jaxnoise.terminal import location_flags
 from jaxnoise.terminal.commands import CommandParser, ended
@@ -53,7 +53,7 @@ def _main(arguments: dict[str, Any]) -> int:
     where = location_flags.start(arguments)
     measured = [measure(folder, **how, **where) for folder in arguments["runs"]]
     print(verdict.text(measured))
-    stem = "spectrum" if arguments["checkpoint"] == "last" else "spectrum_best"
+    stem = stem_of(arguments["checkpoint"])
     print(f"Written: {stem}.json, {stem}.npz and figures/{stem}_*, in the folder of each run")
     if len(measured) > 1:
         print("Figure:", _draw_verdict(measured))

@@ -21,6 +21,11 @@ from jaxnoise.terminal import console
 from jaxnoise.training import assembly
 
 
+def stem_of(checkpoint: str) -> str:
+    """What the names of a panel's files begin with."""
+    return "spectrum" if checkpoint == "last" else f"spectrum_{checkpoint}"
+
+
 def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **where: str) -> Measured:
     """Measures a run and writes spectrum.json, spectrum.npz and figures into its folder.
 
@@ -50,7 +55,7 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
     summary = summarize(panel, length=length, cutoff=cutoff)
     score = {"last": "last_test_accuracy", "best": "test_accuracy"}[checkpoint]
     accuracy = run.report.scores[score]
-    stem = "spectrum" if checkpoint == "last" else f"spectrum_{checkpoint}"
+    stem = stem_of(checkpoint)
     document = {
         "checkpoint": checkpoint,
         "pictures": chosen.sizes,

@@ -13,7 +13,13 @@ from PIL import Image
 from jaxnoise import data
 from jaxnoise.config import Config, InputError
 from jaxnoise.labels import named, noisy_dataset
+from jaxnoise.labels.table import table_of
 from jaxnoise.runs import folders
+
+
+def read(config):
+    """The labels by name of --noise_file."""
+    return named.of_table(config, table_of(config))
 
 
 def load(root, cache):
@@ -241,7 +247,7 @@ def test_labels_that_do_not_fit_are_named(change, said, tmp_path):
     path = write_labels(tmp_path / "noisy.csv", labels)
     config = settings(tmp_path / "own", noise_file=path)
     with pytest.raises(InputError) as caught:
-        named.read(config).numbered(dataset)
+        read(config).numbered(dataset)
     assert f"--noise_file={path}: " in str(caught.value) and said in str(caught.value)
 
 
@@ -250,7 +256,7 @@ def given(tmp_path, root, text):
     (tmp_path / "table.csv").write_text(text, encoding="utf-8")
     dataset = load(root, tmp_path / "cache")
     config = settings(root, noise_file=str(tmp_path / "table.csv"))
-    (noisy,) = named.read(config).numbered(dataset).noisy
+    (noisy,) = read(config).numbered(dataset).noisy
     return dict(
         zip(dataset.train_files, (dataset.class_names[label] for label in noisy), strict=True)
     )
@@ -343,13 +349,11 @@ def test_numbers_that_may_be_names_or_places_are_refused(tmp_path):
 def test_list_that_cannot_be_used_is_told(tmp_path):
     path = write_labels(tmp_path / "noisy.csv", {"a": "b"}, header=("file", "class", "by"))
     with pytest.raises(InputError, match="the column 'class' is unknown, but may hold labels"):
-        named.read(settings(tmp_path, noise_file=path))
+        read(settings(tmp_path, noise_file=path))
     path = write_labels(tmp_path / "noisy.csv", {"a": "b"}, header=("file", "name", "by"))
     with pytest.raises(InputError, match="there is no column label; required are file and label$"):
-        named.read(settings(tmp_path, noise_file=path))
+        read(settings(tmp_path, noise_file=path))
     with pytest.raises(InputError, match="--noise_draws=5: allowed is 1"):
-        named.read(
-            settings(tmp_path, noise_file=write_labels(tmp_path / "a.csv", {}), noise_draws=5)
-        )
+        read(settings(tmp_path, noise_file=write_labels(tmp_path / "a.csv", {}), noise_draws=5))
     (tmp_path / "numbers.csv").write_text("label,label_noisy\n0,1\n")
-    assert named.read(settings(tmp_path, noise_file=str(tmp_path / "numbers.csv"))) is None
+    assert read(settings(tmp_path, noise_file=str(tmp_path / "numbers.csv"))) is None

@@ -112,6 +112,15 @@ def test_index_of_a_table_says_which_sample_a_row_is_of(tmp_path):
     np.testing.assert_array_equal(ordered.noisy_labels[0].noisy, NOISY[ordered.train_index])
 
 
+def test_a_table_is_read_once(tmp_path, caplog):
+    rows = "".join(f"{label},me\n" for label in NOISY)
+    (tmp_path / "x.csv").write_text("label_noisy,annotator\n" + rows)
+    load(tmp_path / "x.csv")
+    assert caplog.messages == [
+        f"--noise_file={tmp_path / 'x.csv'}: not used are its columns annotator"
+    ]
+
+
 @pytest.mark.parametrize("array", [NOISY[:, None], np.eye(10, dtype=int)[NOISY]])
 def test_columns_and_one_hot_rows_are_refused(tmp_path, array):
     said = refused(write(tmp_path / "x.npy", array))
