@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxnoise.config import InputError
+from jaxnoise.config import Config, InputError
 from jaxnoise.figures.drawing import own_style, save
 from jaxnoise.spectrum.circle import (
     FREQUENCIES,
@@ -21,6 +21,7 @@ from jaxnoise.spectrum.circle import (
     train,
 )
 from jaxnoise.terminal.commands import CommandParser, ended
+from jaxnoise.training import devices
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(out: Path) -> int:
+    devices.start(Config(), gpu_asked=False)
     try:
         out.mkdir(parents=True, exist_ok=True)
         measured = {regularizer: train(regularizer) for regularizer in REGULARIZERS}

@@ -126,6 +126,12 @@ class Config(RegularizerConfig, MethodConfig, DataConfig):
         "the beginning.",
         where_only=True,
     )
+    resume_anyway: bool = _flag(
+        False,
+        "Resume an interrupted run even if the code that trains it, or a variable of the "
+        "environment that can change numbers, is no longer what it was begun with.",
+        where_only=True,
+    )
     spectrum_every: int = _flag(
         0,
         "Measure the spectrum of the learned mapping every this many epochs and after the last, as "
@@ -167,6 +173,8 @@ class Config(RegularizerConfig, MethodConfig, DataConfig):
                 f"(--jacob_coef={self.jacob_coef:g}) would never be switched on; allowed here: "
                 f"0 to {self.epochs_num - 1}"
             )
+        if self.resume_anyway and not self.resume:
+            raise InputError("--resume_anyway with --noresume: allowed is one of them")
         self.check_regularizers()
         self.check_dataset()
         self.check_noise()

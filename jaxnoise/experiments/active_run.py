@@ -24,7 +24,7 @@ from jaxnoise.scores import divergence, scoring, selection
 from jaxnoise.spectrum import dynamics
 from jaxnoise.terminal import console
 from jaxnoise.terminal.progress import EpochReport, warn_of_divergence
-from jaxnoise.training import assembly, devices, loop, measurement
+from jaxnoise.training import assembly, devices, loop, measurement, reach, surroundings
 from jaxnoise.training.assembly import Engine
 
 log = logging.getLogger("jaxnoise")
@@ -44,7 +44,8 @@ def opened(config: Config, splits: SplitDataset | None = None) -> Iterator["Acti
     folder = folders.run_folder(config)
     folders.check_usable(folder)
     dataset = noisy_dataset.load(config, splits=splits)
-    facts = provenance.facts() | {"data_sha256": dataset.data_sha256}
+    facts = provenance.facts() | surroundings.of_run(config)
+    facts["data_sha256"] = dataset.data_sha256
     folders.claim(folder, config, facts)
     with folders.writing(folder), lock.hold(folder), console.log_file(folder / "log.txt"):
         yield ActiveRun(config, folder, dataset, facts)
@@ -70,12 +71,16 @@ class ActiveRun:
         matrices = forward_matrix.of_repeats(config, dataset)
         self.members = assembly.members(config, dataset, matrices)
         self._identity = resume.identity(config, dataset, matrices)
+        start = functools.partial(loop.start, program=engine.program)
+        like = jax.eval_shape(start, self.members[0], engine.pictures)
+        reach.check(config, engine, like.state)
         point = None
         if config.resume and not folders.finished(folder):
-            start = functools.partial(loop.start, program=engine.program)
-            like = jax.eval_shape(start, self.members[0], engine.pictures)
             point = resume.newest(folder / checkpoint.FOLDER, like, self._identity)
-        self._facts["earlier_sessions"] = documents.sessions(folder) if point else []
+        earlier = documents.sessions(folder) if point else []
+        if point and not config.resume_anyway:
+            resume.check_unchanged(folder, earlier, self._facts)
+        self._facts["earlier_sessions"] = earlier
         folders.clear(folder, going_on=point is not None)
         documents.write_config(folder, config, self._facts)
         if matrices is not None:

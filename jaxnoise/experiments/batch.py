@@ -99,8 +99,8 @@ class BatchRunner:
           Interrupted: the watch requested a stop; the epochs so far are saved.
         """
         stages = (forward_matrix.first_stage(config) for config in configs)
-        if unfinished := [stage for stage in stages if stage and not folders.done(stage)]:
-            yield from self.run(unfinished)
+        if first := folders.unfinished(filter(None, stages)):
+            yield from self.run(first)
         try:
             self._prepare(configs[0])
         except InputError as error:

@@ -1,7 +1,6 @@
 """One run from labels to scores; `batch` trains several runs of one program together."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -32,9 +31,8 @@ def run(config: Config, watch: interruption.Watch | None = None) -> dict[str, An
         result replaced. Or results cannot be written; the epochs so far are saved.
       Interrupted: `watch` requested a stop; the epochs so far are saved.
     """
-    folder = folders.run_folder(config)
     if devices.of_the_first(folders.done(config)):
-        return _tell(folder)
+        return _tell(config)
     with devices.own_results(config) as own:
         folders.check_usable(folders.run_folder(own))
         if first_stage := forward_matrix.first_stage(own):
@@ -42,15 +40,17 @@ def run(config: Config, watch: interruption.Watch | None = None) -> dict[str, An
             run(first_stage, watch)
         with active_run.opened(own) as opened:
             if devices.of_the_first(folders.done(config)):  # another process may have done it
-                return _tell(folder)
+                return _tell(config)
             return _run(opened, watch or interruption.Watch())
 
 
-def _tell(folder: Path) -> dict[str, Any]:
+def _tell(config: Config) -> dict[str, Any]:
     """Prints the scores of a run that is already finished, and returns them."""
     if jax.process_index() > 0:
         return {}
+    folder = folders.run_folder(config)
     log.info("Already finished (--overwrite trains the run again): %s", folder)
+    folders.warn_of_changes([config])
     console.scores(folder)
     return documents.read_scores(folder)
 

@@ -14,6 +14,7 @@ import orbax.checkpoint as ocp
 from jaxnoise.config import InputError
 from jaxnoise.datasets import digests
 from jaxnoise.train_step import Program, TrainState, create_state
+from jaxnoise.training import surroundings
 
 # In the folder of a run.
 FOLDER = "checkpoints"
@@ -102,7 +103,7 @@ def read_nets(
     """
     folder = run_folder / FOLDER / which
     variables = load(folder)
-    one = jax.eval_shape(lambda key: create_state(program, key, image_shape), jax.random.key(0))
+    one = jax.eval_shape(lambda key: create_state(program, key, image_shape), surroundings.key(0))
     expected = {"params": one.params, **one.variables}
     if jax.tree.map(lambda x: (x.shape, x.dtype), variables) != jax.tree.map(
         lambda x: ((repeats, *x.shape), x.dtype), expected

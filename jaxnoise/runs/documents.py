@@ -17,7 +17,7 @@ from jaxnoise.scores import scoring
 
 OF_A_RUN = ("config.json", "scores.json")
 # The facts of provenance that are objects with names.
-_FACTS = ("versions", "device", "machine")
+_FACTS = ("versions", "device", "machine", "code", "environment")
 
 
 def check_finished(folder: Path) -> None:

@@ -2,14 +2,18 @@
 
 import contextlib
 import errno
+import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from jaxnoise.config import Config, InputError
 from jaxnoise.runs import documents, files
+from jaxnoise.training import surroundings
+
+log = logging.getLogger("jaxnoise")
 
 
 def run_folder(config: Config) -> Path:
@@ -47,6 +51,30 @@ def done(config: Config) -> bool:
             "name for the loss or method"
         )
     return True
+
+
+def unfinished(configs: Iterable[Config]) -> list[Config]:
+    """The runs that are not `done`; logs which of the others other code has made."""
+    configs = list(configs)
+    left = [config for config in configs if not done(config)]
+    warn_of_changes([config for config in configs if config not in left])
+    return left
+
+
+def warn_of_changes(configs: Iterable[Config]) -> None:
+    """Logs which finished runs were made by other code, or in another environment, than here."""
+    made: dict[str, list[str]] = {}
+    for config in configs:
+        folder = run_folder(config)
+        try:
+            recorded = files.read_json(folder / "config.json")
+            documents.check_facts(recorded)
+        except (OSError, ValueError):  # reported by whoever needs it
+            continue
+        if changed := surroundings.changes(recorded, surroundings.of_run(config)):
+            made.setdefault("; ".join(changed), []).append(str(folder))
+    for by, where in made.items():
+        log.warning("Made by %s: %s", by, ", ".join(where))
 
 
 def check_usable(folder: Path) -> None:

@@ -9,6 +9,7 @@ from jaxnoise.config import Config, InputError
 from jaxnoise.runs import documents, files
 from jaxnoise.scores.intervals import Difference, paired_difference
 from jaxnoise.scores.selection import SELECTIONS
+from jaxnoise.training import surroundings
 
 DEFAULTS = Config().result_settings
 # What two runs must share for their repeats of equal number to be pairs: pictures, the seeds of
@@ -27,6 +28,7 @@ class Run(NamedTuple):
     accuracy: dict[str, np.ndarray]
     data_sha256: str | None  # of the data set; None: an older run
     labels_sha256: tuple[str, ...]  # of the noisy training labels, each draw's
+    facts: dict[str, Any]  # how it was made, as in config.json
 
     @property
     def survived(self) -> np.ndarray:
@@ -54,6 +56,7 @@ def read(folder: Path) -> Run:
         # A run from before a flag existed had its default.
         flags = {name: config["flags"].get(name, default) for name, default in DEFAULTS.items()}
         data_sha256 = config.get("data_sha256")
+        documents.check_facts(config)
         for name, value in [*flags.items(), ("data_sha256", data_sha256)]:
             if isinstance(value, list | dict):
                 raise ValueError(f"{name} is not a single value")
@@ -70,7 +73,7 @@ def read(folder: Path) -> Run:
             f"RUN_DIR={folder}: its config.json or scores.json is damaged or from an earlier "
             f"version; main.py --overwrite trains the run again ({error!r})"
         ) from error
-    return Run(folder, flags, true_rate, accuracy, data_sha256, labels_sha256)
+    return Run(folder, flags, true_rate, accuracy, data_sha256, labels_sha256, config)
 
 
 def unpaired_because(run: Run, first: Run) -> str | None:
@@ -87,6 +90,10 @@ def unpaired_because(run: Run, first: Run) -> str | None:
             return f"--{name} is {run.flags[name]}, in run 1 it is {first.flags[name]}"
     if len(hashes) > 1 and None not in hashes:
         return "the pictures or labels of its data set differ from those of run 1 (data_sha256)"
+    # An older run records neither code nor environment.
+    recorded = "code" in run.facts and "code" in first.facts
+    if recorded and (changed := surroundings.changes(first.facts, run.facts)):
+        return f"run 1 was made by {'; '.join(changed)}"
     n = pairs(run, first).sum()
     if n < 2:
         return "a single pair has no spread" if n else "a repeat diverged in every pair"

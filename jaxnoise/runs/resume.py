@@ -12,7 +12,7 @@ import numpy as np
 from jaxnoise.config import Config, InputError
 from jaxnoise.labels.noisy_dataset import NoisyDataset
 from jaxnoise.runs import checkpoint
-from jaxnoise.training import loop
+from jaxnoise.training import loop, surroundings
 
 log = logging.getLogger("jaxnoise")
 
@@ -94,6 +94,20 @@ def newest(folder: Path, like: loop.Progress, identity: np.ndarray) -> Point | N
             )
         return Point(progress, arrays["history"], float(arrays["seconds"]))
     return None
+
+
+def check_unchanged(folder: Path, sessions: list[dict[str, Any]], facts: dict[str, Any]) -> None:
+    """Raises InputError if code or environment are not those of the newest session.
+
+    Args:
+      sessions: the facts of the sessions so far, the oldest first; empty if they are not known.
+      facts: of this session.
+    """
+    if changed := surroundings.changes(sessions[-1] if sessions else {}, facts):
+        raise InputError(
+            f"{folder}: interrupted, and begun with {'; '.join(changed)}; allowed are "
+            "--resume_anyway, which resumes it nevertheless, and --noresume, which starts it again"
+        )
 
 
 def clear(folder: Path) -> None:

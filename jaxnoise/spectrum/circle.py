@@ -40,6 +40,7 @@ from matplotlib.figure import Figure
 
 from jaxnoise.figures.colours import CIRCLE, Look
 from jaxnoise.figures.drawing import decorate, legend_below
+from jaxnoise.training import surroundings
 
 FREQUENCIES = (1, 2, 3, 4, 5, 6, 8, 10)
 POINTS, WIDTH, RATE, STEPS = 64, 4096, 0.5, 4000
@@ -91,6 +92,7 @@ def eigenvalues(k: np.ndarray, points: int) -> np.ndarray:
     return (kernel(difference) * np.cos(np.multiply.outer(k, difference))).mean(axis=-1)
 
 
+@surroundings.pinned()
 def train(
     regularizer: Regularizer,
     k: tuple[int, ...] = FREQUENCIES,
@@ -109,7 +111,7 @@ def train(
     angles = (2 * np.pi * np.arange(points) / points).astype(np.float32)
     waves = np.cos(np.multiply.outer(np.array(k), angles)).astype(np.float32)
     target = AMPLITUDE * waves.sum(axis=0)
-    first, second = jax.random.split(jax.random.key(0))
+    first, second = jax.random.split(surroundings.key(0))
     start = (
         jax.random.normal(first, (3, width), jnp.float32),
         jax.random.normal(second, (width,), jnp.float32),

@@ -3,14 +3,13 @@
 import functools
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxnoise.labels.noisy_dataset import SPLITS, NoisyDataset
 from jaxnoise.spectrum import fourier_lines, jacobian, layer_norms
 from jaxnoise.spectrum.fourier_lines import Lines
 from jaxnoise.spectrum.layer_norms import Norms
-from jaxnoise.training import loop
+from jaxnoise.training import loop, surroundings
 from jaxnoise.training.assembly import Engine
 
 # Training samples with their true label, those whose label noise has changed, and test samples.
@@ -112,7 +111,7 @@ class Instrument:
 
     def line_spectra(self, states: list[Any]) -> dict[str, np.ndarray]:
         """`Panel.power` of the groups' states."""
-        shared = (self._pictures, jax.random.key(SEED))
+        shared = (self._pictures, surroundings.key(SEED))
         return self._of_sets(self._spectra(states, self._lines, shared=shared))
 
     def panel(self, states: list[Any]) -> Panel:

@@ -104,7 +104,8 @@ def _members(config: Config, splits: SplitDataset, number: int) -> list[loop.Mem
 def tell(planned: Sequence[PlannedRun]) -> None:
     """Prints the runs and the programs, with their estimates."""
     configs = list(dict.fromkeys(run.config for run in planned))
-    finished = {config for config in configs if folders.done(config)}
+    left = folders.unfinished(configs)
+    finished = set(configs) - set(left)
     rows = [
         (run.name or "", console.title(run.config, " · "), run.config.total_repeats,
          "finished" if run.config in finished else "", run.folder)
@@ -112,7 +113,6 @@ def tell(planned: Sequence[PlannedRun]) -> None:
     ]  # fmt: skip
     named = any(run.name for run in planned)
     log.info("%s\n", _table(["row", "run", "repeats", "", "folder"], rows, named=named))
-    left = [config for config in configs if config not in finished]
     rows, total, programs = [], 0.0, assembly.by_program(left)
     for number, program in enumerate(programs, start=1):
         log.info("Compiling and measuring program %d of %d …", number, len(programs))

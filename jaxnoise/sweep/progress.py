@@ -21,7 +21,7 @@ log = logging.getLogger("jaxnoise")
 def left_of(planned: Iterable[PlannedRun]) -> list[Config]:
     """The runs that are not finished or are to be made again; logs how many there are."""
     configs = dict.fromkeys(run.config for run in planned)
-    left = [config for config in configs if not folders.done(config)]
+    left = folders.unfinished(configs)
     log.info(
         "%s, %d already finished; %s",
         console.counted(len(configs), "run"), len(configs) - len(left),

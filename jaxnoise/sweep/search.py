@@ -102,9 +102,7 @@ def search(
         asked = [study.ask() for _ in range(min(batch, trials - len(study.trials)))]
         configs = [dataclasses.replace(base, **_values(trial, ranges)) for trial in asked]
         failed = {}
-        for program in assembly.by_program(
-            dict.fromkeys(c for c in configs if not folders.done(c))
-        ):
+        for program in assembly.by_program(folders.unfinished(dict.fromkeys(configs))):
             for outcome in runner.run(program):
                 failed[outcome.config] = outcome.error
         for trial, config in zip(asked, configs, strict=True):

@@ -2,7 +2,8 @@
 
 A *member* is one training, with its own key, noisy labels and coefficients. `loop` and `evaluation`
 are written for one member; `trainer` maps them over members, and spreads the members over devices
-or cores. `assembly` builds all of it from settings.
+or cores. `assembly` builds all of it from settings. `surroundings` pins or records what else
+numbers depend on.
 
 May import: train_step, nets, scores, methods, labels, layers, data, config.
 """
@@ -14,5 +15,7 @@ __all__ = [
     "evaluation",
     "loop",
     "measurement",
+    "reach",
+    "surroundings",
     "trainer",
 ]

@@ -8,6 +8,8 @@ from typing import Any
 import jax
 from jax.sharding import Mesh, PartitionSpec
 
+from jaxnoise.training import surroundings
+
 
 class Compiled:
     """A function mapped over the members of a group, sharded over all devices, compiled once.
@@ -41,11 +43,13 @@ class Compiled:
         self._programs: dict[Any, Any] = {}
 
     def __call__(self, *arguments: Any) -> Any:
-        return self._program(arguments)(*arguments)
+        with surroundings.pinned():
+            return self._program(arguments)(*arguments)
 
     def memory(self, *arguments: Any) -> int:
         """Bytes that a call takes on one device, including its arguments and result."""
-        sizes = self._program(arguments).memory_analysis()
+        with surroundings.pinned():
+            sizes = self._program(arguments).memory_analysis()
         return (
             sizes.temp_size_in_bytes
             + sizes.argument_size_in_bytes

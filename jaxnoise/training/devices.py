@@ -14,6 +14,7 @@ from jax.experimental import multihost_utils
 
 from jaxnoise import data
 from jaxnoise.config import Config, InputError
+from jaxnoise.training import surroundings
 
 log = logging.getLogger("jaxnoise")
 
@@ -21,21 +22,22 @@ ALL_GPUS = -1
 
 
 def start(config: Config, *, gpu_asked: bool) -> None:
-    """Sets up the devices of a command, as flags request; a library user sets up JAX directly.
+    """Sets up JAX for a command, as flags request; a library user sets it up directly.
 
     Args:
       gpu_asked: whether --GPU_num was given.
 
     Raises:
-      InputError: the requested GPU or host is not available.
+      InputError: the requested GPU or host, or the platform of JAX_PLATFORMS, is not available.
     """
+    surroundings.undo_variables()
     if config.coordinator_address:
         join_hosts(config.coordinator_address, config.num_processes, config.process_id)
     if gpu_asked or not config.coordinator_address:
         choose_gpu(config.GPU_num, asked=gpu_asked)
     # Compiling for accelerators can take minutes, so the result is cached. XLA:CPU's code is not,
     # because it runs on one kind of CPU only.
-    if jax.default_backend() != "cpu" and not jax.config.jax_compilation_cache_dir:
+    if _backend(config.GPU_num) != "cpu" and not jax.config.jax_compilation_cache_dir:
         compiled = data.cache_folder(config.cache_dir) / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(compiled))
 
@@ -52,13 +54,20 @@ def choose_gpu(number: int, *, asked: bool) -> None:
     if number != ALL_GPUS:
         jax.config.update("jax_cuda_visible_devices", str(number))
         jax.config.update("jax_rocm_visible_devices", str(number))
-    try:
-        backend = jax.default_backend()
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--GPU_num={number}: JAX cannot start on it: {reason}") from error
+    backend = _backend(number)
     if asked and backend != "gpu":
         log.info("--GPU_num=%d: JAX finds no GPU here; running on %s", number, backend)
+
+
+def _backend(number: int) -> str:
+    """JAX's default platform, which starts if it has not been used yet."""
+    try:
+        return jax.default_backend()
+    except (RuntimeError, AssertionError) as error:  # the second: known to JAX, not installed
+        platforms = jax.config.jax_platforms
+        asked = f"JAX_PLATFORMS={platforms}" if platforms else f"--GPU_num={number}"
+        reason = next(iter(str(error).splitlines()), "it is not installed")
+        raise InputError(f"{asked}: JAX cannot start on it: {reason}") from error
 
 
 def join_hosts(coordinator_address: str, num_processes: int, process_id: int) -> None:

@@ -16,6 +16,7 @@ from jaxnoise import train_step as ts
 from jaxnoise.methods import robust_training
 from jaxnoise.scores import selection
 from jaxnoise.training import eval_step as es
+from jaxnoise.training import surroundings
 from jaxnoise.training.evaluation import Pictures, Samples, evaluate, forward_passes
 
 # Counters folded into a member's key, one for each stream of random numbers.
@@ -49,7 +50,7 @@ class Progress(flax.struct.PyTreeNode):
 
 def member_key(seed: int, repeat: int) -> jax.Array:
     """The key of a repeat, which does not depend on the other repeats trained with it."""
-    return jax.random.fold_in(jax.random.key(seed), repeat)
+    return jax.random.fold_in(surroundings.key(seed), repeat)
 
 
 def start(member: Member, pictures: Pictures, *, program: ts.Program) -> Progress:

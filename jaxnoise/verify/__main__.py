@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from jaxnoise import data
-from jaxnoise.config import InputError
+from jaxnoise.config import Config, InputError
 from jaxnoise.runs import provenance
 from jaxnoise.runs.record import read_record
 from jaxnoise.scores.scoring import SCORES
 from jaxnoise.terminal import location_flags
 from jaxnoise.terminal.commands import CommandParser, complain, ended
+from jaxnoise.training import surroundings
 from jaxnoise.verify.check import sentence, table
 from jaxnoise.verify.checks import all_checks
 
@@ -44,7 +45,7 @@ def verify(folder: Path, **where: str) -> tuple[bool, str]:
     notes = [f"{check.what}: {check.note}." for check in checks if check.note]
     lines = [
         f"Run {folder}",
-        *_elsewhere(run.facts),
+        *_elsewhere(run.facts, config),
         "",
         table(checks),
         "",
@@ -54,12 +55,15 @@ def verify(folder: Path, **where: str) -> tuple[bool, str]:
     return not any(check.failed for check in checks), "\n".join(lines)
 
 
-def _elsewhere(recorded: dict[str, Any]) -> list[str]:
-    """A line on the versions and the device, if they differ from the run's."""
+def _elsewhere(recorded: dict[str, Any], config: Config) -> list[str]:
+    """A line each on versions and device, and on code and environment, that are not the run's."""
     before, now = (_made_with(facts) for facts in (recorded, provenance.facts()))
     changed = [f"{name} {before.get(name)} (here {now[name]})" for name in now
                if before.get(name) != now[name]]  # fmt: skip
-    return [f"Made with {'; '.join(changed)}"] if changed else []
+    lines = [f"Made with {'; '.join(changed)}"] if changed else []
+    if trained := surroundings.changes(recorded, surroundings.of_run(config)):
+        lines.append(f"Made by {'; '.join(trained)}")
+    return lines
 
 
 def _made_with(facts: dict[str, Any]) -> dict[str, str]:

@@ -50,7 +50,7 @@ def test_where_only_flags_are_these():
     assert set(FIELDS) - set(RESULT_FIELDS) == {
         "results_dir", "data_dir", "manual_dir", "cache_dir", "members_at_once", "GPU_num",
         "coordinator_address", "num_processes", "process_id", "resume",
-        "overwrite", "fail_on_divergence", "spectrum_every", "trust_noise_file",
+        "overwrite", "fail_on_divergence", "spectrum_every", "trust_noise_file", "resume_anyway",
     }  # fmt: skip
 
 

@@ -292,6 +292,26 @@ def test_one_folder_of_pictures_spelled_in_two_ways_is_one(make_run):
         assert comparison.unpaired_because(run, first).startswith("--dataset is folder:")
 
 
+def test_runs_of_other_code_or_environment_are_no_pairs(make_run):
+    first, second = (make_run(name, ACCURACIES["first"]) for name in ("a", "b"))
+
+    def reason(**facts):
+        document = json.loads((second / "config.json").read_text())
+        (second / "config.json").write_text(json.dumps(document | facts))
+        return comparison.unpaired_because(comparison.read(second), comparison.read(first))
+
+    document = json.loads((first / "config.json").read_text())
+    made = {"code": {"jaxnoise.losses": "mae=1"}, "environment": {}}
+    assert reason(**made) is None  # the first is older: it has no record
+    (first / "config.json").write_text(json.dumps(document | made))
+    assert reason() is None
+    assert reason(environment={"XLA_FLAGS": "--x"}) == (
+        "run 1 was made by XLA_FLAGS=(not set), not --x"
+    )
+    changed = {"code": {"jaxnoise.losses": "mae=2"}, "environment": {}}
+    assert reason(**changed) == "run 1 was made by other code in jaxnoise.losses"
+
+
 def test_a_run_given_twice_is_refused(two):
     with pytest.raises(InputError, match="^RUN_DIR=.* one of them is given twice$"):
         comparison.compare([two[0], two[1], two[0] / ".." / "first"])

@@ -229,6 +229,46 @@ def test_another_device_or_version_is_told(copied, begun, caplog):
     assert told in caplog.text
 
 
+def other_code(document):
+    document["code"]["jaxnoise.losses"] = "cross_entropy=00000000"
+
+
+def other_environment(document):
+    document["environment"]["NVIDIA_TF32_OVERRIDE"] = "0"
+
+
+def no_code(document):
+    del document["code"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (other_code, "begun with other code in jaxnoise.losses;"),
+        (other_environment, "begun with NVIDIA_TF32_OVERRIDE=0, not (not set);"),
+        (no_code, "begun with an earlier version, which did not record its code;"),
+    ],
+)
+def test_what_other_code_or_environment_began_is_resumed_only_if_asked(copied, begun, edit, said):
+    folder = folders.run_folder(copied)
+    document = json.loads((folder / "config.json").read_text())
+    edit(document)
+    (folder / "config.json").write_text(json.dumps(document))
+    before = run_folders.everything(folder)
+    with pytest.raises(InputError, match=re.escape(f"{folder}: interrupted, and {said} allowed")):
+        experiment.run(copied)
+    kept = run_folders.everything(folder)
+    files = [name for name in before if name != "log.txt" and not name.startswith(".")]
+    assert [name for name in files if kept[name] != before[name]] == []
+    assert begun(dataclasses.replace(copied, resume_anyway=True)) == max(saved_epochs(folder))
+
+
+def test_what_a_lost_config_json_was_begun_with_is_not_known(copied):
+    (folders.run_folder(copied) / "config.json").write_text("{")
+    with pytest.raises(InputError, match="did not record its code; allowed are --resume_anyway"):
+        experiment.run(copied)
+
+
 # Damage
 
 

@@ -462,3 +462,14 @@ def test_another_version_and_device_are_told(copy, capsys):
     assert verify.main([str(copy)]) == 0
     (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("Made with ")]
     assert re.fullmatch(r"Made with jax 0\.1 \(here \S+\); device abacus \(here .+\)", line)
+
+
+def test_other_code_and_environment_are_told(copy, capsys):
+    def edit(document):
+        document["code"]["jaxnoise.nets"] = "LeNet=00000000"
+        document["environment"]["XLA_FLAGS"] = "--xla_made_up=1"
+
+    edit_json(copy / "config.json", edit)
+    assert verify.main([str(copy)]) == 0
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("Made by ")]
+    assert line.startswith("Made by other code in jaxnoise.nets; XLA_FLAGS=--xla_made_up=1, not ")

@@ -1,0 +1,79 @@
+"""Whether the settings of a run reach its net: one that would do nothing is an error.
+
+Weight decay goes by the names of parameters, spectral normalization and bfloat16 are up to the
+layers. A net of one's own may have other names and layers.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from jaxnoise.config import Config, InputError
+from jaxnoise.methods import optim
+from jaxnoise.train_step import TrainState
+from jaxnoise.training.assembly import Engine
+
+_PRODUCTS = ("dot_general", "conv_general_dilated")
+
+
+def check(config: Config, engine: Engine, state: TrainState) -> None:
+    """Raises InputError if a setting of the run does not reach a weight of its net.
+
+    Weights are the parameters with two axes or more.
+
+    Args:
+      state: of a member, or its shapes.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(state.params)
+    weights = [path for path, leaf in leaves if leaf.ndim > 1]
+    if config.wd_coef > 0:
+        mask = jax.tree_util.tree_leaves_with_path(optim.decayed(state.params))
+        _refuse(
+            config,
+            f"--wd_coef={config.wd_coef:g}",
+            [path for path, decays in mask if path in weights and not decays],
+            "weight decay acts on parameters with the name kernel or scale",
+        )
+    if config.do_sn:
+        normalized = {
+            path[:-1]
+            for path, _ in jax.tree_util.tree_leaves_with_path(state.variables.get("spectral", {}))
+        }
+        _refuse(
+            config,
+            "--do_sn",
+            [path for path in weights if path[:-1] not in normalized],
+            "nets.ConvBlock and nets.DenseBlock normalize their kernels, other layers do not",
+        )
+    if config.precision == "bf16":
+        net, images = engine.program.net, engine.pictures.images[:2].astype(jnp.float32)
+        variables = {"params": state.params, **state.variables}
+        jaxpr = jax.make_jaxpr(lambda v, x: net.apply(v, x, train=False))(variables, images)
+        if not any(x.aval.dtype == jnp.bfloat16 for x in _factors(jaxpr.jaxpr)):
+            raise InputError(
+                f"--precision=bf16: no product of --net={config.network} is computed in bfloat16; "
+                "allowed is float32, or a net that passes its dtype to its layers"
+            )
+
+
+def _refuse(config: Config, setting: str, unreached: list[tuple], rule: str) -> None:
+    if unreached:
+        names = ", ".join(
+            jax.tree_util.keystr(path, simple=True, separator="/") for path in unreached
+        )
+        raise InputError(
+            f"{setting}: does not reach {names} of --net={config.network}: {rule}; allowed is to "
+            "leave it out, or to change the net"
+        )
+
+
+def _factors(jaxpr: Any) -> Iterator[Any]:
+    """The factors of all matrix products and convolutions, inside loops and calls too."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in _PRODUCTS:
+            yield from equation.invars
+    for inner in core.subjaxprs(jaxpr):
+        yield from _factors(inner)

@@ -1,0 +1,143 @@
+"""Which changes of code count, and which do not: on copies of the package's own modules."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from jaxnoise import nets
+from jaxnoise.config import Config
+from jaxnoise.training import source_digests
+
+CONFIG = Config(dataset="digits")
+
+
+@pytest.fixture
+def edit(monkeypatch, tmp_path):
+    """A function that replaces text in a module's source, as `source_digests` reads it."""
+    plain = source_digests._path
+    edited = {}
+
+    def replace(module, old, new):
+        path = edited.get(module) or plain(module)
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        edited[module] = tmp_path / f"{module}.py"
+        edited[module].write_text(text.replace(old, new, 1), encoding="utf-8")
+        source_digests._source.cache_clear()
+
+    monkeypatch.setattr(source_digests, "_path", lambda name: edited.get(name) or plain(name))
+    yield replace
+    source_digests._source.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("jaxnoise.nets", "(6, 16)", "(7, 16)"),
+        ("jaxnoise.losses", "def cross_entropy(", "def cross_entropy(scale=1, "),
+        ("jaxnoise.methods.optim", "decay=0.9", "decay=0.8"),
+        ("jaxnoise.layers.batch_norm", "MOMENTUM = 0.99", "MOMENTUM = 0.9"),
+        ("jaxnoise.labels.by_class", "def uniform_noise(", "@staticmethod\ndef uniform_noise("),
+        ("jaxnoise.datasets.splits", "_SEED = ", "_SEED = 1 + "),
+        ("jaxnoise.training.loop", "range(4)", "range(1, 5)"),
+    ],
+)
+def test_change_of_what_is_trained_counts_and_names_its_module(edit, module, old, new):
+    before = source_digests.of_run(CONFIG)
+    edit(module, old, new)
+    assert source_digests.changed(before, source_digests.of_run(CONFIG)) == [module]
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("jaxnoise.nets", "class LeNet(", "# LeCun\n\nclass LeNet("),
+        ("jaxnoise.nets", "LeNet with batch norm", "The net of LeCun"),
+        ("jaxnoise.nets", "[(96, 3)]", "[(95, 3)]"),
+        ("jaxnoise.nets", '"allcnn": AllCNN', '"allcnn": AllCNN, "mine": LeNet'),
+        ("jaxnoise.methods.robust_losses", "log_zero * jnp", "2 * log_zero * jnp"),
+        ("jaxnoise.labels.by_class", "def pair_noise(", "@staticmethod\ndef pair_noise("),
+        ("jaxnoise.labels.noise", '"pair_noise": ', '"mine": None, "pair_noise": '),
+        ("jaxnoise.methods.optim", "Recipe(0.001", "Recipe(0.002"),
+    ],
+    ids=["comment", "docstring", "other net", "new net", "other loss", "other noise", "new noise",
+         "other recipe"],
+)  # fmt: skip
+def test_change_of_words_or_of_what_the_run_does_not_use_does_not_count(edit, module, old, new):
+    before = source_digests.of_run(CONFIG)
+    edit(module, old, new)
+    assert source_digests.of_run(CONFIG) == before
+
+
+def test_runs_of_one_code_agree_whatever_their_settings():
+    others = [
+        Config(dataset="cifar10", do_sn=True, loss="gce", method="mixup", noise_type="pair_noise"),
+        Config(dataset="digits", net="allcnn", loss="forward", noise_type="instance_noise"),
+    ]
+    for other in others:
+        assert source_digests.changed(
+            source_digests.of_run(CONFIG), source_digests.of_run(other)
+        ) == []  # fmt: skip
+
+
+def test_what_is_reached_is_what_is_trained():
+    """Not settings, reports, files or downloads; but all of the step."""
+    modules = source_digests.of_run(CONFIG)
+    assert {"jaxnoise.nets", "jaxnoise.train_step", "jaxnoise.losses", "jaxnoise.layers.conv",
+            "jaxnoise.methods.optim", "jaxnoise.training.loop"} <= modules.keys()  # fmt: skip
+    wings = {module.split(".")[1] for module in modules}
+    assert not wings & {"config", "runs", "terminal", "figures", "report", "experiments", "data"}
+
+
+OWN = """
+import flax.linen as nn
+import {helper}
+from jaxnoise.nets import DenseBlock
+
+WIDTH = 8
+
+def features(x):
+    return {helper}.doubled(x) * WIDTH
+
+class Own(nn.Module):
+    def __call__(self, x):
+        return features(x)
+
+def unused():
+    return 1
+"""
+
+
+def test_net_of_ones_own_counts_with_its_helpers(monkeypatch, tmp_path, edit):
+    name, helper = "own_net_of_a_test", "helper_of_a_test"
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / f"{name}.py").write_text(OWN.format(helper=helper))
+    (tmp_path / f"{helper}.py").write_text("def doubled(x):\n    return 2 * x\n")
+    own = importlib.import_module(name)
+    try:
+        monkeypatch.setitem(nets.NETS, "lenet", own.Own)
+        before = source_digests.of_run(CONFIG)
+        assert {name, helper} <= before.keys()
+        edit(name, "return 1", "return 2")
+        assert source_digests.of_run(CONFIG) == before
+        edit(name, "WIDTH = 8", "WIDTH = 9")
+        assert source_digests.changed(before, source_digests.of_run(CONFIG)) == [name]
+        edit(helper, "2 * x", "3 * x")
+        assert source_digests.changed(before, source_digests.of_run(CONFIG)) == [helper, name]
+    finally:
+        del sys.modules[name], sys.modules[helper]
+        source_digests._source.cache_clear()
+        source_digests._counts.cache_clear()
+
+
+def test_installed_packages_do_not_count():
+    assert not any(source_digests._counts(name) for name in ("jax", "flax.linen", "json", "math"))
+    assert not source_digests._counts("there_is_no_such_module")
+
+
+def test_a_module_s_source_is_found_without_importing_it():
+    assert source_digests._path("jaxnoise.report.page") == Path(
+        importlib.util.find_spec("jaxnoise.report.page").origin
+    )
