@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxnoise.config import Config, InputError
-from jaxnoise.labels.noisy_dataset import NoisyDataset
+from jaxnoise.labels.noisy_dataset import NoisyDataset, load_splits
 from jaxnoise.runs import checkpoint
 from jaxnoise.runs.history import read_history
 from jaxnoise.runs.noise_record import read_noise
@@ -94,13 +94,13 @@ class FinishedRun:
 
     @functools.cached_property
     def _labels(self) -> tuple[dict[str, np.ndarray], NoisyDataset]:
-        arrays, dataset = read_noise(self.folder, self.config)
-        if self._data_sha256 not in (None, dataset.data_sha256):
+        splits = load_splits(self.config)
+        if self._data_sha256 not in (None, splits.data_sha256):
             raise InputError(
                 f"RUN_DIR={self.folder}: the data set is not the one that the run used: its "
-                f"SHA-256 is {dataset.data_sha256[:16]}…, config.json says {self._data_sha256}"
+                f"SHA-256 is {splits.data_sha256[:16]}…, config.json says {self._data_sha256}"
             )
-        return arrays, dataset
+        return read_noise(self.folder, self.config, splits)
 
     @functools.cached_property
     def _engine(self) -> Engine:

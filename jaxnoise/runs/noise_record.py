@@ -11,7 +11,7 @@ import numpy as np
 from jaxnoise.config import Config, InputError
 from jaxnoise.labels import given, noisy_dataset
 from jaxnoise.labels.noise import NoisyLabels, summary
-from jaxnoise.labels.noisy_dataset import NoisyDataset
+from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
 from jaxnoise.runs import files
 
 _FLAGS = (
@@ -56,8 +56,13 @@ def write_noise(
     (folder / "noise.json").write_text(text + "\n", encoding="utf-8")
 
 
-def read_noise(folder: Path, config: Config) -> tuple[dict[str, np.ndarray], NoisyDataset]:
+def read_noise(
+    folder: Path, config: Config, splits: SplitDataset | None = None
+) -> tuple[dict[str, np.ndarray], NoisyDataset]:
     """The arrays of noise.npz, and the data set with its labels.
+
+    Args:
+      splits: the data set, if it is already loaded.
 
     Raises:
       InputError: it is missing, damaged, or of another data set or split.
@@ -70,7 +75,7 @@ def read_noise(folder: Path, config: Config) -> tuple[dict[str, np.ndarray], Noi
         shapes |= {index: (size,), f"{prefix}clean": (size,)}
         shapes |= {prefix + name: (config.draws, size) for name in ("noisy", "picked", "changed")}
     files.check_shapes(path, arrays, shapes)
-    dataset = noisy_dataset.load(config, given.read_file(path, str(path)))
+    dataset = noisy_dataset.load(config, given.read_file(path, str(path)), splits)
     for name in ("train_index", "valid_index"):
         if not np.array_equal(arrays[name], getattr(dataset, name)):
             raise InputError(f"{path}: {name} is not that of the data set's split")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxnoise.config import InputError
-from jaxnoise.labels.noisy_dataset import SPLITS, NoisyDataset
+from jaxnoise.labels.noisy_dataset import SPLITS, NoisyDataset, load_splits
 from jaxnoise.runs import checkpoint
 from jaxnoise.runs.history import read_history
 from jaxnoise.runs.noise_record import read_noise
@@ -61,10 +61,14 @@ def all_checks(run: Record) -> Iterator[Check]:
     """
     read, folder, config = _Read(), run.folder, run.config
     yield file_checks.settings(run)
-    found = yield from _reading("noise.npz", read_noise, folder, config)
+    # Before its labels, which say less clearly that the data set is another one.
+    splits = yield from _reading("data set", load_splits, config)
+    found = None
+    if splits is not None:
+        yield file_checks.data_set(run, splits)
+        found = yield from _reading("noise.npz", read_noise, folder, config, splits)
     if found is not None:
         arrays, read.dataset = found
-        yield file_checks.data_set(run, read.dataset)
         yield from file_checks.noise_files(run, arrays, read.dataset)
         read.samples = yield from _reading(
             "samples.npz", read_samples, folder, config, read.dataset

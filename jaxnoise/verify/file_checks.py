@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxnoise.config import InputError
 from jaxnoise.labels import noise, noisy_dataset
-from jaxnoise.labels.noisy_dataset import NoisyDataset
+from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
 from jaxnoise.runs import documents, files
 from jaxnoise.runs.record import Record
 from jaxnoise.runs.samples import write_suspects
@@ -44,7 +44,7 @@ def settings(run: Record) -> Check:
     return same(dataset, fingerprint == named[1], note)
 
 
-def data_set(run: Record, dataset: NoisyDataset) -> Check:
+def data_set(run: Record, dataset: SplitDataset) -> Check:
     """Whether the pictures and true labels are those of the run."""
     recorded = run.facts.get("data_sha256")
     if recorded is None:

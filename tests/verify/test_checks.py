@@ -247,10 +247,10 @@ def test_another_data_set_than_recorded_is_found(copy):
 
 
 def test_noise_that_cannot_be_made_again_is_no_failure(copy, monkeypatch):
-    def load(config, given=None, *, load=noisy_dataset.load):
+    def load(config, given=None, splits=None, *, load=noisy_dataset.load):
         if given is None:
             raise InputError("--noise_file=gone.npz: cannot be read")
-        return load(config, given)
+        return load(config, given, splits)
 
     monkeypatch.setattr(noisy_dataset, "load", load)
     checks = verified(copy)
