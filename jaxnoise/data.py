@@ -32,10 +32,14 @@ class Dataset:
     test_images: np.ndarray
     test_labels: np.ndarray
     class_names: tuple[str, ...]
-    sha256: str  # of pictures and labels: `digests.of_arrays` of the four arrays
-    # For class folders: the picture files, relative to the folder that holds the classes.
+    sha256: str  # of pictures and labels of each split: `digests.of_arrays`
+    # For class folders: the picture files, CLASS/FILE; those for validation, FOLDER/CLASS/FILE.
     train_files: tuple[str, ...] = ()
     test_files: tuple[str, ...] = ()
+    # How many of the train samples, the last ones, are for validation by the data set's own split.
+    valid_size: int = 0
+    # Whether `split_seed` chose the test samples, and with them the places of the train samples.
+    test_is_drawn: bool = False
 
     @property
     def num_classes(self) -> int:
@@ -73,6 +77,7 @@ def load(
     data_dir: str | os.PathLike | None = None,
     manual_dir: str | os.PathLike | None = None,
     cache_dir: str | os.PathLike | None = None,
+    split_seed: int = 0,
 ) -> Dataset:
     """Loads a data set by name.
 
@@ -92,6 +97,7 @@ def load(
         `folder:PATH`, the folder that a relative PATH starts from; default: the working folder.
       manual_dir: folder with the raw archives, for preparing a copy without a network.
       cache_dir: see `cache_folder`; default: $XDG_CACHE_HOME/jaxnoise, else ~/.cache/jaxnoise.
+      split_seed: chooses the test pictures of a `folder:PATH` without a test set of its own.
 
     Raises:
       InputError: the data set is unknown, not supported, damaged, or not available.
@@ -99,12 +105,15 @@ def load(
     if name == "digits":
         return _digits()
     if name.startswith(class_folders.PREFIX):
-        return _class_folders(class_folders.find(name, data_dir), cache_folder(cache_dir))
+        found = class_folders.find(name, data_dir)
+        return _class_folders(found, cache_folder(cache_dir), split_seed)
     # Imported here because importing TFDS takes half a second, which `digits` does not need.
     from jaxnoise.datasets import copy_digests, tfds_copy
 
     copy = _open_copy(name, data_dir, manual_dir)
     version, folder = str(copy.version), cache_folder(cache_dir)
+    if unused := copy.info.splits.keys() - {*copy_digests.SPLITS}:
+        _log.info("of %s, not used are the splits %s", name, ", ".join(sorted(unused)))
     fingerprint = copy_digests.check(copy, folder)
     cache = folder / f"{name.replace('/', '-')}-{version}-{fingerprint}.npz"
 
@@ -189,28 +198,50 @@ def _digits() -> Dataset:
     return Dataset("digits", "1.0.0", *parts, class_names, sha256)
 
 
-def _class_folders(found: class_folders.ClassFolders, folder: pathlib.Path) -> Dataset:
-    from jaxnoise.datasets import class_pictures
+def _class_folders(
+    found: class_folders.ClassFolders, folder: pathlib.Path, split_seed: int
+) -> Dataset:
+    from jaxnoise.datasets import class_pictures, picture_warnings
 
-    cache = folder / f"class_folders-{found.sha256()[:16]}.npz"
-    chosen = class_pictures.train_and_test(found)
-    decoded = _decoded(found.name, cache, lambda: class_pictures.decode(found, chosen))
+    chosen = class_pictures.by_split(found, split_seed)
+    key = found.sha256()[:16]
+    if "" in found.files:
+        key += f"-split_{split_seed}"
+    decoded = _decoded(
+        found.name,
+        folder / f"class_folders-{key}.npz",
+        lambda: class_pictures.decode(found, chosen),
+        tuple(f"{split}_{kind}" for split in chosen for kind in ("images", "labels")),
+    )
+    picture_warnings.warn(found, chosen, decoded.arrays)
+    train_files, valid = class_folders.names(chosen["train"]), chosen.get("valid", ())
+    arrays = {name: decoded.arrays[name] for name in _ARRAYS}
+    if valid:
+        train_files += tuple(path.relative_to(found.root).as_posix() for path in valid)
+        for kind in ("images", "labels"):
+            both = arrays[f"train_{kind}"], decoded.arrays[f"valid_{kind}"]
+            arrays[f"train_{kind}"] = np.concatenate(both)
     return Dataset(
         found.name,
         "1.0.0",
-        **decoded.arrays,
+        **arrays,
         class_names=found.classes,
         sha256=decoded.sha256,
-        train_files=class_folders.names(chosen["train"]),
+        train_files=train_files,
         test_files=class_folders.names(chosen["test"]),
+        valid_size=len(valid),
+        test_is_drawn="" in found.files,
     )
 
 
 def _decoded(
-    name: str, cache: pathlib.Path, decode: Callable[[], dict[str, np.ndarray]]
+    name: str,
+    cache: pathlib.Path,
+    decode: Callable[[], dict[str, np.ndarray]],
+    names: tuple[str, ...] = _ARRAYS,
 ) -> decoded_cache.Decoded:
     """Returns the cached arrays; if there are none, decodes the pictures and caches them."""
-    decoded = decoded_cache.read(cache, _ARRAYS)
+    decoded = decoded_cache.read(cache, names)
     if decoded is None:
         _log.info("decoding the pictures of %s, once: they are cached in %s", name, cache.parent)
         arrays = decode()

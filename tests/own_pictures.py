@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -11,11 +12,17 @@ rng = np.random.default_rng(0)
 
 
 def write_class(folder: pathlib.Path, count: int, *, shape=(28, 28), ending="png", first=0):
-    """Random pictures that get brighter from one to the next, so that their order can be seen."""
+    """Random pictures that get brighter from one to the next, so that their order can be seen.
+
+    A picture depends on its name and the two folders above it alone, and so does its side in a
+    folder without a test set: stored without compression, it has the same bytes everywhere.
+    """
     folder.mkdir(parents=True)
     for i in range(count):
-        pixels = rng.integers(0, 100, shape, dtype=np.uint8) + np.uint8(first + 5 * i)
-        Image.fromarray(pixels).save(folder / f"{i:02d}.{ending}")
+        seed = zlib.crc32(f"{folder.parent.name}/{folder.name}/{i}".encode())
+        noise = np.random.default_rng(seed).integers(0, 100, shape, dtype=np.uint8)
+        pixels = noise + np.uint8(first + 5 * i)
+        Image.fromarray(pixels).save(folder / f"{i:02d}.{ending}", compress_level=0)
 
 
 def write_folder(root: pathlib.Path, counts=(10, 5, 20), **how) -> pathlib.Path:
@@ -24,9 +31,12 @@ def write_folder(root: pathlib.Path, counts=(10, 5, 20), **how) -> pathlib.Path:
     return root
 
 
-def write_splits(root: pathlib.Path, **how) -> pathlib.Path:
+def write_splits(root: pathlib.Path, validation: str = "", **how) -> pathlib.Path:
+    """train and test; and a folder for validation, if it is named."""
     write_folder(root / "train", **how)
     write_folder(root / "test", (2, 1, 3), **how)
+    if validation:
+        write_folder(root / validation, (4, 3, 2), **how)
     return root
 
 

@@ -104,6 +104,18 @@ def test_second_load_decodes_nothing_and_is_equal(tmp_path, copy_dir, decoded, c
     assert capfd.readouterr() == ("", "")
 
 
+def test_splits_that_are_not_used_are_told(tmp_path, caplog):
+    images = synthetic.pictures(30, (28, 28, 1))
+    splits_there = ("train", "validation", "extra", "test")
+    synthetic.write_copy(tmp_path / "tfds", images, LABELS, num_classes=5, splits=splits_there)
+    caplog.set_level("INFO", "jaxnoise")
+    for _ in range(2):
+        caplog.clear()
+        dataset = data.load("toy", data_dir=tmp_path / "tfds", cache_dir=tmp_path / "cache")
+        assert caplog.messages.count("of toy, not used are the splits extra, validation") == 1
+    assert len(dataset.train_labels) == 30 and dataset.valid_size == 0
+
+
 def test_the_same_copy_elsewhere_is_a_cache_hit(tmp_path, copy_dir, decoded):
     data.load("toy", data_dir=copy_dir, cache_dir=tmp_path / "cache")
     shutil.copytree(copy_dir, tmp_path / "elsewhere")

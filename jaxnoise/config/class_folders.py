@@ -1,30 +1,41 @@
 """A user's own pictures, in one folder per class: the list of files, and a digest of them.
 
---dataset=folder:PATH is PATH/train/CLASS/… and PATH/test/CLASS/…, or PATH/CLASS/… alone. Nothing is
-decoded here (see `class_pictures`), so that a run's name, which depends on the files' content, is
-known at once.
+--dataset=folder:PATH is PATH/train/CLASS/… and PATH/test/CLASS/…, perhaps with PATH/val/CLASS/…, or
+PATH/CLASS/… alone. Nothing is decoded here (see `class_pictures`), so that a run's name, which
+depends on the files' content, is known at once.
 """
 
+import dataclasses
+import functools
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from jaxnoise.config.flags import InputError
 
 PREFIX = "folder:"
-SPLITS = ("train", "test")
+# Names of folders, in any letter case, and the split that each of them holds.
+SPLIT_FOLDERS = {
+    "train": "train", "test": "test", "val": "valid", "valid": "valid", "validation": "valid",
+}  # fmt: skip
+_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm"}
+# What operating systems leave in folders and in archives of folders, beside hidden files.
+_LEFT_BEHIND = {"__macosx", "thumbs.db", "desktop.ini"}
 
 
-class ClassFolders(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class ClassFolders:
     """The files of a folder. Classes are sorted by name, files by class and then by name."""
 
     flag: str  # its name in error messages
     root: Path
     classes: tuple[str, ...]
-    files: dict[str, tuple[Path, ...]]  # by split; without splits, all under ""
+    # By split: train, test and perhaps valid; where classes stand alone, all under "".
+    files: dict[str, tuple[Path, ...]]
+    unused: tuple[Path, ...]  # pictures and folders in places where none is read
 
     @property
     def name(self) -> str:
@@ -35,22 +46,34 @@ class ClassFolders(NamedTuple):
         numbers = {name: i for i, name in enumerate(self.classes)}
         return [numbers[path.parent.name] for path in paths]
 
+    @functools.cached_property
+    def digests(self) -> dict[Path, str]:
+        """The SHA-256 of each file's content; reading 10,000 small files again takes 0.2 s.
+
+        Raises:
+          InputError: a file cannot be read.
+        """
+        found = {}
+        for path in (path for paths in self.files.values() for path in paths):
+            try:
+                found[path] = hashlib.sha256(path.read_bytes()).hexdigest()
+            except OSError as error:
+                raise InputError(f"{self.flag}: {path}: {error.strerror}") from error
+        return found
+
     def sha256(self) -> str:
         """64 hexadecimal digits over splits, names and contents of all files, not over the path.
-
-        Reading 10,000 small files takes 0.2 s if they have been read before.
 
         Raises:
           InputError: a file cannot be read.
         """
         sha = hashlib.sha256()
         for split, paths in self.files.items():
+            if not split:
+                # An earlier version chose other test pictures: its runs are other runs.
+                sha.update(b"test pictures by content\n")
             for file, path in zip(names(paths), paths, strict=True):
-                try:
-                    content = hashlib.sha256(path.read_bytes()).hexdigest()
-                except OSError as error:
-                    raise InputError(f"{self.flag}: {path}: {error.strerror}") from error
-                sha.update(f"{content} {split} {file!r}\n".encode())
+                sha.update(f"{self.digests[path]} {split} {file!r}\n".encode())
         return sha.hexdigest()
 
 
@@ -80,39 +103,77 @@ def find(dataset: str, data_dir: str | os.PathLike | None) -> ClassFolders:
 
     Raises:
       InputError: there is no such folder, it has fewer than two classes, one of them is empty or
-        holds folders, or the classes of train and test are not the same.
+        holds folders, two of them have one name, a split is missing or there twice, or the classes
+        of the splits are not the same.
     """
     flag, top = f"--dataset={dataset}", root(dataset, data_dir)
     if dataset == PREFIX:
         raise InputError(f"{flag}: allowed is folder:PATH, a folder with one folder per class")
     if not os.path.isdir(top):  # pathlib raises where a name is too long
         raise InputError(f"{flag}: there is no folder {top}")
-    there = [split for split in SPLITS if _is_split(flag, top / split)]
-    if len(there) == 1:
-        (missing,) = set(SPLITS) - set(there)
-        raise InputError(f"{flag}: {top} has a folder {there[0]} with classes, but no {missing}")
-    classes = {split: _classes(flag, top / split) for split in there or [""]}
+    splits = _splits(flag, top)
+    folders = splits or {"": top}
+    classes = {split: _classes(flag, folder) for split, folder in folders.items()}
     for split, found in classes.items():
-        if len(found) < 2:
+        _check_classes(flag, folders[split], found)
+    of_all = next(iter(classes.values()))
+    for split, found in classes.items():
+        if differing := sorted(set(of_all) ^ set(found)):
+            only = folders["train" if differing[0] in of_all else split]
             raise InputError(
-                f"{flag}: class folders in {top / split}: {len(found)}; at least two are needed"
+                f"{flag}: class {differing[0]} is only in {only}; {folders['train'].name} and "
+                f"{folders[split].name} need the same classes"
             )
-    if there and (differing := sorted(set(classes["train"]) ^ set(classes["test"]))):
-        only = "train" if differing[0] in classes["train"] else "test"
-        raise InputError(
-            f"{flag}: class {differing[0]} is only in {top / only}; train and test need the same "
-            "classes"
-        )
     files = {
-        split: tuple(path for name in found for path in _files(flag, top / split / name))
+        split: tuple(path for name in found for path in _files(flag, folders[split] / name))
         for split, found in classes.items()
     }
-    return ClassFolders(flag, top, next(iter(classes.values())), files)
+    beside = [path for path in _entries(flag, top) if splits and path not in splits.values()]
+    unused = [path for path in beside if path.is_dir()]
+    for path in (*beside, *(path for x in folders.values() for path in _entries(flag, x))):
+        if path.suffix.lower() in _PICTURES and path.is_file():
+            unused.append(path)
+    return ClassFolders(flag, top, of_all, files, tuple(unused))
 
 
-def _is_split(flag: str, folder: Path) -> bool:
-    """Whether it holds folders; a class that happens to have this name holds pictures."""
-    return folder.is_dir() and bool(_classes(flag, folder))
+def _splits(flag: str, top: Path) -> dict[str, Path]:
+    """The folders train, test and, if there is one, valid; empty where classes stand alone.
+
+    A folder of such a name that holds no folders is a class, unless another one does.
+    """
+    named: dict[str, list[Path]] = {"train": [], "test": [], "valid": []}
+    for path in _entries(flag, top):
+        if path.name.lower() in SPLIT_FOLDERS and path.is_dir():
+            named[SPLIT_FOLDERS[path.name.lower()]].append(path)
+    with_classes = [path for paths in named.values() for path in paths if _classes(flag, path)]
+    if not with_classes:
+        return {}
+    for paths in named.values():
+        if len(paths) > 1:
+            raise InputError(
+                f"{flag}: {top} has the folders {paths[0].name} and {paths[1].name}; allowed is one"
+            )
+    for split in ("train", "test"):
+        if not set(named[split]) & set(with_classes):
+            there = " and a folder ".join(path.name for path in with_classes)
+            raise InputError(
+                f"{flag}: {top} has a folder {there} with classes, but no {split}; allowed are "
+                "train and test, with or without val, or classes alone"
+            )
+    return {split: paths[0] for split, paths in named.items() if paths}
+
+
+def _check_classes(flag: str, folder: Path, classes: Sequence[str]) -> None:
+    if len(classes) < 2:
+        raise InputError(
+            f"{flag}: class folders in {folder}: {len(classes)}; at least two are needed"
+        )
+    spelled: dict[str, str] = {}
+    for name in classes:
+        if spelled.setdefault(unicodedata.normalize("NFC", name), name) != name:
+            raise InputError(
+                f"{flag}: {folder} has two folders {name}, in two Unicode spellings; allowed is one"
+            )
 
 
 def _classes(flag: str, folder: Path) -> tuple[str, ...]:
@@ -133,8 +194,13 @@ def _files(flag: str, folder: Path) -> list[Path]:
 
 
 def _entries(flag: str, folder: Path) -> list[Path]:
+    """What is in a folder, sorted, without what nobody put there."""
     try:
-        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        paths = sorted(
+            path
+            for path in folder.iterdir()
+            if not path.name.startswith(".") and path.name.lower() not in _LEFT_BEHIND
+        )
         "".join(path.name for path in paths).encode()
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "a name in it is not UTF-8"

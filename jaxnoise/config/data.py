@@ -28,9 +28,9 @@ class DataConfig:
     dataset: str = _flag(
         "cifar10",
         "Data set: mnist, fashion_mnist, cifar10, cifar100, digits (bundled, needs no network), "
-        "folder:PATH (your own images, one folder per class, in PATH/train and PATH/test or "
-        "directly in PATH), or any other TFDS classification set of images from 28x28x1 to "
-        "32x32x3.",
+        "folder:PATH (your own images, one folder per class, in PATH/train, PATH/test and perhaps "
+        "PATH/val, or directly in PATH), or any other TFDS classification set of images from "
+        "28x28x1 to 32x32x3.",
     )
     noise_type: str = _flag(
         "uniform_noise",
@@ -115,7 +115,8 @@ class DataConfig:
     noise_per_repeat: bool = _flag(False, "Use a separate draw of the noise for each repeat.")
     validation_ratio: float = _flag(
         0.1,
-        "Share of the training data that is set aside for validation.",
+        "Share of the training data that is set aside for validation, unless folder:PATH has a "
+        "folder val.",
         low=0.0,
         high=1.0,
         open_range=True,
@@ -138,6 +139,13 @@ class DataConfig:
         low=0,
     )
     test_size: int = _flag(0, "Use only this many samples of the test set; 0 = all.", low=0)
+    split_seed: int = _flag(
+        0,
+        "Seed of the splits: which training samples are for validation, which ones --train_size "
+        "and --test_size use, and which images of a folder:PATH without train and test are for "
+        "testing.",
+        low=0,
+    )
 
     def check_dataset(self) -> None:
         """Refuses other spellings of a data set, which TFDS would take for the same set."""

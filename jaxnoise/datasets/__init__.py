@@ -11,6 +11,7 @@ __all__ = [
     "copy_digests",
     "decoded_cache",
     "digests",
+    "picture_warnings",
     "splits",
     "tfds_copy",
 ]

@@ -1,5 +1,6 @@
 """Decoder for the pictures of class folders, which must all have the same size and mode."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -7,50 +8,63 @@ from PIL import Image
 
 from jaxnoise.config import InputError
 from jaxnoise.config.class_folders import ClassFolders
-from jaxnoise.datasets import splits
 
 FORMATS = ("PNG", "JPEG", "BMP", "PPM")
 _MODES = {"L": "grey", "RGB": "RGB"}
 _ALLOWED = "allowed are 8-bit grey (mode L) or RGB pictures from 28x28 to 32x32, all of one kind"
 
 
-def train_and_test(found: ClassFolders) -> dict[str, tuple[Path, ...]]:
-    """Returns the files of the train and the test split, each in the order of `found`.
+def by_split(found: ClassFolders, seed: int) -> dict[str, tuple[Path, ...]]:
+    """Returns the files of train, test and perhaps valid, each in the order of `found`.
 
-    If there are no folders train and test, a fifth of each class, chosen by `splits.stratified`,
-    is the test split.
+    Without folders train and test, a picture is in the test split if `is_test`. Its side then
+    depends on nothing but its content and the seed: not on its name or class, nor on any other
+    picture. Equal pictures are on one side.
 
     Raises:
-      InputError: a class has fewer than 5 pictures, which have no fifth.
+      InputError: a class has no picture on one side.
     """
     if "" not in found.files:
         return found.files
-    paths = found.files[""]
-    labels = np.array(found.labels(paths))
-    for name, count in zip(found.classes, np.bincount(labels), strict=True):
-        if count < 5:
+    chosen: dict[str, list[Path]] = {"train": [], "test": []}
+    for path in found.files[""]:
+        chosen["test" if is_test(found.digests[path], seed) else "train"].append(path)
+    for split, paths in chosen.items():
+        for name in found.classes:
+            if any(path.parent.name == name for path in paths):
+                continue
+            its = [path for path in found.files[""] if path.parent.name == name]
+            different = len({found.digests[path] for path in its})
             raise InputError(
-                f"{found.flag}: class {name} has {count} pictures; allowed are 5 or more (a fifth "
-                "becomes the test set), or separate folders train and test"
+                f"{found.flag}: class {name} has no {split} picture: each picture becomes one of "
+                f"the test set by chance, 1 in 5, and this class has {different} different "
+                f"(--split_seed={seed}); allowed are more pictures, another --split_seed, or "
+                "separate folders train and test"
             )
-    train, test = splits.stratified(labels, ratio=0.2, num_classes=len(found.classes))
-    return {
-        split: tuple(paths[i] for i in sorted(index))
-        for split, index in (("train", train), ("test", test))
-    }
+    return {split: tuple(paths) for split, paths in chosen.items()}
+
+
+def is_test(digest: str, seed: int) -> bool:
+    """Whether SHA-256 of `SEED DIGEST`, as a fraction in [0, 1), is below 0.2.
+
+    Args:
+      digest: SHA-256 of the picture's file, 64 hexadecimal digits.
+    """
+    fraction = int(hashlib.sha256(f"{seed} {digest}".encode()).hexdigest(), 16) / 2**256
+    return fraction < 0.2
 
 
 def decode(found: ClassFolders, chosen: dict[str, tuple[Path, ...]]) -> dict[str, np.ndarray]:
-    """Decodes all pictures of the train and test splits, in the order of their files.
+    """Decodes all pictures of all splits, in the order of their files.
 
     Pictures are used as stored: they are not scaled or converted, and EXIF rotation is ignored.
 
     Args:
-      chosen: the result of `train_and_test`.
+      chosen: the result of `by_split`.
 
     Returns:
-      train_images, test_images, uint8 (N, H, W, C), H and W in 28..32, C 1 or 3; and train_labels,
-      test_labels, int32 (N,) in [0, K).
+      for each split SPLIT_images, uint8 (N, H, W, C), H and W in 28..32, C 1 or 3, and
+      SPLIT_labels, int32 (N,) in [0, K).
 
     Raises:
       InputError: a file is not a picture, or its size or mode is not allowed or differs from that

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 class Decoded(NamedTuple):
     """Pictures and labels of a copy."""
 
-    arrays: dict[str, np.ndarray]  # train_images, train_labels, test_images, test_labels
+    arrays: dict[str, np.ndarray]  # for each split, as in train_images, train_labels
     sha256: str  # of these: `digests.of_arrays`
 
 

@@ -1,25 +1,23 @@
-"""Stratified split of samples into two parts, the same in every run."""
+"""Stratified split of samples into two parts, the same in every run with the same seed."""
 
 import numpy as np
 
 from jaxnoise.config import InputError
 
-_SEED = 0
-
 
 def stratified(
-    labels: np.ndarray, *, ratio: float, num_classes: int
+    labels: np.ndarray, *, ratio: float, num_classes: int, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Splits samples class by class: of each class ⌊ratio · n_class⌋ go to the validation part.
 
-    These are the first ones of a shuffled order. The order comes from a fixed seed, so every run,
-    whatever its own seed, has the same split. Both parts are returned in that shuffled order, so a
-    prefix of a part is a random subset of it.
+    These are the first ones of a shuffled order, which depends on the seed. Both parts are returned
+    in that order, so a prefix of a part is a random subset of it.
 
     Args:
       labels: int (N,) in [0, num_classes).
       ratio: in (0, 1).
       num_classes: K.
+      seed: of the order; not the seed of a run (--split_seed, not --seed).
 
     Returns:
       train_index and valid_index, int64, disjoint; together they are all of 0..N−1.
@@ -28,7 +26,7 @@ def stratified(
       InputError: one of the parts would be empty.
     """
     # RandomState: the only NumPy generator whose stream is frozen across versions (NEP 19).
-    order = np.random.RandomState(_SEED).permutation(len(labels))
+    order = np.random.RandomState(seed).permutation(len(labels))
     is_valid = np.zeros(len(labels), bool)
     for label in range(num_classes):
         of_class = np.flatnonzero(labels[order] == label)

@@ -37,10 +37,12 @@ class GivenLabels(NamedTuple):
         """
         total, n = len(dataset.train_labels), self.noisy.shape[1]
         index = np.arange(n) if self.index is None else self.index
-        if self.index is None and n != total:
+        own = total - dataset.valid_size
+        if self.index is None and n not in (own, total):
+            more = f", or {total}, with those for validation after them" if own < total else ""
             raise InputError(
-                f"{self.source}: {n} labels; allowed is {total}, one for each sample of the train "
-                f"set of {dataset.name}"
+                f"{self.source}: {n} labels; allowed is {own}, one for each sample of the train "
+                f"set of {dataset.name}{more}"
             )
         if len(np.unique(index)) < n or index.min() < 0 or index.max() >= total:
             raise InputError(
@@ -87,6 +89,37 @@ class GivenLabels(NamedTuple):
                 "are not their places, so a number as a label is ambiguous; allowed is a CSV of "
                 "file,label, whose labels are names, or one with true labels beside the noisy ones"
             )
+
+    def completed(self, dataset: data.Dataset, *, validation_labels: str) -> "GivenLabels":
+        """Adds the true labels of the data set's own validation split, where there are none.
+
+        Args:
+          validation_labels: clean or noisy, the ones that are used.
+
+        Raises:
+          InputError: the noisy ones are used, but some are missing.
+        """
+        total = len(dataset.train_labels)
+        index = np.arange(self.noisy.shape[1]) if self.index is None else self.index
+        missing = np.setdiff1d(np.arange(total - dataset.valid_size, total), index)
+        if not len(missing):
+            return self
+        if validation_labels == "noisy":
+            raise InputError(
+                f"--validation_labels=noisy: {self.source} has no label for {len(missing)} of "
+                f"the {dataset.valid_size} images for validation; allowed are labels for all of "
+                "them, or --validation_labels=clean"
+            )
+        draws, true = len(self.noisy), dataset.train_labels[missing]
+        as_drawn = np.broadcast_to(true, (draws, len(missing)))
+        return self._replace(
+            noisy=np.concatenate([self.noisy, as_drawn], axis=1),
+            clean=None if self.clean is None else np.concatenate([self.clean, true]),
+            picked=None
+            if self.picked is None
+            else np.concatenate([self.picked, np.zeros_like(as_drawn, bool)], axis=1),
+            index=np.concatenate([index, missing]),
+        )
 
     def of(self, index: np.ndarray, true: np.ndarray) -> list[NoisyLabels]:
         """Returns the labels of some samples of the train set, in the order given, for each draw.

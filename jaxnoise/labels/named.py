@@ -15,29 +15,30 @@ class NamedLabels(NamedTuple):
     """Class names as labels of files."""
 
     source: str  # the flag that names them, with its value
-    files: list[str]  # relative to the folder with the classes, perhaps with train/ or test/ before
+    files: list[str]  # relative to the folder with the classes, perhaps with its name before
     noisy: list[str]  # the label of each
     clean: list[str] | None  # the true one, if the table has it
     index: np.ndarray | None  # int (files,), its place in the train set, if the table has it
 
     def numbered(self, dataset: Dataset) -> given.GivenLabels:
         """Returns the labels as numbers, in the order of the data set. Rows of test files may be
-        there, and are not used.
+        there, and are not used. Files of the data set's own validation split may be missing.
 
         Raises:
-          InputError: a class is unknown; a file is unknown, listed twice or at another index; a
-            file of the train set is missing; or a true label is not that of the data set.
+          InputError: a class is unknown; a file is unknown, listed twice, at another index or in
+            two splits; a file of the train set is missing; or a true label is not that of the data
+            set.
         """
         classes = {_plain(name): i for i, name in enumerate(dataset.class_names)}
-        places = {_plain(name): i for i, name in enumerate(dataset.train_files)}
-        test = {_plain(name) for name in dataset.test_files}
+        own = len(dataset.train_files) - dataset.valid_size
+        places = _places(dataset, own)
         noisy = np.full(len(dataset.train_files), -1, np.int32)
         for row, file in enumerate(self.files):
-            place = self._place(_plain(file), places, test, dataset)
+            place = self._place(_plain(file), places, dataset)
             if place is None:
                 continue
             if noisy[place] >= 0:
-                either = _plain(file) in test
+                either = _plain(file) in places["test"]
                 advice = f" (train/{file} and test/{file} are two files)" if either else ""
                 raise InputError(f"{self.source}: {file} is listed twice; allowed is once{advice}")
             noisy[place] = self._class(file, self.noisy[row], classes)
@@ -52,25 +53,33 @@ class NamedLabels(NamedTuple):
                     f"{self.source}: the index of {file} is {self.index[row]}; in the train set it "
                     f"is {place}"
                 )
-        if missing := [dataset.train_files[i] for i in np.flatnonzero(noisy < 0)]:
+        if missing := [dataset.train_files[i] for i in np.flatnonzero(noisy[:own] < 0)]:
             others = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
             raise InputError(
                 f"{self.source}: no label for {missing[0]}{others}; required is one for each of "
-                f"the {len(noisy)} pictures of the train set"
+                f"the {own} pictures of the train set"
             )
+        index = np.flatnonzero(noisy >= 0)
         return given.GivenLabels(
-            self.source, noisy[None], dataset.train_labels, picked=None, index=None
+            self.source, noisy[None, index], dataset.train_labels[index], picked=None, index=index
         )
 
     def _place(
-        self, file: str, places: dict[str, int], test: set[str], dataset: Dataset
+        self, file: str, places: dict[str, dict[str, int | None]], dataset: Dataset
     ) -> int | None:
         """Where a file stands in the train set; None if it is a file of the test set."""
-        inside = file.removeprefix("train/")
-        if file in places or inside in places:
-            return places[file if file in places else inside]
-        if file in test or file.removeprefix("test/") in test:
-            return None
+        there = [split for split, files in places.items() if file in files]
+        if len(there) > 1 and "valid" in there:
+            raise InputError(
+                f"{self.source}: {file} is the name of several files, for {' and '.join(there)}; "
+                f"allowed are names with the folder of the split, such as {dataset.train_files[-1]}"
+            )
+        if there:
+            return places[there[0]][file]
+        folder, _, inside = file.partition("/")
+        split = class_folders.SPLIT_FOLDERS.get(folder.lower())
+        if inside in places.get(split, ()):
+            return places[split][inside]
         raise InputError(
             f"{self.source}: {file} is not in the train set; allowed are names such as "
             f"{dataset.train_files[0]}"
@@ -82,6 +91,20 @@ class NamedLabels(NamedTuple):
                 f"{self.source}: the label of {file} is {label!r}; allowed are {', '.join(classes)}"
             )
         return classes[_plain(label)]
+
+
+def _places(dataset: Dataset, own: int) -> dict[str, dict[str, int | None]]:
+    """By split and CLASS/FILE, the place in the train set; None for files of the test set.
+
+    Args:
+      own: how many of the train set's files are not of the data set's own validation split.
+    """
+    files = [_plain(name) for name in dataset.train_files]
+    return {
+        "train": {file: i for i, file in enumerate(files[:own])},
+        "valid": {file.partition("/")[2]: i for i, file in enumerate(files[own:], start=own)},
+        "test": {_plain(name): None for name in dataset.test_files},
+    }
 
 
 def of_table(config: Config, table: Table | None) -> NamedLabels | None:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from jaxnoise import data
-from jaxnoise.config import Config, InputError
+from jaxnoise.config import FIELDS, Config, InputError
 from jaxnoise.datasets.splits import stratified
 from jaxnoise.labels import given as given_labels
 from jaxnoise.labels import named, noise
@@ -19,7 +19,8 @@ class SplitDataset:
     """A data set in three splits, one after the other, before any noise.
 
     A part of the original train set, the *training part*, is trained on; the rest of it is the
-    *validation part*.
+    *validation part*. If the data set has a validation split of its own, that is the validation
+    part; it stands at the end of the original train set.
     """
 
     images: np.ndarray  # uint8 (pictures, height, width, channels): train, valid, test
@@ -76,11 +77,20 @@ def load(
         that of the data set.
     """
     # First, so that an error comes before any download.
+    by_place = False
     if given is None and config.noise_is_given:
         table = table_of(config)
         given = named.of_table(config, table) or given_labels.read_labels(config, table)
+        by_place = not isinstance(given, named.NamedLabels)
     model = noise.MODELS[config.noise_type](config) if given is None else None
     splits = splits or load_splits(config)
+    if by_place and config.split_seed and splits.original.test_is_drawn:
+        # Of another split, as many labels in the order of classes would agree with most true ones.
+        raise InputError(
+            f"--split_seed={config.split_seed}: allowed is 0 (the default) with "
+            f"{given.source}, whose labels are given by place: which image has which place "
+            "depends on the seed; allowed with others is a CSV of file,label"
+        )
     if isinstance(given, named.NamedLabels):
         given = given.numbered(splits.original)
     samples, valid_samples = len(splits.train_index), len(splits.valid_index)
@@ -95,6 +105,7 @@ def load(
     )
     if given is not None:
         given.check(splits.original, trust=config.trust_noise_file)
+        given = given.completed(splits.original, validation_labels=config.validation_labels)
         parts = (
             given.of(splits.train_index, train.labels),
             given.of(splits.valid_index, valid.labels),
@@ -122,16 +133,25 @@ def load_splits(config: Config) -> SplitDataset:
         data_dir=config.data_dir,
         manual_dir=config.manual_dir,
         cache_dir=config.cache_dir,
+        split_seed=config.split_seed,
     )
-    train_labels, test_labels = dataset.train_labels, dataset.test_labels
-    pool = _subset(len(train_labels), config.train_size, "train_size")
-    test_index = _subset(len(test_labels), config.test_size, "test_size")
-    train_index, valid_index = (
-        pool[part]
-        for part in stratified(
-            train_labels[pool], ratio=config.validation_ratio, num_classes=dataset.num_classes
+    seed, train_labels, test_labels = config.split_seed, dataset.train_labels, dataset.test_labels
+    rest = len(train_labels) - dataset.valid_size
+    pool = _subset(rest, config.train_size, "train_size", seed)
+    test_index = _subset(len(test_labels), config.test_size, "test_size", seed)
+    if dataset.valid_size:
+        _check_own_validation(config)
+        train_index, valid_index = pool, np.arange(rest, len(train_labels))
+    else:
+        train_index, valid_index = (
+            pool[part]
+            for part in stratified(
+                train_labels[pool],
+                ratio=config.validation_ratio,
+                num_classes=dataset.num_classes,
+                seed=seed,
+            )
         )
-    )
     train_images = dataset.train_images[train_index]
     sizes = [len(train_index), len(valid_index), len(test_index)]
     images = [train_images, dataset.train_images[valid_index], dataset.test_images[test_index]]
@@ -147,8 +167,26 @@ def load_splits(config: Config) -> SplitDataset:
     )
 
 
-def _subset(available: int, size: int, flag: str) -> np.ndarray:
+def _check_own_validation(config: Config) -> None:
+    """Refuses settings that would change nothing, so that no one takes equal runs for different."""
+    default = FIELDS["validation_ratio"].default
+    if config.validation_ratio != default:
+        raise InputError(
+            f"--validation_ratio={config.validation_ratio:g}: allowed is {default:g} (the "
+            f"default) with --dataset={config.dataset}, whose folder for validation is used as "
+            "it is"
+        )
+    if config.split_seed and not config.train_size and not config.test_size:
+        raise InputError(
+            f"--split_seed={config.split_seed}: allowed is 0 (the default) with "
+            f"--dataset={config.dataset}, whose three splits are used as they are; with "
+            "--train_size or --test_size, others are allowed"
+        )
+
+
+def _subset(available: int, size: int, flag: str, seed: int) -> np.ndarray:
     """Indices of a fixed random subset, in random order; if `size` is 0, all of them in order."""
     if size > available:
         raise InputError(f"--{flag}={size}: allowed is 0 (all) to {available}, the split's size")
-    return np.random.RandomState(0).permutation(available)[:size] if size else np.arange(available)
+    order = np.random.RandomState(seed).permutation(available)
+    return order[:size] if size else np.arange(available)

@@ -12,10 +12,10 @@ from jaxnoise.scores.selection import SELECTIONS
 from jaxnoise.training import surroundings
 
 DEFAULTS = Config().result_settings
-# What two runs must share for their repeats of equal number to be pairs: pictures, the seeds of
-# initialization and batch order, and the draw of the noise that each repeat has.
-PAIRED_BY = ("dataset", "train_size", "test_size", "validation_ratio", "seed", "noise_seed",
-             "noise_file", "noise_draws", "noise_per_repeat")  # fmt: skip
+# What two runs must share for their repeats of equal number to be pairs: pictures in the same
+# splits, the seeds of initialization and batch order, and the noise that each repeat has.
+PAIRED_BY = ("dataset", "train_size", "test_size", "validation_ratio", "split_seed", "seed",
+             "noise_seed", "noise_file", "noise_draws", "noise_per_repeat")  # fmt: skip
 
 
 class Run(NamedTuple):

@@ -40,6 +40,7 @@ def verify(folder: Path, **where: str) -> tuple[bool, str]:
         data_dir=config.data_dir,
         manual_dir=config.manual_dir,
         cache_dir=config.cache_dir,
+        split_seed=config.split_seed,
     )
     checks = list(all_checks(run))
     notes = [f"{check.what}: {check.note}." for check in checks if check.note]

@@ -121,7 +121,7 @@ REFUSED = [
     ],
     *[
         (name, value, str(value), r"\[0, 2147483647\]")
-        for name in ("seed", "noise_seed")
+        for name in ("seed", "noise_seed", "split_seed")
         for value in (-1, 2**31)
     ],
     ("wave_frequency", 0.0, "0.0", r"\(0, 3.4e\+38\)"),

@@ -152,6 +152,7 @@ def test_repeats_that_one_run_has_more_of_have_no_pair(make_run):
         ({"noise_seed": 7}, "--noise_seed is 7, in run 1 it is 0"),
         ({"dataset": "mnist"}, "--dataset is mnist, in run 1 it is digits"),
         ({"train_size": 100}, "--train_size is 100, in run 1 it is 0"),
+        ({"split_seed": 5}, "--split_seed is 5, in run 1 it is 0"),
         ({"noise_file": "labels.npy"}, "--noise_file is labels.npy, in run 1 it is None"),
         ({"noise_draws": 2}, "--noise_draws is 2, in run 1 it is 1"),
         ({"noise_per_repeat": True}, "--noise_per_repeat is True, in run 1 it is False"),

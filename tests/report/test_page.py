@@ -83,13 +83,14 @@ def test_runs_are_methods_times_noise(make, tmp_path):
 def test_what_no_name_tells_is_added_to_it(make, tmp_path):
     make([80.0, 82], noise_rate=0.4)
     make([81.0, 83], noise_rate=0.4, epochs_num=7)
+    make([81.0, 82], noise_rate=0.4, split_seed=2)
     make([70.0, 71], noise_rate=0.4, loss="mae", epochs_num=7)  # not equal to the first in all else
     make([71.0, 72], noise_rate=0.4, loss="gce", gce_q=0.5)
     make([90.0, 91, 92], noise_rate=0.2, noise_seed=3, jacob_samples=7)  # no other method
     entries = collection.collect(tmp_path)
     (gce,) = {x.method for x in entries if x.method.startswith("gce")}
     assert {x.method for x in entries} == {
-        "no_reg", "no_reg epochs_num=7", "mae epochs_num=7", gce,
+        "no_reg", "no_reg epochs_num=7", "no_reg split_seed=2", "mae epochs_num=7", gce,
     }  # fmt: skip
     assert "epochs_num" not in gce
     assert {x.noise for x in entries} == {"uniform_noise_0.4", "uniform_noise_0.2"}

@@ -26,7 +26,7 @@ SETTINGS = dict(
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """Where pictures and their noisy labels are; the train set has 48, the test set 12."""
+    """Where pictures and their noisy labels are; the train set has 50, the test set 10."""
     base = tmp_path_factory.mktemp("base")
     write_folder(base / "own", (20, 20, 20))
     files = data.load("folder:own", data_dir=base, cache_dir=base / "cache").train_files
@@ -123,7 +123,7 @@ def test_logits_of_the_nets_give_the_scores(finished):
     test = finished.task.split == 2
     for nets, name in ((finished.best, "test_accuracy"), (finished.last, "last_test_accuracy")):
         logits = nets.logits(finished.task.images[test])
-        assert logits.shape == (2, 12, 3) and logits.dtype == np.float32
+        assert logits.shape == (2, 10, 3) and logits.dtype == np.float32
         right = logits.argmax(axis=2) == finished.task.labels[test]
         np.testing.assert_allclose(100 * right.mean(axis=1), finished.scores[name], atol=1e-3)
     saved = checkpoint.load(finished.folder / "checkpoints" / "best")

@@ -1,0 +1,67 @@
+"""Warnings about class folders that can be used, but may not hold what their owner thinks."""
+
+import hashlib
+import itertools
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from jaxnoise.config.class_folders import SPLIT_FOLDERS, ClassFolders
+
+_log = logging.getLogger(__name__)
+
+
+def warn(
+    found: ClassFolders, chosen: dict[str, tuple[Path, ...]], arrays: dict[str, np.ndarray]
+) -> None:
+    """Logs a line for each: what is not used, classes called as splits are, equal pictures.
+
+    Args:
+      chosen: the files of each split, see `class_pictures.by_split`.
+      arrays: their pictures, see `class_pictures.decode`.
+    """
+    if found.unused:
+        example = found.unused[0].relative_to(found.root).as_posix()
+        _log.warning(
+            "%s: not used: %d images or folders beside the class folders, such as %s",
+            found.flag, len(found.unused), example,
+        )  # fmt: skip
+    for name in found.classes:
+        if "" in found.files and name.lower() in SPLIT_FOLDERS:
+            _log.warning(
+                "%s: the folder %s is taken as a class, since it holds images, not class folders",
+                found.flag, name,
+            )  # fmt: skip
+    _warn_of_equal(found, chosen, arrays)
+
+
+def _warn_of_equal(
+    found: ClassFolders, chosen: dict[str, tuple[Path, ...]], arrays: dict[str, np.ndarray]
+) -> None:
+    """Equal pictures on two sides are a leak; in two classes, one of their labels is wrong."""
+
+    def say(pairs: list[tuple[Path, Path]], what: str, so: str) -> None:
+        if pairs:
+            one, other = (path.relative_to(found.root).as_posix() for path in pairs[0])
+            many = f"{len(pairs)} image{'s are' if len(pairs) > 1 else ' is'}"
+            _log.warning("%s: %s %s, such as %s and %s: %s", found.flag, many, what, one, other, so)
+
+    first: dict[bytes, Path] = {}  # the first file with such pixels
+    of_split: dict[str, dict[bytes, Path]] = {split: {} for split in chosen}
+    two_classes, again = [], []
+    for split, paths in chosen.items():
+        for path, image in zip(paths, arrays[f"{split}_images"], strict=True):
+            pixels = hashlib.sha256(image).digest()
+            if pixels in of_split["train"] and split == "train":
+                again.append((of_split["train"][pixels], path))
+            of_split[split].setdefault(pixels, path)
+            if first.setdefault(pixels, path).parent.name != path.parent.name:
+                two_classes.append((first[pixels], path))
+    for one, other in itertools.combinations(chosen, 2):
+        both = [(x, of_split[other][pixels]) for pixels, x in of_split[one].items()
+                if pixels in of_split[other]]  # fmt: skip
+        say(both, f"in both {one} and {other}", "accuracies on them are not those on new images")
+    if "valid" not in chosen:
+        say(again, "in train more than once", "the validation part may hold what is trained on")
+    say(two_classes, "in two classes", "one of these labels is wrong")
