@@ -129,7 +129,7 @@ def find(dataset: str, data_dir: str | os.PathLike | None) -> ClassFolders:
         for split, found in classes.items()
     }
     beside = [path for path in _entries(flag, top) if splits and path not in splits.values()]
-    unused = [path for path in beside if path.is_dir()]
+    unused = [path for path in beside if path.is_dir() or path.name.lower() in SPLIT_FOLDERS]
     for path in (*beside, *(path for x in folders.values() for path in _entries(flag, x))):
         if path.suffix.lower() in _PICTURES and path.is_file():
             unused.append(path)
@@ -205,4 +205,7 @@ def _entries(flag: str, folder: Path) -> list[Path]:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "a name in it is not UTF-8"
         raise InputError(f"{flag}: {folder} cannot be read: {reason}") from error
+    for path in paths:
+        if path.is_symlink() and not path.exists():  # perhaps a class or a split
+            raise InputError(f"{flag}: {path} is a link to {os.readlink(path)}, which is not there")
     return paths

@@ -30,9 +30,8 @@ def by_split(found: ClassFolders, seed: int) -> dict[str, tuple[Path, ...]]:
     for path in found.files[""]:
         chosen["test" if is_test(found.digests[path], seed) else "train"].append(path)
     for split, paths in chosen.items():
-        for name in found.classes:
-            if any(path.parent.name == name for path in paths):
-                continue
+        there = {path.parent.name for path in paths}
+        for name in (name for name in found.classes if name not in there):
             its = [path for path in found.files[""] if path.parent.name == name]
             different = len({found.digests[path] for path in its})
             raise InputError(

@@ -22,10 +22,10 @@ def warn(
       arrays: their pictures, see `class_pictures.decode`.
     """
     if found.unused:
-        example = found.unused[0].relative_to(found.root).as_posix()
+        others = f" and {len(found.unused) - 1} more" if len(found.unused) > 1 else ""
         _log.warning(
-            "%s: not used: %d images or folders beside the class folders, such as %s",
-            found.flag, len(found.unused), example,
+            "%s: not used, since not in a class folder: %s%s",
+            found.flag, found.unused[0].relative_to(found.root).as_posix(), others,
         )  # fmt: skip
     for name in found.classes:
         if "" in found.files and name.lower() in SPLIT_FOLDERS:

@@ -8,7 +8,7 @@ import tempfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_pictures import CLASSES, write_class, write_folder, write_splits
 from PIL import Image
@@ -50,6 +50,7 @@ def sides(root, seed=0):
 ALWAYS = {f"{name}/{i}.png": f"{name} {i}" for name in ("cat", "dog") for i in range(60)}
 
 
+@settings(max_examples=30)  # each of some 400 files
 @given(
     removed=st.sets(st.sampled_from(sorted(ALWAYS)), max_size=40),
     added=st.dictionaries(
@@ -288,9 +289,19 @@ def test_what_is_not_used_is_told(tmp_path, caplog):
     assert warned(root, caplog) == []
     write_class(root / "unlabelled", 2)
     shutil.copy(root / "unlabelled" / "00.png", root / "train")
-    assert warned(root, caplog) == [
-        "not used: 2 images or folders beside the class folders, such as unlabelled"
-    ]
+    assert warned(root, caplog) == ["not used, since not in a class folder: unlabelled and 1 more"]
+    shutil.rmtree(root / "unlabelled")
+    (root / "train" / "00.png").unlink()
+    (root / "val").touch()  # as a checkout on Windows leaves links
+    assert warned(root, caplog) == ["not used, since not in a class folder: val"]
+
+
+@pytest.mark.parametrize("place", ["val", "train/fox", "train/cat/99.png"])
+def test_a_link_to_nothing_is_refused(place, tmp_path):
+    root = write_splits(tmp_path / "own")
+    os.symlink("gone", root / place)
+    with pytest.raises(InputError, match=f"{place} is a link to gone, which is not there$"):
+        load(root, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("name", ["val", "Train"])
