@@ -1,5 +1,6 @@
 """Warnings about class folders that can be used, but may not hold what their owner thinks."""
 
+import functools
 import hashlib
 import itertools
 import logging
@@ -15,7 +16,7 @@ _log = logging.getLogger(__name__)
 def warn(
     found: ClassFolders, chosen: dict[str, tuple[Path, ...]], arrays: dict[str, np.ndarray]
 ) -> None:
-    """Logs a line for each: what is not used, classes called as splits are, equal pictures.
+    """Logs what is not used, classes called as splits are, and equal pictures; a line once only.
 
     Args:
       chosen: the files of each split, see `class_pictures.by_split`.
@@ -23,17 +24,20 @@ def warn(
     """
     if found.unused:
         others = f" and {len(found.unused) - 1} more" if len(found.unused) > 1 else ""
-        _log.warning(
-            "%s: not used, since not in a class folder: %s%s",
-            found.flag, found.unused[0].relative_to(found.root).as_posix(), others,
-        )  # fmt: skip
+        example = found.unused[0].relative_to(found.root).as_posix()
+        _say(f"{found.flag}: not used, since not in a class folder: {example}{others}")
     for name in found.classes:
         if "" in found.files and name.lower() in SPLIT_FOLDERS:
-            _log.warning(
-                "%s: the folder %s is taken as a class, since it holds images, not class folders",
-                found.flag, name,
-            )  # fmt: skip
+            _say(
+                f"{found.flag}: the folder {name} is taken as a class, since it holds images, not "
+                "class folders"
+            )
     _warn_of_equal(found, chosen, arrays)
+
+
+@functools.cache  # a command may load one data set several times
+def _say(line: str) -> None:
+    _log.warning("%s", line)
 
 
 def _warn_of_equal(
@@ -45,7 +49,7 @@ def _warn_of_equal(
         if pairs:
             one, other = (path.relative_to(found.root).as_posix() for path in pairs[0])
             many = f"{len(pairs)} image{'s are' if len(pairs) > 1 else ' is'}"
-            _log.warning("%s: %s %s, such as %s and %s: %s", found.flag, many, what, one, other, so)
+            _say(f"{found.flag}: {many} {what}, such as {one} and {other}: {so}")
 
     first: dict[bytes, Path] = {}  # the first file with such pixels
     of_split: dict[str, dict[bytes, Path]] = {split: {} for split in chosen}
