@@ -102,7 +102,8 @@ class DataConfig:
     trust_noise_file: bool = _flag(
         False,
         "Train on the labels of --noise_file even if they agree with the true labels no more often "
-        "than by chance, which otherwise is an error: mostly they are in another order.",
+        "than by chance, or on human labels even if their noise rate is not the published one. "
+        "Otherwise that is an error: mostly they are in another order.",
         where_only=True,
     )
     noise_draws: int = _flag(
@@ -181,8 +182,10 @@ class DataConfig:
                 f"--noise_file={self.noise_file} with --noise_type={self.noise_type}: allowed is "
                 "one of them, since the labels in the file are already noisy"
             )
-        if self.trust_noise_file and not self.noise_file:
-            raise InputError("--trust_noise_file: requires --noise_file")
+        if self.trust_noise_file and not self.noise_is_given:
+            raise InputError(
+                "--trust_noise_file: requires --noise_file or --noise_type=human_noise"
+            )
         if self.noise_rate and self.noise_is_given:
             raise InputError(
                 f"--noise_rate={self.noise_rate:g}: allowed is 0 (the default) with {self.noise}, "

@@ -8,7 +8,7 @@ May import: config, data, datasets.
 """
 
 __all__ = [
-    "given",
+    "reading",
     "noise",
     "noisy_dataset",
     "transition",

@@ -7,8 +7,8 @@ import numpy as np
 from jaxnoise import data
 from jaxnoise.config import FIELDS, Config, InputError
 from jaxnoise.datasets.splits import stratified
-from jaxnoise.labels import given as given_labels
-from jaxnoise.labels import named, noise
+from jaxnoise.labels import named, noise, reading
+from jaxnoise.labels.given import GivenLabels
 from jaxnoise.labels.table import table_of
 
 SPLITS = ("train", "valid", "test")
@@ -61,7 +61,7 @@ class NoisyDataset(SplitDataset):
 
 def load(
     config: Config,
-    given: given_labels.GivenLabels | None = None,
+    given: GivenLabels | None = None,
     splits: SplitDataset | None = None,
 ) -> NoisyDataset:
     """Loads the data set, splits it, and corrupts the labels of the training and validation parts.
@@ -73,14 +73,14 @@ def load(
       splits: the result of `load_splits`, if it is already loaded.
 
     Raises:
-      InputError: see `data.load`, `noise.MODELS` and `given.read_labels`; or a size is larger than
-        that of the data set.
+      InputError: see `data.load`, `noise.MODELS` and `reading.read_labels`; or a size is larger
+        than that of the data set.
     """
     # First, so that an error comes before any download.
     by_place = False
     if given is None and config.noise_is_given:
         table = table_of(config)
-        given = named.of_table(config, table) or given_labels.read_labels(config, table)
+        given = named.of_table(config, table) or reading.read_labels(config, table)
         by_place = not isinstance(given, named.NamedLabels)
     model = noise.MODELS[config.noise_type](config) if given is None else None
     splits = splits or load_splits(config)

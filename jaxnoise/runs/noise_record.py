@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxnoise.config import Config, InputError
-from jaxnoise.labels import given, noisy_dataset
+from jaxnoise.labels import noisy_dataset, reading
 from jaxnoise.labels.noise import NoisyLabels, summary
 from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
 from jaxnoise.runs import files
@@ -75,7 +75,7 @@ def read_noise(
         shapes |= {index: (size,), f"{prefix}clean": (size,)}
         shapes |= {prefix + name: (config.draws, size) for name in ("noisy", "picked", "changed")}
     files.check_shapes(path, arrays, shapes)
-    dataset = noisy_dataset.load(config, given.read_file(path, str(path)), splits)
+    dataset = noisy_dataset.load(config, reading.read_file(path, str(path)), splits)
     for name in ("train_index", "valid_index"):
         if not np.array_equal(arrays[name], getattr(dataset, name)):
             raise InputError(f"{path}: {name} is not that of the data set's split")

@@ -40,7 +40,15 @@ _TABLES = {
     ("jaxnoise.labels.noise", "MODELS"): "noise_type",
 }
 # What these make or read, a run records by content.
-_RECORDED = ("config", "data", "datasets", "labels.given", "labels.named", "labels.table")
+_RECORDED = (
+    "config",
+    "data",
+    "datasets",
+    "labels.given",
+    "labels.reading",
+    "labels.named",
+    "labels.table",
+)
 
 
 def of_run(config: Config) -> dict[str, str]:

@@ -10,7 +10,7 @@ from places import REAL
 
 from jaxnoise import data
 from jaxnoise.config import Config, InputError
-from jaxnoise.labels import given, noisy_dataset
+from jaxnoise.labels import noisy_dataset, reading
 
 TRUE = data.load("digits").train_labels
 NOISY = np.where(np.arange(len(TRUE)) % 4 == 0, (TRUE + 1) % 10, TRUE)
@@ -100,7 +100,7 @@ def test_order_that_cannot_be_right_is_refused_unless_one_insists(tmp_path, name
     np.testing.assert_array_equal(
         insisted.noisy_labels[0].noisy, NOISY[order][insisted.train_index]
     )
-    with pytest.raises(InputError, match=r"^--trust_noise_file: requires --noise_file$"):
+    with pytest.raises(InputError, match="^--trust_noise_file: requires --noise_file or --"):
         Config(trust_noise_file=True)
 
 
@@ -215,12 +215,12 @@ def human(dataset, labels, **settings):
 )
 def test_annotations_that_are_not_there_are_refused(dataset, labels, said):
     with pytest.raises(InputError, match=f"^--(noise_type|human_labels)=.*: {said}"):
-        given.read_labels(human(dataset, labels))
+        reading.read_labels(human(dataset, labels))
 
 
 def test_missing_annotations_are_named(tmp_path):
     with pytest.raises(InputError) as refusal:
-        given.read_labels(human("cifar100", "noise_label", data_dir=str(tmp_path)))
+        reading.read_labels(human("cifar100", "noise_label", data_dir=str(tmp_path)))
     assert str(refusal.value).startswith(
         "--human_labels=noise_label: needs the TFDS data set cifar100_n: "
     )
@@ -231,9 +231,29 @@ def test_annotations_of_other_pictures_are_refused(dataset, monkeypatch):
     true = np.arange(1442, dtype=np.int32) % 10
     annotations = {"label": true, "aggre_label": (true + 1) % 10}
     monkeypatch.setattr(data, "load_labels", lambda name, *_, **__: annotations)
-    people = given.read_labels(human(dataset, "aggre_label"))
+    people = reading.read_labels(human(dataset, "aggre_label"))
     with pytest.raises(InputError, match=r"^--human_labels=aggre_label: its clean labels agree"):
         people.check(data.load("digits"))
+
+
+def test_human_labels_of_another_rate_than_published_are_refused_unless_one_insists(monkeypatch):
+    """A copy whose labels were shuffled, or edited, for 5 % of the pictures."""
+    true = np.arange(50_000, dtype=np.int32) % 10
+    for share, fits in ((0.0901, True), (0.14, False)):
+        noisy = np.where(np.arange(50_000) < share * 50_000, (true + 1) % 10, true)
+        annotations = {"label": true, "aggre_label": noisy}
+        monkeypatch.setattr(data, "load_labels", lambda *_, found=annotations, **__: found)
+        if fits:
+            reading.read_labels(human("cifar10", "aggre_label"))
+            continue
+        with pytest.raises(InputError) as refusal:
+            reading.read_labels(human("cifar10", "aggre_label"))
+        assert str(refusal.value) == (
+            "--human_labels=aggre_label: in the copy of cifar10_n, 14.00 % of these labels are not "
+            "the true ones; 9.01 % are published; allowed is a copy with those labels, or "
+            "--trust_noise_file"
+        )
+        reading.read_labels(human("cifar10", "aggre_label", trust_noise_file=True))
 
 
 @pytest.mark.real
@@ -241,11 +261,11 @@ def test_annotations_of_other_pictures_are_refused(dataset, monkeypatch):
 def test_real_annotations_have_the_published_rates_and_fit_cifar10(tmp_path):
     labels = {}
     for dataset in ("cifar10", "cifar10_n"):
-        features = ("label",) if dataset == "cifar10" else ("label", *given._CIFAR10N)
+        features = ("label",) if dataset == "cifar10" else ("label", *reading._CIFAR10N)
         labels[dataset] = data.load_labels(dataset, features, data_dir=REAL)
     human_labels, true = labels["cifar10_n"], labels["cifar10"]["label"]
     np.testing.assert_array_equal(human_labels["label"], true)  # the same order
-    percent = {name: 100 * (human_labels[name] != true).mean() for name in given._CIFAR10N}
+    percent = {name: 100 * (human_labels[name] != true).mean() for name in reading._CIFAR10N}
     # As published by Wei et al. 2022, where worse is 40.21.
     assert {name: round(rate, 2) for name, rate in percent.items()} == {
         "worse_label": 40.21,
