@@ -40,7 +40,7 @@ def edit(monkeypatch, tmp_path):
         ("jaxnoise.methods.optim", "decay=0.9", "decay=0.8"),
         ("jaxnoise.layers.batch_norm", "MOMENTUM = 0.99", "MOMENTUM = 0.9"),
         ("jaxnoise.labels.by_class", "def uniform_noise(", "@staticmethod\ndef uniform_noise("),
-        ("jaxnoise.datasets.splits", "_SEED = ", "_SEED = 1 + "),
+        ("jaxnoise.datasets.splits", "RandomState(seed)", "RandomState(seed + 1)"),
         ("jaxnoise.training.loop", "range(4)", "range(1, 5)"),
     ],
 )
