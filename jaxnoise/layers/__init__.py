@@ -10,5 +10,6 @@ __all__ = [
     "batch_norm",
     "conv",
     "matmul",
+    "operator_norm",
     "spectral_norm",
 ]

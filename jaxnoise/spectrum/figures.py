@@ -33,7 +33,7 @@ def draw(
     cutoff: int,
     title: str,
 ) -> None:
-    """Writes four figures, each as .png and .pdf.
+    """Writes four figures, each as .png and .pdf; without norms of the layers, three.
 
     Args:
       folder: where; made if missing.
@@ -44,7 +44,11 @@ def draw(
     save(_lines(panel, length, cutoff, title), folder / f"{stem}_lines")
     save(_summary(summary, length, cutoff, title), folder / f"{stem}_summary")
     save(_jacobian(summary, title), folder / f"{stem}_jacobian")
-    save(_layers(panel, summary, title), folder / f"{stem}_layers")
+    if panel.norms:
+        save(_layers(panel, summary, title), folder / f"{stem}_layers")
+    else:  # an earlier one would look like a part of this panel
+        for kind in ("png", "pdf"):
+            (folder / f"{stem}_layers.{kind}").unlink(missing_ok=True)
 
 
 def over_members(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,28 +4,27 @@ The norm of the mapping from picture to logits is at most the product of its lay
 ReLU and max-pooling over disjoint windows are 1-Lipschitz in L2. (Szegedy et al., "Intriguing
 properties of neural networks", ICLR 2014, https://arxiv.org/abs/1312.6199, section 4.3.) In
 evaluation mode batch norm multiplies each feature by γ/√(var + ε), so it is part of its layer's
-linear map.
+linear map. All this holds for a chain of the layers in `nets`; see `between_layers`.
 """
 
-import functools
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from scipy.sparse.linalg import LinearOperator, svds
+from jax.ad_checkpoint import checkpoint_name
 
 from jaxnoise import nets
 from jaxnoise import train_step as ts
-from jaxnoise.layers import conv
 from jaxnoise.layers.batch_norm import EPSILON, BatchNormReLU
+from jaxnoise.layers.operator_norm import convolution_norm
 
-# Of σ²; products in float32 carry no more.
-TOLERANCE = 1e-6
+_LAYERS = (nets.ConvBlock, nets.DenseBlock)
+# Of the pictures that a net is traced with: no other axis has this size.
+_BATCH = 1009
 
 
 class Layer(NamedTuple):
@@ -36,13 +35,113 @@ class Layer(NamedTuple):
     factor: jax.Array  # float32 (features,): batch norm's γ/√(var + ε), or ones
     padding: str | None  # of a convolution
     input_shape: tuple[int, ...]  # (channels, height, width) or (inputs,)
-    output_shape: tuple[int, ...]
+
+
+class Unbounded(ValueError):
+    """The product of its layers' norms need not bound a net's; says why, and names a layer."""
+
+
+def between_layers(
+    net: nn.Module, variables: dict[str, Any], image_shape: tuple[int, ...]
+) -> float:
+    """The norm of what lies between the layers of a net, in evaluation mode: 1, or of its means.
+
+    The net must be a chain: each of its parameters is that of a ConvBlock or DenseBlock of `nets`,
+    each of these is applied once, the first one to the picture, every other one to the output of
+    the one before it, and the last one's output is the logits. Between them, values may be
+    rearranged, and averaged: a mean over n values is a map of norm 1/√n. The net is only traced, so
+    this takes no time.
+
+    Args:
+      variables: params and the other collections, as arrays or their shapes.
+
+    Raises:
+      Unbounded: it is not such a chain.
+    """
+    names: list[str] = []
+
+    def watch(call, args, kwargs, context):
+        if type(context.module) not in _LAYERS or context.method_name != "__call__":
+            return call(*args, **kwargs)
+        name = _name(context.module)
+        names.append(name)
+        return checkpoint_name(call(*(_into(x, context.module) for x in args), **kwargs), name)
+
+    def apply(variables, images):
+        with nn.intercept_methods(watch):
+            return net.apply(variables, images, train=False)
+
+    images = jax.ShapeDtypeStruct((_BATCH, *image_shape), jnp.float32)
+    traced = jax.make_jaxpr(apply)(variables, images).jaxpr
+    for path, _ in jax.tree_util.tree_leaves_with_path(variables["params"]):
+        of = "/".join(key.key for key in path)
+        if not any(of.startswith(f"{name}/") for name in names):
+            raise Unbounded(f"the parameter {of} is not that of a ConvBlock or DenseBlock")
+    for name in names:
+        if names.count(name) > 1:
+            raise Unbounded(f"{name} is applied more than once")
+    made_by = {out: equation for equation in traced.eqns for out in equation.outvars}
+    marked = {x.params["name"]: x for x in traced.eqns if x.primitive.name == "name"}
+    norm, before, source = 1.0, "the picture", traced.invars[-1]
+    for name in [*names, None]:
+        if name and not (name in marked and f"into {name}" in marked):
+            raise Unbounded(f"{name} is inside of another transformation")
+        end = marked[f"into {name}"].invars[0] if name else traced.outvars[0]
+        found, gain = _followed_back(end, source, made_by)
+        if not found:
+            what = f"the input of {name} is" if name else "the logits are"
+            raise Unbounded(f"{what} not {before} alone, rearranged or averaged")
+        norm *= gain
+        if name:
+            before, source = f"the output of {name}", marked[name].outvars[0]
+    return norm
+
+
+def _name(module: nn.Module) -> str:
+    return "/".join(module.path)
+
+
+def _into(x: jax.Array, module: nn.Module) -> jax.Array:
+    """The input of a layer with a mark, after a look at its shape."""
+    axes = 4 if isinstance(module, nets.ConvBlock) else 2
+    if x.ndim != axes or x.shape[-1] != _BATCH:
+        shape = ", ".join("batch" if size == _BATCH else str(size) for size in x.shape)
+        raise Unbounded(
+            f"the input of {_name(module)} has the shape ({shape}), not "
+            f"({'channels, height, width' if axes == 4 else 'inputs'}, batch)"
+        )
+    return checkpoint_name(x, f"into {_name(module)}")
+
+
+_REARRANGE = ("reshape", "transpose", "squeeze", "broadcast_in_dim", "convert_element_type")
+
+
+def _followed_back(end: Any, source: Any, made_by: dict[Any, Any]) -> tuple[bool, float]:
+    """Whether a traced value is another one rearranged or averaged, and the norm of that map."""
+    norm = 1.0
+    while end is not source:
+        made = None if hasattr(end, "val") else made_by.get(end)
+        if made is None:  # a constant, or an argument: a parameter, or the picture
+            return False, norm
+        start, *more = made.invars
+        kind, sizes = made.primitive.name, [math.prod(x.aval.shape) for x in (start, end)]
+        divisor = getattr(more[0], "val", None) if kind == "div" else None
+        # Neither a copy to more places nor rounding to integers is a mere rearrangement.
+        moved = kind in _REARRANGE and not more and sizes[0] == sizes[1]
+        if kind == "reduce_sum":
+            norm *= math.sqrt(sizes[0] / sizes[1])
+        elif divisor is not None and np.ndim(divisor) == 0:
+            norm /= abs(float(divisor))
+        elif not (moved and jnp.issubdtype(end.aval.dtype, jnp.floating)):
+            return False, norm
+        end = start
+    return True, norm
 
 
 def layers(
     net: nn.Module, variables: dict[str, jax.Array], image_shape: tuple[int, ...]
 ) -> list[Layer]:
-    """All layers of one of `nets.NETS`, recorded while it is applied.
+    """All layers of a net that is a chain (see `between_layers`), recorded while it is applied.
 
     Kernels are those that the layers compute with, so they include any kind of normalization.
     """
@@ -57,84 +156,16 @@ def layers(
             of_module = module.variables
             factor = lax.rsqrt(of_module["batch_stats"]["var"] + EPSILON)
             seen["factor"] = factor * of_module["params"].get("scale", jnp.ones_like(factor))
-        elif isinstance(module, nets.ConvBlock | nets.DenseBlock):
+        elif isinstance(module, _LAYERS):
             kernel = seen.pop("kernel")
             factor = seen.pop("factor", jnp.ones(kernel.shape[-1], kernel.dtype))
             padding = getattr(module, "padding", None)
-            shapes = args[0].shape[:-1], out.shape[:-1]
-            found.append(Layer(module.name, kernel, factor, padding, *shapes))
+            found.append(Layer(_name(module), kernel, factor, padding, args[0].shape[:-1]))
         return out
 
     with nn.intercept_methods(watch):
         net.apply(variables, jnp.zeros((1, *image_shape), jnp.float32), train=False)
     return found
-
-
-def operator_norm(
-    forward: Callable[[np.ndarray], np.ndarray],
-    transposed: Callable[[np.ndarray], np.ndarray],
-    input_size: int,
-    output_size: int,
-) -> float:
-    """Largest singular value of a linear map A, to about 1e-6 of itself.
-
-    By Lanczos' method on AᵀA (ARPACK): a power iteration that keeps its past vectors, and so needs
-    tens of products where that needs hundreds. Source: Golub and Van Loan, "Matrix Computations"
-    (2013), section 10.1. It runs on the host: on a CPU, LAPACK's calls inside a compiled loop can
-    wait for the loop's threads for ever.
-
-    Args:
-      forward: x ↦ A x, of vectors float64 (input_size,); a linear map is its own jvp.
-      transposed: y ↦ Aᵀ y, the pullback of its vjp.
-    """
-    # In float64, whatever the products are in: ARPACK's float32 gives up on equal singular values.
-    linear = LinearOperator((output_size, input_size), forward, transposed, dtype=np.float64)
-    start = np.random.default_rng(0).normal(size=min(linear.shape))
-    return float(svds(linear, k=1, v0=start, tol=TOLERANCE, return_singular_vectors=False)[0])
-
-
-@functools.partial(jax.jit, static_argnames="padding")
-def _convolve(x: jax.Array, kernel: jax.Array, *, padding: str) -> jax.Array:
-    """Of one picture (channels, height, width), in float32."""
-    with jax.default_matmul_precision("highest"):
-        return conv.convolve(x[..., None], kernel, padding=padding)[:, 0, ..., 0]
-
-
-@functools.partial(jax.jit, static_argnames=("padding", "shape"))
-def _pull_back(
-    y: jax.Array, kernel: jax.Array, *, padding: str, shape: tuple[int, ...]
-) -> jax.Array:
-    """The transposed map, to (channels, height, width)."""
-    zeros = jnp.zeros(shape, jnp.float32)
-    with jax.default_matmul_precision("highest"):
-        return jax.vjp(lambda x: _convolve(x, kernel, padding=padding), zeros)[1](y)[0]
-
-
-def convolution_norm(kernel: np.ndarray, padding: str, shape: tuple[int, ...]) -> float:
-    """Operator norm of `conv.convolve` with its real padding on (channels, height, width)."""
-    output = jax.eval_shape(
-        functools.partial(_convolve, padding=padding), jnp.zeros(shape, jnp.float32), kernel
-    ).shape
-
-    def forward(x):
-        return np.ravel(_convolve(np.float32(x.reshape(shape)), kernel, padding=padding))
-
-    def transposed(y):
-        y = np.float32(y.reshape(output))
-        return np.ravel(_pull_back(y, kernel, padding=padding, shape=shape))
-
-    return operator_norm(forward, transposed, math.prod(shape), math.prod(output))
-
-
-def circular_convolution_norm(kernel: np.ndarray, height: int, width: int) -> float:
-    """Exact operator norm of the convolution with the same kernel and circular padding.
-
-    The largest σ of the channels × features matrices Σ_{a,b} kernel[a, b] e^{−2πi(pa/h + qb/w)}
-    over all frequencies (p, q). Source: Sedghi, Gupta and Long, "The Singular Values of
-    Convolutional Layers" (ICLR 2019, https://arxiv.org/abs/1805.10408).
-    """
-    transformed = np.fft.fft2(kernel, (height, width), axes=(0, 1))
-    return float(np.linalg.norm(transformed, ord=2, axis=(2, 3)).max())
 
 
 class Norms(NamedTuple):
@@ -144,7 +175,7 @@ class Norms(NamedTuple):
     operator: np.ndarray  # of the linear map with its real padding
     batch_norm: np.ndarray  # largest |γ|/√(var + ε) of its features, 1 where there is none
     layer: np.ndarray  # of linear map and batch norm together; ≤ operator · batch_norm
-    upper_bound: np.ndarray  # (members,): product of `layer`, and of the last mean over positions
+    upper_bound: np.ndarray  # (members,): product of `layer`, and of means between and after them
 
 
 def norms(
@@ -154,8 +185,13 @@ def norms(
 
     Args:
       states: of all members, with a leading axis (members,), on the host.
+
+    Raises:
+      Unbounded: at once, if the net is not a chain of the layers in `nets`.
     """
     measured, structure = program.measuring(), []
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), states)
+    between = between_layers(measured.net, {"params": one.params, **one.variables}, image_shape)
 
     def arrays(state):
         variables = {"params": state.params, **state.variables}
@@ -176,9 +212,7 @@ def norms(
         ]
     )
     reshaped, operator, batch_norm, whole = np.moveaxis(table, 2, 0)
-    # A net that ends in a convolution averages over n positions, a map of norm 1/√n.
-    positions = math.prod(structure[-1].output_shape[1:])
-    bound = whole.prod(axis=1) / math.sqrt(positions)
+    bound = whole.prod(axis=1) * between
     return [layer.name for layer in structure], Norms(reshaped, operator, batch_norm, whole, bound)
 
 

@@ -72,7 +72,8 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
         arrays[f"{name}_singular_values"] = panel.singular_values[name]
     for name, index in chosen.of_sets(chosen.lines.index).items():
         arrays[f"{name}_index"] = index
-    arrays |= {f"norm_{name}": values for name, values in panel.norms._asdict().items()}
+    if panel.norms:
+        arrays |= {f"norm_{name}": values for name, values in panel.norms._asdict().items()}
     try:
         np.savez_compressed(folder / f"{stem}.npz", **arrays)
         text = json.dumps(document, indent=2) + "\n"
@@ -84,4 +85,4 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
             folder / "figures", stem, panel, summary, length=length, cutoff=cutoff,
             title=f"{console.title(config, ', ')}, {checkpoint} checkpoint",
         )  # fmt: skip
-    return Measured(run, summary, panel.norms.upper_bound, accuracy)
+    return Measured(run, summary, panel.upper_bound, panel.unbounded_because, accuracy)

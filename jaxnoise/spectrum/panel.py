@@ -79,7 +79,14 @@ class Panel(NamedTuple):
     power: dict[str, np.ndarray]  # of each set, float32 (members, pictures, DIRECTIONS, bins)
     singular_values: dict[str, np.ndarray]  # float64 (members, pictures, classes)
     layer_names: list[str]
-    norms: Norms
+    norms: Norms | None  # None: the product of layers does not bound this net
+    unbounded_because: str | None = None
+
+    @property
+    def upper_bound(self) -> np.ndarray:
+        """Of the Lipschitz constant, float64 (members,); NaN where there is none."""
+        members = len(next(iter(self.power.values())))
+        return self.norms.upper_bound if self.norms else np.full(members, np.nan)
 
 
 class Instrument:
@@ -116,11 +123,18 @@ class Instrument:
 
     def panel(self, states: list[Any]) -> Panel:
         """Everything that the panel holds."""
+        names, norms, reason = [], None, None
+        try:
+            names, norms = self._layer_norms(self._trainer.gather(states, self._count))
+        except layer_norms.Unbounded as error:
+            reason = str(error)
         grams = self._of_sets(self._grams(states, self._index, shared=(self._pictures,)))
         return Panel(
             self.line_spectra(states),
             {name: jacobian.singular_values(gram) for name, gram in grams.items()},
-            *self._layer_norms(self._trainer.gather(states, self._count)),
+            names,
+            norms,
+            reason,
         )
 
     def _of_sets(self, groups: list[Any]) -> dict[str, np.ndarray]:

@@ -61,6 +61,7 @@ def interval(values: np.ndarray) -> Difference:
 def document(summary: Summary, panel: Panel, test_accuracy: np.ndarray) -> dict[str, Any]:
     """For spectrum.json: every member's summaries, and mean and deviation over members."""
     members, norms = len(test_accuracy), panel.norms
+    unbounded = panel.unbounded_because
     lines = {
         name: {
             direction: {
@@ -99,9 +100,10 @@ def document(summary: Summary, panel: Panel, test_accuracy: np.ndarray) -> dict[
         "jacobian": jacobian,
         "layers": layers,
         "lipschitz": {
-            "upper_bound": _numbers(norms.upper_bound),
+            "upper_bound": _numbers(panel.upper_bound),
             "lower_bound": _numbers(summary.lower_bound),
-        },
+        }
+        | ({"unbounded_because": unbounded} if unbounded else {}),
     }
 
 

@@ -23,6 +23,7 @@ class Measured(NamedTuple):
     run: Record
     summary: Summary
     upper_bound: np.ndarray  # of the Lipschitz constant, float (members,)
+    unbounded_because: str | None  # why there is no such bound
     test_accuracy: np.ndarray  # of the checkpoint that was measured, percent, (members,)
 
     def share(self, name: str) -> np.ndarray:
@@ -81,6 +82,10 @@ def text(measured: list[Measured]) -> str:
     """The table, and for several runs the conclusions from it."""
     lines = [_table(measured), "", _ABOUT, *(
         f"Run {i}: {one.run.folder}" for i, one in enumerate(measured, start=1)
+    ), *(
+        f"Run {i} has no layer norms and no bound: {one.unbounded_because}."
+        for i, one in enumerate(measured, start=1)
+        if one.unbounded_because
     )]  # fmt: skip
     if len(measured) > 1:
         lines += ["", *_differences(measured), "", *_correlations(measured)]

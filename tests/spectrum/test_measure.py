@@ -4,12 +4,17 @@ import contextlib
 import io
 import json
 
+import flax.linen as nn
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
+from jaxnoise import nets
 from jaxnoise.config import Config
 from jaxnoise.experiments import experiment
+from jaxnoise.layers import conv
+from jaxnoise.layers.spectral_norm import SpectralNorm
 from jaxnoise.runs import folders
 from jaxnoise.spectrum import __main__ as spectrum
 from jaxnoise.spectrum import dynamics, figures, verdict
@@ -99,6 +104,45 @@ def test_command_leaves_its_files_and_prints_its_table(folder, command):
     assert {f"spectrum_{name}" for name in FIGURES} <= drawn
     with Image.open(folder / "figures/spectrum_lines.png") as picture:
         assert len(picture.convert("RGB").getcolors(2**24)) > 50
+
+
+class Residual(nn.Module):
+    """A net of one's own, of which the product of its layers' norms is no bound."""
+
+    num_classes: int
+    spectral: SpectralNorm | None
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = conv.from_images(images.astype(self.dtype))
+        for name in ("conv1", "conv2"):
+            block = nets.ConvBlock(4, self.spectral, 3, nets.SAME, pool=False, name=name)
+            x = x[:1] + block(x, train=train)
+        x = x.reshape(-1, x.shape[-1])
+        return nets.DenseBlock(self.num_classes, self.spectral, last=True)(x, train=train).T
+
+
+def test_a_net_without_a_bound_has_everything_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(nets.NETS, "lenet", Residual)
+    config = Config(**SETTINGS | dict(epochs_num=1, results_dir=str(tmp_path)))
+    experiment.run(config)
+    folder = folders.run_folder(config)
+    (folder / "figures" / "spectrum_layers.png").touch()  # as if of an earlier version
+    assert spectrum.main([str(folder), "--pictures=3"]) == 0
+    printed = capsys.readouterr().out
+    assert (
+        "Run 1 has no layer norms and no bound: the input of conv2 is not the output of conv1 "
+        "alone, rearranged or averaged.\n"
+    ) in printed
+    document = json.loads((folder / "spectrum.json").read_text())
+    assert document["layers"] == {} and document["lipschitz"]["upper_bound"] == [None, None]
+    assert document["lipschitz"]["unbounded_because"].startswith("the input of conv2")
+    assert all(value > 0 for value in document["lipschitz"]["lower_bound"])
+    with np.load(folder / "spectrum.npz") as archive:
+        assert "test_power" in archive and not [x for x in archive if x.startswith("norm_")]
+    drawn = {path.name for path in (folder / "figures").glob("spectrum_*")}
+    assert drawn == {f"spectrum_{name}" for name in FIGURES if not name.startswith("layers")}
 
 
 def test_two_runs_are_compared(command):
