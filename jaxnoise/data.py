@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from jaxnoise.config import InputError, class_folders
-from jaxnoise.datasets import decoded_cache, digests, splits
+from jaxnoise.datasets import decoded_cache, digests, places, splits
 
 _log = logging.getLogger(__name__)
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -68,7 +68,7 @@ def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
       InputError: the path cannot be a folder.
     """
     user_cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "jaxnoise")
-    return _folder("cache_dir", cache_dir or user_cache)
+    return places.folder("cache_dir", cache_dir or user_cache)
 
 
 def load(
@@ -257,18 +257,6 @@ def _open_copy(
 
     return tfds_copy.open_copy(
         name,
-        data_dir=_folder(
-            "data_dir", data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-        ),
-        manual_dir=_folder("manual_dir", manual_dir) if manual_dir else None,
+        data_dir=places.data_folder(name, data_dir),
+        manual_dir=places.folder("manual_dir", manual_dir) if manual_dir else None,
     )
-
-
-def _folder(flag: str, path: str | os.PathLike) -> pathlib.Path:
-    # By os.path, because Path.expanduser raises if there is no such user.
-    folder = pathlib.Path(os.path.expanduser(path)).absolute()
-    try:
-        folder.exists()
-    except OSError as error:  # not for a missing folder, but for a path that cannot be one
-        raise InputError(f"--{flag}={path}: cannot be a folder: {error.strerror}") from error
-    return folder

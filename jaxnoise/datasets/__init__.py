@@ -12,6 +12,7 @@ __all__ = [
     "decoded_cache",
     "digests",
     "picture_warnings",
+    "places",
     "splits",
     "tfds_copy",
 ]

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from jaxnoise.config import Config
+from jaxnoise.datasets import places
 from jaxnoise.experiments import forward_matrix
 from jaxnoise.figures import training_curves
 from jaxnoise.figures.drawing import apart
@@ -44,8 +45,12 @@ def opened(config: Config, splits: SplitDataset | None = None) -> Iterator["Acti
     folder = folders.run_folder(config)
     folders.check_usable(folder)
     dataset = noisy_dataset.load(config, splits=splits)
-    facts = provenance.facts() | surroundings.of_run(config)
-    facts["data_sha256"] = dataset.data_sha256
+    place = places.data_folder(config.dataset, config.data_dir)
+    facts = provenance.facts() | {
+        "data_sha256": dataset.data_sha256,
+        "data_folder": None if place is None else str(place),
+        **surroundings.of_run(config),
+    }
     folders.claim(folder, config, facts)
     with folders.writing(folder), lock.hold(folder), console.log_file(folder / "log.txt"):
         yield ActiveRun(config, folder, dataset, facts)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +12,15 @@ import numpy as np
 
 from jaxnoise.config import Config, InputError
 from jaxnoise.labels.noisy_dataset import NoisyDataset, load_splits
-from jaxnoise.runs import checkpoint
+from jaxnoise.runs import checkpoint, folders
 from jaxnoise.runs.history import read_history
 from jaxnoise.runs.noise_record import read_noise
-from jaxnoise.runs.record import read_record
+from jaxnoise.runs.record import read_record, searching_data
 from jaxnoise.runs.samples import read_samples
 from jaxnoise.training import assembly
 from jaxnoise.training.assembly import Engine
+
+log = logging.getLogger("jaxnoise")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,7 +63,7 @@ class FinishedRun:
     scores: dict[str, np.ndarray] = dataclasses.field(repr=False)
     # Of every metric of metrics.jsonl, float32 (epochs, repeats).
     history: dict[str, np.ndarray] = dataclasses.field(repr=False)
-    _data_sha256: str | None = dataclasses.field(repr=False)  # None: an older run
+    _facts: dict[str, Any] = dataclasses.field(repr=False)  # of config.json
 
     @property
     def dataset(self) -> NoisyDataset:
@@ -94,11 +97,13 @@ class FinishedRun:
 
     @functools.cached_property
     def _labels(self) -> tuple[dict[str, np.ndarray], NoisyDataset]:
-        splits = load_splits(self.config)
-        if self._data_sha256 not in (None, splits.data_sha256):
+        with searching_data(self._facts):
+            splits = load_splits(self.config)
+        recorded = self._facts.get("data_sha256")
+        if recorded not in (None, splits.data_sha256):  # None: an older run
             raise InputError(
                 f"RUN_DIR={self.folder}: the data set is not the one that the run used: its "
-                f"SHA-256 is {splits.data_sha256[:16]}…, config.json says {self._data_sha256}"
+                f"SHA-256 is {splits.data_sha256[:16]}…, config.json says {recorded}"
             )
         return read_noise(self.folder, self.config, splits)
 
@@ -130,6 +135,10 @@ class FinishedRun:
 def load_run(folder: str | os.PathLike, **where: str) -> FinishedRun:
     """Reads a finished run.
 
+    The `config` of the result has the results_dir in which the folder is, so that `run(config)`
+    finds the run finished. If the folder has been renamed, there is no such results_dir. Then it is
+    the one that the run was made with, and a warning says that `run(config)` would train.
+
     Args:
       folder: as the run prints it at its end, and as `run_folder(config)` returns it.
       where: data_dir, manual_dir, cache_dir: where the data are, if not where the run found them.
@@ -137,8 +146,16 @@ def load_run(folder: str | os.PathLike, **where: str) -> FinishedRun:
     Raises:
       InputError: there is no finished run, or it is damaged or from another version.
     """
-    run = read_record(Path(folder), **where)
-    history = read_history(run.folder, run.config)
-    return FinishedRun(
-        run.folder, run.config, run.report.scores, history, run.facts.get("data_sha256")
-    )
+    run = read_record(Path(os.path.expanduser(folder)), **where)
+    config, history = run.config, read_history(run.folder, run.config)
+    results_dir = folders.results_dir_of(config, run.folder)
+    if results_dir is not None:
+        config = dataclasses.replace(config, results_dir=results_dir)
+    else:
+        log.warning(
+            "Warning: RUN_DIR=%s: the folder has been renamed or moved alone; by its settings it "
+            "is %s. run(config) does not find it here, and would train it again",
+            run.folder,
+            Path(*folders.run_folder(config).parts[-3:]),
+        )
+    return FinishedRun(run.folder, config, run.report.scores, history, run.facts)

@@ -26,6 +26,20 @@ def run_folder(config: Config) -> Path:
     )
 
 
+def results_dir_of(config: Config, folder: Path) -> str | None:
+    """The results_dir with which `run_folder` gives this folder, or what it is a link to.
+
+    None if there is none, because the folder has been renamed. If the files cannot be read whose
+    content is part of the name, the folder's own name is believed: without them, no run starts.
+    """
+    places = folder, folder.absolute(), folder.resolve()
+    try:
+        name = run_folder(config).parts[-3:]
+    except InputError:
+        name = places[-1].parts[-3:]
+    return next((str(place.parents[2]) for place in places if place.parts[-3:] == name), None)
+
+
 def finished(folder: Path) -> bool:
     """Whether a run was completed there: its scores are the last file written."""
     return os.path.isfile(folder / "scores.json")  # pathlib raises where a name is too long

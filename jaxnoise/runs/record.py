@@ -1,17 +1,23 @@
 """What a finished run records about itself: config.json and scores.json, read and checked."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxnoise.config import FIELDS, Config, InputError
+from jaxnoise.datasets import places
 from jaxnoise.runs import documents, files
 from jaxnoise.scores.scoring import SCORES, Report
 from jaxnoise.scores.selection import SELECTIONS, Selected
 
-# Of the flags that cannot change a result, those that locate the data or fix the arithmetic.
-_WHERE = ("data_dir", "manual_dir", "cache_dir", "members_at_once", "trust_noise_file")
+# Of the flags that cannot change a result, those that locate the run and its data, or fix the
+# arithmetic.
+_WHERE = (
+    "results_dir", "data_dir", "manual_dir", "cache_dir", "members_at_once", "trust_noise_file",
+)  # fmt: skip
 
 
 class Record(NamedTuple):
@@ -44,7 +50,7 @@ def read_record(folder: Path, **where: str) -> Record:
     facts, document = found
     try:
         documents.check_facts(facts)
-        config = _config(facts["flags"], where)
+        config = _config(facts["flags"], _data_dir(facts) | where)
         report = _report(document, config)
         report.text()
     except InputError as error:
@@ -55,6 +61,32 @@ def read_record(folder: Path, **where: str) -> Record:
             f"({error!r})"
         ) from error
     return Record(folder, facts["flags"], config, facts, document, report)
+
+
+@contextlib.contextmanager
+def searching_data(facts: dict[str, Any]) -> Iterator[None]:
+    """Inside, an error also names the folder where the run read its data, if they have gone."""
+    try:
+        yield
+    except InputError as error:
+        if facts.get("data_folder") is None or _data_dir(facts):
+            raise
+        raise InputError(
+            f"{error}; the run read its data in {facts['data_folder']}, where they no longer are"
+        ) from error
+
+
+def _data_dir(facts: dict[str, Any]) -> dict[str, str]:
+    """As a flag, the folder where the run read its data, if they are still there.
+
+    Recorded as an absolute path, it holds in another working folder and another environment. A run
+    from before it was recorded has none.
+    """
+    folder = facts.get("data_folder")
+    if not isinstance(folder, str | None):
+        raise ValueError("data_folder is not a path")
+    there = folder is not None and places.is_in(folder, facts["flags"]["dataset"])
+    return {"data_dir": folder} if there else {}
 
 
 def _config(flags: dict[str, Any], where: dict[str, str]) -> Config:

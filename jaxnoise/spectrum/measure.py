@@ -11,7 +11,7 @@ from jaxnoise.figures.drawing import apart
 from jaxnoise.runs import provenance
 from jaxnoise.runs.checkpoint import read_nets
 from jaxnoise.runs.noise_record import read_noise
-from jaxnoise.runs.record import read_record
+from jaxnoise.runs.record import read_record, searching_data
 from jaxnoise.spectrum import figures, fourier_lines
 from jaxnoise.spectrum.panel import Instrument, choose
 from jaxnoise.spectrum.summary import document as document_of
@@ -43,7 +43,8 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
     started = time.time()
     run = read_record(folder, **where)
     config = run.config
-    _, dataset = read_noise(folder, config)
+    with searching_data(run.facts):
+        _, dataset = read_noise(folder, config)
     engine, members = assembly.engine(config, dataset), assembly.members(config, dataset)
     image_shape = dataset.images.shape[1:]
     nets = read_nets(folder, checkpoint, engine.program, image_shape, config.total_repeats)

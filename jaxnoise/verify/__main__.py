@@ -14,7 +14,7 @@ from typing import Any
 from jaxnoise import data
 from jaxnoise.config import Config, InputError
 from jaxnoise.runs import provenance
-from jaxnoise.runs.record import read_record
+from jaxnoise.runs.record import read_record, searching_data
 from jaxnoise.scores.scoring import SCORES
 from jaxnoise.terminal import location_flags
 from jaxnoise.terminal.commands import CommandParser, complain, ended
@@ -35,13 +35,14 @@ def verify(folder: Path, **where: str) -> tuple[bool, str]:
     """
     run = read_record(folder, **where)
     config = run.config
-    data.load(
-        config.dataset,
-        data_dir=config.data_dir,
-        manual_dir=config.manual_dir,
-        cache_dir=config.cache_dir,
-        split_seed=config.split_seed,
-    )
+    with searching_data(run.facts):
+        data.load(
+            config.dataset,
+            data_dir=config.data_dir,
+            manual_dir=config.manual_dir,
+            cache_dir=config.cache_dir,
+            split_seed=config.split_seed,
+        )
     checks = list(all_checks(run))
     notes = [f"{check.what}: {check.note}." for check in checks if check.note]
     lines = [

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -172,3 +173,64 @@ def test_folder_above_a_run_names_the_run(finished):
         with pytest.raises(jaxnoise.InputError) as caught:
             jaxnoise.load_run(above)
         assert str(caught.value).endswith(f"; one of a finished run is {finished.folder}")
+
+
+# Where the run is
+
+
+def link(to, place):
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(to)
+    return place
+
+
+def test_settings_that_were_loaded_name_the_run_again(ran, finished, tmp_path, monkeypatch):
+    folder = finished.folder
+    assert jaxnoise.run_folder(finished.config) == folder
+    assert jaxnoise.run_folder(finished.config) == jaxnoise.run_folder(ran)
+    moved = shutil.copytree(Path(ran.results_dir), tmp_path / "moved # 100 % ü")
+    moved = moved / folder.relative_to(ran.results_dir)
+    monkeypatch.chdir(moved.parents[1])
+    monkeypatch.setenv("HOME", str(moved.parents[3]))
+    own_name = Path(*moved.parts[-3:])
+    for given in (
+        moved,
+        f"{moved}/",
+        moved / "figures" / "..",
+        Path(*moved.parts[-2:]),
+        f"./{moved.parts[-2]}/../{moved.parts[-2]}/{moved.name}",
+        f"~/{moved.relative_to(moved.parents[3])}",
+        link(moved, tmp_path / "latest"),
+        link(moved.parents[2], tmp_path / "linked") / own_name,
+    ):
+        config = jaxnoise.load_run(given).config
+        assert jaxnoise.run_folder(config).samefile(moved), given
+        assert jaxnoise.run(config) == jaxnoise.run(ran)  # which is finished
+
+
+def test_a_short_relative_path_stays_relative(ran, finished, monkeypatch):
+    monkeypatch.chdir(Path(ran.results_dir).parent)
+    relative = finished.folder.relative_to(Path(ran.results_dir).parent)
+    config = jaxnoise.load_run(relative).config
+    assert config.results_dir == "results" and jaxnoise.run_folder(config) == relative
+    assert "--results_dir" not in config.command
+
+
+def test_a_renamed_run_warns_that_it_would_be_trained(ran, finished, tmp_path, caplog):
+    renamed = shutil.copytree(finished.folder, tmp_path / "a" / "b" / "c" / "backup")
+    found = jaxnoise.load_run(renamed)
+    assert found.config.results_dir == ran.results_dir  # where it was made
+    (said,) = caplog.messages
+    assert str(renamed) in said and "would train it again" in said
+    assert str(Path(*finished.folder.parts[-3:])) in said
+
+
+def test_a_run_whose_pictures_have_gone_can_be_read(base, ran, finished, caplog):
+    gone = (base / "own").rename(base / "elsewhere")
+    try:
+        found = jaxnoise.load_run(finished.folder)
+        assert found.config.results_dir == ran.results_dir and not caplog.messages
+        with pytest.raises(jaxnoise.InputError, match=f"the run read its data in {base}, where"):
+            _ = found.dataset
+    finally:
+        gone.rename(base / "own")
