@@ -1,6 +1,7 @@
-"""Finished runs side by side, with paired differences from the first.
+"""Finished runs side by side, with paired differences from one of them, the baseline.
 
-python -m jaxnoise.compare RUN_DIR... prints a table and writes comparison.md, .csv and .tex.
+python -m jaxnoise.compare RUN_DIR... prints a table and writes comparison.md, .csv and .tex. The
+baseline is run 1 of the table.
 """
 
 import sys
@@ -19,12 +20,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where to write (default: beside the first run)"
     )
+    parser.add_argument(
+        "--baseline", type=Path, metavar="RUN_DIR",
+        help="the run that differences are from, one of these or another one (default: the only "
+        "one without regularizer, loss and method, or else the first)",
+    )  # fmt: skip
     arguments = parser.parse_args(argv)
-    return ended(lambda: _main(arguments.runs, arguments.out))
+    return ended(lambda: _main(arguments.runs, arguments.out, arguments.baseline))
 
 
-def _main(runs: list[Path], out: Path | None) -> int:
-    print(compare(runs, out))
+def _main(runs: list[Path], out: Path | None, baseline: Path | None) -> int:
+    print(compare(runs, out, baseline))
     return 0
 
 

@@ -62,6 +62,11 @@ class Entry(NamedTuple):
     def column(self) -> Column:
         return Column(self.dataset, self.noise)
 
+    @property
+    def plain(self) -> bool:
+        """Whether it has no regularizer, loss or method; of a missing run, its folder says so."""
+        return self.run.plain if self.run else self.folder.name.startswith("no_reg-")
+
 
 def collect(results_dir: Path) -> list[Entry]:
     """Every run in a results folder, and those that sweeps have planned but not made.
@@ -81,6 +86,13 @@ def collect(results_dir: Path) -> list[Entry]:
     # As planned, then as folders are sorted.
     order = {folder: i for i, folder in enumerate(dict.fromkeys([*planned, *found]))}
     return _told_apart(sorted(found.values(), key=lambda entry: order[entry.folder]))
+
+
+def row_name(folder: Path) -> str | None:
+    """The name that a sweep's file gives the row of a run, as in `Entry.method`, if it has one."""
+    place = folder.resolve()
+    cell = _planned(place.parents[2]).get(place, {}) if len(place.parts) > 3 else {}
+    return cell.get("name")
 
 
 def _planned(results_dir: Path) -> dict[Path, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Finished runs side by side: a table, and paired differences from the first of them."""
+"""Finished runs side by side: a table, and paired differences from one of them, the baseline."""
 
 import csv
 import io
@@ -8,15 +8,23 @@ from pathlib import Path
 from tabulate import tabulate
 
 from jaxnoise.config import InputError
+from jaxnoise.report.collection import row_name
 from jaxnoise.runs.pairs import DEFAULTS, Run, differences, pairs, read, unpaired_because
 from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS
 
 
 class Comparison:
-    """A table of runs: the settings they differ in, and the four test accuracies."""
+    """A table of runs: the settings they differ in, and the four test accuracies.
 
-    def __init__(self, runs: list[Run]):
-        self._runs = runs
+    Args:
+      runs: the first is the baseline.
+      names: the name of each in a sweep's file, if it has one there.
+      because: why the first one is the baseline.
+    """
+
+    def __init__(self, runs: list[Run], names: list[str | None], because: str):
+        self._runs, self._because = runs, because
+        self._names = names if any(names) else []
         names = [name for name in runs[0].flags if name != "total_repeats"]  # it is n
         self._differing = [
             name for name in names if len({str(run.flags[name]) for run in runs}) > 1
@@ -30,13 +38,14 @@ class Comparison:
         self._unpaired = [unpaired_because(run, runs[0]) for run in runs[1:]]
 
     def table(self, tablefmt: str) -> str:
-        """A row for each run, followed, except for the first, by its differences from the first."""
-        header = ["run", *self._differing, "true rate (%)",
+        """A row for each run, followed, except for the first, by its differences from it."""
+        header = ["run", *["name"] * bool(self._names), *self._differing, "true rate (%)",
                   *(selection.words for selection in SELECTIONS.values()), "n"]  # fmt: skip
         rows = []
         for i, run in enumerate(self._runs):
-            settings = ["–" if run.flags[name] is None else f"{run.flags[name]}"
-                        for name in self._differing]  # fmt: skip
+            settings = [self._names[i] or "–"] if self._names else []
+            settings += ["–" if run.flags[name] is None else f"{run.flags[name]}"
+                         for name in self._differing]  # fmt: skip
             accuracies = [f"{mean:.2f} ± {std:.2f}" for mean, std in run.mean_and_std().values()]
             accuracies = accuracies or ["–"] * len(SELECTIONS)
             n = f"{run.n}" if run.survived.all() else f"{run.n} of {len(run.survived)}"
@@ -55,6 +64,8 @@ class Comparison:
         """Notes below the table."""
         common = " ".join(f"--{name}={value}" for name, value in self._common.items())
         folders = [f"Run {i + 1}: {run.folder}" for i, run in enumerate(self._runs)]
+        baseline = f"Run 1 is the baseline: {self._because}."
+        baseline = [baseline] if len(self._runs) > 1 else []
         unpaired = [
             f"Run {i} cannot be paired with run 1: {reason}."
             for i, reason in enumerate(self._unpaired, start=2)
@@ -76,14 +87,15 @@ class Comparison:
             "a run look better than it is, so n gives their number out of all."
         )
         diverged = [] if all(run.survived.all() for run in self._runs) else [diverged]
-        return [f"All runs: {common}", *folders, about, *paired, *diverged, *unpaired]
+        return [f"All runs: {common}", *folders, *baseline, about, *paired, *diverged, *unpaired]
 
     def csv(self) -> str:
         """The same unrounded, a row for each run."""
         rows = []
         for i, run in enumerate(self._runs):
-            row = {"run": i + 1, "folder": run.folder, **run.flags, "true_rate": run.true_rate,
-                   "n": run.n}  # fmt: skip
+            row = {"run": i + 1, "folder": run.folder}
+            row |= {"name": self._names[i]} if self._names else {}
+            row |= {**run.flags, "true_rate": run.true_rate, "n": run.n}
             for name, (mean, std) in run.mean_and_std().items():
                 row |= {f"{name}_mean": mean, f"{name}_std": std}
             paired = i > 0 and self._unpaired[i - 1] is None
@@ -99,20 +111,26 @@ class Comparison:
         return text.getvalue()
 
 
-def compare(folders: list[Path], out: Path | None = None) -> str:
+def compare(folders: list[Path], out: Path | None = None, baseline: Path | None = None) -> str:
     """Writes the files of a comparison and returns its table as text.
 
     Args:
-      folders: of finished runs; differences are from the first.
+      folders: of finished runs.
       out: where to write; by default beside the first run, unless another comparison is there.
+      baseline: the run that differences are from, one of `folders` or another one; by default the
+        only one without regularizer, loss and method, or else the first.
 
     Raises:
       InputError: a folder holds no finished run or is given twice, or `out` cannot be written or
         contains another comparison.
     """
+    folder = folders[0].resolve().parent if out is None else out
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise InputError(f"RUN_DIR={' '.join(map(str, folders))}: one of them is given twice")
-    comparison = Comparison([read(folder) for folder in folders])
+    runs = [read(folder) for folder in folders]
+    first, because = _baseline(runs, baseline)
+    runs = [first, *(run for run in runs if run.folder.resolve() != first.folder.resolve())]
+    comparison = Comparison(runs, [row_name(run.folder) for run in runs], because)
     notes = comparison.notes()
     texts = {
         "md": "\n\n".join([comparison.table("github"), *notes]) + "\n",
@@ -120,7 +138,6 @@ def compare(folders: list[Path], out: Path | None = None) -> str:
         "tex": _latex(comparison.table("latex_booktabs"), notes),
     }
     told = "\n".join([comparison.table("simple"), "", *notes])
-    folder = folders[0].resolve().parent if out is None else out
     paths = {folder / f"comparison.{kind}": text for kind, text in texts.items()}
     for path, text in paths.items():
         if path.exists() and path.read_bytes() != text.encode():
@@ -135,6 +152,24 @@ def compare(folders: list[Path], out: Path | None = None) -> str:
     except OSError as error:
         raise InputError(f"--out={folder}: cannot be written: {error.strerror}") from error
     return f"{told}\nWritten: {', '.join(map(str, paths))}"
+
+
+def _baseline(runs: list[Run], asked: Path | None) -> tuple[Run, str]:
+    """The baseline, and why it is that."""
+    if asked is not None:
+        try:
+            return read(asked), "--baseline names it"
+        except InputError as error:
+            known = ", ".join(str(run.folder) for run in runs)
+            raise InputError(
+                f"--baseline={asked}: allowed are {known}, or the folder of another finished run "
+                f"({error})"
+            ) from error
+    plain = [run for run in runs if run.plain]
+    if len(plain) == 1:
+        return plain[0], "it alone has no regularizer, loss or method"
+    number = "several" if plain else "none"
+    return runs[0], f"it was given first, and {number} of the runs are without regularizer"
 
 
 def _latex(table: str, notes: list[str]) -> str:

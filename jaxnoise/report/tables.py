@@ -66,7 +66,8 @@ def tables(entries: Sequence[Entry]) -> list[Table]:
         {entry.column for entry in entries}, key=lambda x: (x.dataset, x.model, x.rate or 0)
     )
     methods = list(dict.fromkeys(entry.method for entry in entries))
-    plain = next((x for x in methods if x.startswith("no_reg")), methods[0])
+    regularized = {entry.method for entry in entries if not entry.plain}
+    plain = next((x for x in methods if x not in regularized), methods[0])
     others = [method for method in methods if method != plain]
     numbers = sorted({entry.run.n for entry in entries if entry.run and entry.run.n})
     n = "–".join(dict.fromkeys(str(x) for x in (numbers[:1] + numbers[-1:])))

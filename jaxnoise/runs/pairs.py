@@ -1,11 +1,12 @@
 """Finished runs as they are compared: their test accuracies, and their repeats as pairs."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnoise.config import Config, InputError
+from jaxnoise.config import Config, InputError, MethodConfig, RegularizerConfig
 from jaxnoise.runs import documents, files
 from jaxnoise.scores.intervals import Difference, paired_difference
 from jaxnoise.scores.selection import SELECTIONS
@@ -16,6 +17,10 @@ DEFAULTS = Config().result_settings
 # splits, the seeds of initialization and batch order, and the noise that each repeat has.
 PAIRED_BY = ("dataset", "train_size", "test_size", "validation_ratio", "split_seed", "seed",
              "noise_seed", "noise_file", "noise_draws", "noise_per_repeat")  # fmt: skip
+# What a run without regularizer, loss and method has at its default.
+_PLAIN = {
+    field.name for part in (RegularizerConfig, MethodConfig) for field in dataclasses.fields(part)
+} - {"jacob_mode", "jacob_start_epoch"}  # which alone do nothing
 
 
 class Run(NamedTuple):
@@ -29,6 +34,11 @@ class Run(NamedTuple):
     data_sha256: str | None  # of the data set; None: an older run
     labels_sha256: tuple[str, ...]  # of the noisy training labels, each draw's
     facts: dict[str, Any]  # how it was made, as in config.json
+
+    @property
+    def plain(self) -> bool:
+        """Whether it has no regularizer, and no loss or method but cross-entropy."""
+        return all(self.flags[name] == DEFAULTS[name] for name in _PLAIN)
 
     @property
     def survived(self) -> np.ndarray:

@@ -10,10 +10,12 @@ import scipy.stats
 
 from jaxnoise import compare as compare_command
 from jaxnoise.config import Config, InputError
-from jaxnoise.report import comparison
+from jaxnoise.report import collection, comparison
 from jaxnoise.runs import documents
 from jaxnoise.scores import scoring, selection
 from jaxnoise.scores.intervals import paired_difference
+from jaxnoise.sweep import plans
+from jaxnoise.sweep.grid import PlannedRun
 
 DRAW = {"seed": 0, "picked": 40, "changed": 36, "true_rate": 0.36, "sha256": "0123456789abcdef"}
 NOISE = {"noise": "uniform_noise 0.4", "true_rate": 0.36, "draws": [DRAW]}
@@ -132,7 +134,7 @@ def test_markdown_and_latex_are_tables(two, tmp_path):
     body = [line for line in latex.splitlines() if not line.startswith("%")]
     assert "\n".join(body).isascii() and "\n 2 $-$ 1 " in latex
     assert len({line.count("&") for line in body if line.endswith(r"\\")}) == 1
-    comparison.compare(two[::-1], tmp_path / "back")
+    comparison.compare(two, tmp_path / "back", two[1])
     latex = (tmp_path / "back" / "comparison.tex").read_text()
     assert re.search(r" \$-\$\d.* \[\$-\$\d", latex) and not re.search(r"& -\d", latex)
 
@@ -169,6 +171,90 @@ def test_runs_that_cannot_be_paired_are_told_why(settings, said, make_run):
 def test_a_single_pair_has_no_interval(make_run):
     told = comparison.compare([make_run("first", [80]), make_run("second", [85, 86])])
     assert "Run 2 cannot be paired with run 1: a single pair has no spread." in told
+
+
+# The baseline
+
+
+def baseline_of(told):
+    """Folder of run 1, and why it is the baseline."""
+    ((folder, because),) = re.findall(
+        r"^Run 1: (.*)\n(?:Run \d+: .*\n)*Run 1 is the baseline: (.*)\.$", told, re.M
+    )
+    return folder, because
+
+
+def test_the_only_run_without_a_regularizer_is_the_baseline_wherever_it_stands(two, make_run):
+    third = make_run("third", [70.0, 71.0, 72.0], loss="mae", epochs_num=7)
+    plain, smooth = two
+    for folders in ([plain, smooth, third], [third, plain, smooth], [smooth, third, plain]):
+        told = comparison.compare(folders, plain.parent / folders[0].name / "out")
+        assert baseline_of(told) == (str(plain), "it alone has no regularizer, loss or method")
+        others = [folder for folder in folders if folder != plain]
+        assert [f"Run {i}: {x}" in told for i, x in enumerate(others, start=2)] == [True, True]
+        (row,) = (
+            row for row in csv_rows(plain.parent / folders[0].name / "out")
+            if row["folder"] == str(smooth)
+        )  # fmt: skip
+        assert float(row["last_less_run_1_mean"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "number"),
+    [
+        ([{}, {"epochs_num": 7}], "several"),
+        ([{"wd_coef": 1e-4}, {"method": "mixup"}], "none"),
+        ([{"loss": "gce"}, {"preset": "paper"}], "none"),
+        ([{"jacob_mode": "exact"}, {"jacob_start_epoch": 3}], "several"),
+    ],
+)
+def test_else_the_first_is_the_baseline(settings, number, make_run):
+    folders = [make_run(f"{i}", [80.0, 81], **some) for i, some in enumerate(settings)]
+    for given in (folders, folders[::-1]):
+        told = comparison.compare(given, given[0] / "out")
+        reason = f"it was given first, and {number} of the runs are without regularizer"
+        assert baseline_of(told) == (str(given[0]), reason)
+
+
+def test_a_baseline_may_be_named_among_the_runs_or_beside_them(two, make_run, capsys, tmp_path):
+    third = make_run("third", [70.0, 71.0, 72.0], seed=4, do_sn=True)
+    same = two[1] / ".." / "second"
+    for named, runs in ((same, 2), (third, 3)):
+        out = tmp_path / named.name / "out"
+        arguments = [*map(str, two), f"--baseline={named}", f"--out={out}"]
+        assert compare_command.main(arguments) == 0
+        told = capsys.readouterr().out
+        assert baseline_of(told) == (str(named), "--baseline names it")
+        assert len(csv_rows(out)) == runs
+    assert told.count("cannot be paired with run 1: --seed is 0, in run 1 it is 4") == 2
+    assert compare_command.main([*map(str, two), "--baseline=none"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: --baseline=none: allowed are {two[0]}, {two[1]}, or the folder")
+
+
+def test_rows_have_the_names_of_the_sweep_that_planned_them(make_run, tmp_path):
+    settings = dict(dataset="digits", total_repeats=3, results_dir=str(tmp_path))
+    planned = [
+        PlannedRun("cross-entropy", Config(**settings)),
+        PlannedRun("SN & more", Config(**settings, do_sn=True)),
+    ]
+    plans.write(planned)
+    entries = {}
+    for run in planned:
+        run.folder.parent.mkdir(parents=True, exist_ok=True)
+        made = make_run("made", ACCURACIES["first"], do_sn=run.config.do_sn)
+        entries[run.name] = made.rename(run.folder)
+    unplanned = make_run("unplanned", ACCURACIES["second"], wd_coef=1e-4)
+    folders = [*entries.values(), unplanned]
+    told = comparison.compare(folders, tmp_path / "out")
+    lines = [re.split(r"\s{2,}", line.strip()) for line in told.splitlines()]
+    assert lines[0][:2] == ["run", "name"]
+    assert [row[1] for row in lines if row[0] in ("1", "2", "3")] == [*entries, "–"]
+    assert [row["name"] for row in csv_rows(tmp_path / "out")] == [*entries, ""]
+    assert r"SN \& more" in (tmp_path / "out" / "comparison.tex").read_text()
+    shown = {entry.folder: entry.method for entry in collection.collect(tmp_path)}
+    assert shown == {folder: name for name, folder in entries.items()}
+    assert "name" not in comparison.compare([unplanned]).splitlines()[0]
 
 
 NAN = float("nan")
@@ -229,14 +315,14 @@ def test_another_comparison_is_not_overwritten_the_same_may_be_made_again(two, t
     told = comparison.compare(two)
     before = {path: path.read_bytes() for path in tmp_path.glob("comparison.*")}
     assert comparison.compare(two) == told
-    other = comparison.compare(two[::-1])
+    other = comparison.compare(two, baseline=two[1])
     assert other.splitlines()[0] == told.splitlines()[0]
     assert other.splitlines()[-1] == (
         f"Not written: {tmp_path.resolve()}/comparison.md exists with other content; "
         "--out=FOLDER writes the comparison elsewhere"
     )
     with pytest.raises(InputError, match=r"^--out=.*comparison.md exists with other content;"):
-        comparison.compare(two[::-1], tmp_path)
+        comparison.compare(two, tmp_path, two[1])
     assert {path: path.read_bytes() for path in tmp_path.glob("comparison.*")} == before
 
 

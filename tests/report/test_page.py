@@ -211,6 +211,16 @@ def test_differences_are_to_no_regularizer_and_bold_where_they_are_not_chance(ma
     assert "$-$2.00 [$-$2.25, $-$1.75]" in tables.latex([table])
 
 
+def test_differences_are_to_no_regularizer_whatever_its_row_is_called(make, tmp_path):
+    settings = dict(dataset="digits", total_repeats=3, results_dir=str(tmp_path))
+    make([86.0, 80, 83], wd_coef=1e-4)
+    make([80.0, 82, 84])
+    rows = {"smooth": {"wd_coef": 1e-4}, "cross-entropy": {}}
+    plans.write([PlannedRun(name, Config(**settings, **row)) for name, row in rows.items()])
+    table = values(collection.collect(tmp_path), less="cross-entropy")
+    assert table.methods == ["smooth"]
+
+
 def test_rates_stand_below_their_noise_models_in_latex(make, tmp_path):
     for rate in (0.2, 0.4):
         make([80.0, 82], noise_rate=rate)
