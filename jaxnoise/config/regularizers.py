@@ -42,7 +42,12 @@ class RegularizerConfig:
     sn_iterations: int = _flag(
         1, "Power iterations in every forward pass, which estimate the norm of --do_sn.", low=1
     )
-    wd_coef: float = _flag(0.0, "Coefficient of the L2 (weight decay) term of the loss.", low=0.0)
+    wd_coef: float = _flag(
+        0.0,
+        "Coefficient of the weight decay (L2) term of the loss, half the sum of squares of kernels "
+        "and of batch norm's factors.",
+        low=0.0,
+    )
     wd_mode: str = _flag(
         "coupled",
         "How weight decay is applied: as a term of the loss, through momentum and Adam (coupled, "

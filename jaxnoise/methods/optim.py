@@ -61,12 +61,12 @@ def optimizer(
 ) -> optax.GradientTransformation:
     """SGD with momentum 0.9 for LeNet, Adam for AllCNN, with weight decay.
 
-    Coupled weight decay adds weight_decay · w to the gradient before momentum or Adam; this is the
-    gradient of weight_decay · ½Σw². Decoupled weight decay subtracts lr · weight_decay · w from the
-    weights after momentum or Adam, which is not the gradient of any loss (SGDW and AdamW:
-    Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019,
-    https://arxiv.org/abs/1711.05101). `weight_decay` may be traced, so members can have different
-    ones.
+    Weight decay acts on the parameters w that are `decayed`. Coupled, it adds weight_decay · w to
+    the gradient before momentum or Adam; this is the gradient of weight_decay · ½Σw². Decoupled, it
+    subtracts lr · weight_decay · w from the weights after momentum or Adam, which is not the
+    gradient of any loss (SGDW and AdamW: Loshchilov and Hutter, "Decoupled Weight Decay
+    Regularization", ICLR 2019, https://arxiv.org/abs/1711.05101). `weight_decay` may be traced, so
+    members can have different ones.
     """
     scaler = RECIPES[network].scaler()
     parts = [optax.add_decayed_weights(weight_decay, mask=decayed), scaler]

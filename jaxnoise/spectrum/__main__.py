@@ -63,12 +63,12 @@ def _main(arguments: dict[str, Any]) -> int:
 @own_style()
 def _draw_verdict(measured: list[Measured]) -> Path:
     """figures/spectrum_comparison.png and .pdf in the first run's folder."""
-    config = measured[0].run.config
+    common, labels = verdict.common_and_labels([one.run.config for one in measured])
     figure = figures.verdict(
-        [one.run.config.regularization for one in measured],
+        labels,
         [one.share("changed") for one in measured],
         [one.test_accuracy for one in measured],
-        title=", ".join([config.dataset, config.network, config.noise]),
+        title=common or "several data sets, nets and noises",
     )
     stem = measured[0].run.folder / "figures" / "spectrum_comparison"
     save(figure, stem)

@@ -1,16 +1,19 @@
 """The spectral panels of several runs side by side: a table, and a verdict in words."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import rankdata
 from tabulate import tabulate
 
+from jaxnoise.config import Config
 from jaxnoise.runs import pairs
 from jaxnoise.runs.record import Record
 from jaxnoise.scores.intervals import CONFIDENCE, Difference, paired_difference
 from jaxnoise.spectrum.fourier_lines import DIRECTIONS
 from jaxnoise.spectrum.summary import Summary, mean_over_pictures
+from jaxnoise.terminal import console
 
 RESAMPLES = 5000
 # Without noise there are no changed samples.
@@ -31,6 +34,42 @@ class Measured(NamedTuple):
         if name not in self.summary.share:
             return np.full((len(self.test_accuracy), len(DIRECTIONS)), np.nan)
         return 100 * mean_over_pictures(self.summary.share[name])
+
+
+def common_and_labels(configs: Sequence[Config]) -> tuple[str, list[str]]:
+    """What runs share, and a name for each.
+
+    They may share data set, net and noise. A name is the regularization, then each of these in
+    which the runs differ, and any other setting in which they do and which is not at its default.
+    """
+    places = _places(configs).values()
+    common = ", ".join(words[0] for words in places if len(set(words)) == 1)
+    differing = [words for words in places if len(set(words)) > 1]
+    more = [console.untold(config) for config in configs]
+    names = [
+        name
+        for name in dict.fromkeys(name for settings in more for name in settings)
+        if name not in ("total_repeats", "jacob_samples")
+        and len({str(settings.get(name)) for settings in more}) > 1
+    ]
+    labels = [
+        " ".join([
+            config.regularization,
+            *(words[i] for words in differing),
+            *(f"{name}={more[i][name]}" for name in names if name in more[i]),
+        ])
+        for i, config in enumerate(configs)
+    ]  # fmt: skip
+    return common, labels
+
+
+def _places(configs: Sequence[Config]) -> dict[str, list[str]]:
+    """What each run learns, and with which net, in words."""
+    return {
+        "data set": [config.dataset_name for config in configs],
+        "net": [config.network for config in configs],
+        "noise": [config.noise for config in configs],
+    }
 
 
 class Correlation(NamedTuple):
@@ -80,7 +119,8 @@ def correlation(x: list[np.ndarray], y: list[np.ndarray]) -> Correlation:
 
 def text(measured: list[Measured]) -> str:
     """The table, and for several runs the conclusions from it."""
-    lines = [_table(measured), "", _ABOUT, *(
+    _, labels = common_and_labels([one.run.config for one in measured])
+    lines = [_table(measured, labels), "", _ABOUT, *(
         f"Run {i}: {one.run.folder}" for i, one in enumerate(measured, start=1)
     ), *(
         f"Run {i} has no layer norms and no bound: {one.unbounded_because}."
@@ -88,7 +128,7 @@ def text(measured: list[Measured]) -> str:
         if one.unbounded_because
     )]  # fmt: skip
     if len(measured) > 1:
-        lines += ["", *_differences(measured), "", *_correlations(measured)]
+        lines += ["", *_differences(measured, labels), "", *_correlations(measured)]
     return "\n".join(lines)
 
 
@@ -100,13 +140,13 @@ _ABOUT = (
 )
 
 
-def _table(measured: list[Measured]) -> str:
+def _table(measured: list[Measured], labels: list[str]) -> str:
     header = ["run", "regularizer", "test accuracy (%)"]
     header += [f"{name}, {direction}" for name in HEADLINE_SETS for direction in DIRECTIONS]
     header += ["σ(J), changed", "σ(J), test", "max σ(J)", "bound", "n"]
     rows = []
     for i, one in enumerate(measured, start=1):
-        row = [i, one.run.config.regularization, _spread(one.test_accuracy)]
+        row = [i, labels[i - 1], _spread(one.test_accuracy)]
         for name in HEADLINE_SETS:
             row += [_spread(share) for share in one.share(name).T]
         for name in HEADLINE_SETS:
@@ -123,12 +163,12 @@ def _spread(values: np.ndarray, digits: str = ".2f") -> str:
     return f"{values.mean():{digits}} ± {values.std():{digits}}" if len(values) else "–"
 
 
-def _differences(measured: list[Measured]) -> list[str]:
+def _differences(measured: list[Measured], labels: list[str]) -> list[str]:
     """Whether each run has a lower share on changed samples than the first one does."""
     first, lines = measured[0], []
     readable = [pairs.read(one.run.folder) for one in measured]
     for i, one in enumerate(measured[1:], start=2):
-        name = f"Run {i} ({one.run.config.regularization})"
+        name = f"Run {i} ({labels[i - 1]})"
         reason = pairs.unpaired_because(readable[i - 1], readable[0])
         if reason:
             lines.append(f"{name} cannot be paired with run 1: {reason}.")
@@ -182,4 +222,11 @@ def _correlations(measured: list[Measured]) -> list[str]:
             "The intervals are 95 % bootstrap intervals over runs and their repeats, and are rough "
             "with few runs. A correlation over regularizers says nothing about cause."
         )
+        places = _places([one.run.config for one in measured])
+        differing = [what for what, words in places.items() if len(set(words)) > 1]
+        if differing:
+            lines.append(
+                f"These runs differ in {' and '.join(differing)}, which moves accuracies and "
+                "shares too: the correlations are not those of regularizers."
+            )
     return lines

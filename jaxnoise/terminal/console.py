@@ -117,16 +117,21 @@ def title(config: Config, separator: str) -> str:
 
 
 def other_settings(config: Config) -> str:
-    """Flags that can change a result, are not at their default, and are not shown by `title`."""
+    """The `untold` settings as flags."""
+    return " ".join(f"--{name}={value}" for name, value in untold(config).items())
+
+
+def untold(config: Config) -> dict[str, Any]:
+    """Settings that can change a result, are not at their default, and are not in `title`."""
     shown = {"dataset", "net", "noise_type", "noise_rate", "wave_frequency", "human_labels"}
     shown |= {field.name for of in (RegularizerConfig, MethodConfig) for field in fields(of)}
     shown -= {"jacob_mode", "jacob_start_epoch", "forward_file"}
     settings = config.result_settings
-    return " ".join(
-        f"--{field.name}={settings[field.name]}"
+    return {
+        field.name: settings[field.name]
         for field in fields(Config)
         if field.name in settings.keys() - shown and settings[field.name] != field.default
-    )
+    }
 
 
 def announce(config: Config, folder: Path, dataset: NoisyDataset, *, device: str) -> None:

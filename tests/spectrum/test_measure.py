@@ -1,6 +1,7 @@
 """The command on finished runs: files, table, verdict, errors; and spectra while training."""
 
 import contextlib
+import dataclasses
 import io
 import json
 
@@ -151,6 +152,11 @@ def test_two_runs_are_compared(command):
     text = verdict.text([measured, measured])
     assert "does not clearly change the high-frequency share on changed samples" in text
     assert "+0.00 [+0.00, +0.00]" in text and "Spearman's ρ" in text
+    assert "These runs differ in" not in text
+    other = dataclasses.replace(measured.run.config, net="allcnn", noise_rate=0.2)
+    text = verdict.text([measured, measured._replace(run=measured.run._replace(config=other))])
+    assert "Run 2 (no_reg allcnn uniform_noise 0.2)" in text
+    assert "These runs differ in net and noise, which moves accuracies and shares too" in text
 
 
 def test_verdict_is_drawn_with_a_point_for_each_repeat():

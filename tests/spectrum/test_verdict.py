@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from jaxnoise.config import Config
 from jaxnoise.runs.pairs import Difference
 from jaxnoise.spectrum import verdict
 
@@ -54,3 +55,23 @@ def test_members_that_diverged_are_left_out():
 )
 def test_verbs(interval, word):
     assert verdict._verb(Difference(0.0, *interval)).startswith(word)
+
+
+@pytest.mark.parametrize(
+    ("settings", "common", "labels"),
+    [
+        ([{}, {"do_sn": True}], "digits, lenet, uniform_noise 0.4", ["no_reg", "sn"]),
+        ([{}, {"net": "lenet", "total_repeats": 2}], "digits, lenet, uniform_noise 0.4",
+         ["no_reg", "no_reg"]),
+        ([{}, {"net": "allcnn"}], "digits, uniform_noise 0.4", ["no_reg lenet", "no_reg allcnn"]),
+        ([{"seed": 1}, {"epochs_num": 7}], "digits, lenet, uniform_noise 0.4",
+         ["no_reg seed=1", "no_reg epochs_num=7"]),
+        ([{"dataset": "mnist", "noise_rate": 0.2}, {"wd_coef": 0.1}], "lenet",
+         ["no_reg mnist uniform_noise 0.2", "wd_0.1 digits uniform_noise 0.4"]),
+        ([{"dataset": "cifar10", "noise_rate": 0.2}, {}], "",
+         ["no_reg cifar10 allcnn uniform_noise 0.2", "no_reg digits lenet uniform_noise 0.4"]),
+    ],
+)  # fmt: skip
+def test_labels_say_what_runs_differ_in(settings, common, labels):
+    configs = [Config(**{"dataset": "digits", "noise_rate": 0.4} | one) for one in settings]
+    assert verdict.common_and_labels(configs) == (common, labels)
