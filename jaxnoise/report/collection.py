@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxnoise.config import FIELDS, NOISE_FLAGS, Config, InputError, MethodConfig, RegularizerConfig
-from jaxnoise.runs import files, folders, pairs
+from jaxnoise.runs import documents, files, folders, pairs
 
 FINISHED, UNFINISHED, FAILED, MISSING, DAMAGED = (
     "finished", "unfinished", "failed", "not begun", "damaged",
@@ -77,7 +77,10 @@ def collect(results_dir: Path) -> list[Entry]:
     if not results_dir.is_dir():
         raise InputError(f"RESULTS_DIR={results_dir}: there is no such folder")
     planned = _planned(results_dir)
-    there = sorted({path.parent for path in results_dir.glob("*/*/*/config.json")})
+    there = {x.parent for name in documents.OF_A_RUN for x in results_dir.glob(f"*/*/*/{name}")}
+    # A run that a link names too is one run, by its own name.
+    real = {folder.resolve(): folder for folder in sorted(there, key=Path.is_symlink, reverse=True)}
+    there = sorted(real.values())
     found = {folder: _entry(folder, planned.get(folder, {})) for folder in there}
     for folder, cell in planned.items():
         found.setdefault(folder, _entry(folder, cell))
@@ -117,7 +120,7 @@ def _entry(folder: Path, cell: dict[str, Any]) -> Entry:
         command=cell.get("command", ""),
     )  # fmt: skip
     error = cell.get("error")
-    if not (folder / "config.json").is_file():
+    if not (folder / "config.json").is_file() and not folders.finished(folder):
         return entry._replace(state=FAILED, error=error) if error else entry
     entry = entry._replace(command=_command(folder) or entry.command)
     if not folders.finished(folder):

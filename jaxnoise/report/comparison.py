@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from jaxnoise.config import InputError
 from jaxnoise.report.collection import row_name
+from jaxnoise.report.tables import github
 from jaxnoise.runs.pairs import DEFAULTS, Run, differences, pairs, read, unpaired_because
 from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS
 
@@ -58,6 +59,8 @@ class Comparison:
                     for d in differences(run, first).values()
                 ]
                 rows.append([f"{i + 1} − 1", *blank, *intervals, pairs(run, first).sum()])
+        if tablefmt == "github":
+            return github(header, rows)
         return tabulate(rows, header, tablefmt=tablefmt, disable_numparse=True)
 
     def notes(self) -> list[str]:
@@ -70,6 +73,12 @@ class Comparison:
             f"Run {i} cannot be paired with run 1: {reason}."
             for i, reason in enumerate(self._unpaired, start=2)
             if reason
+        ]
+        same = [
+            f"Run {j + 1} has the same settings as run {i + 1}."
+            for j, run in enumerate(self._runs)
+            for i in [[each.flags for each in self._runs].index(run.flags)]
+            if i < j
         ]
         about = (
             "Test accuracy in percent, mean ± std (the population's) over n repeats; each column "
@@ -87,7 +96,16 @@ class Comparison:
             "a run look better than it is, so n gives their number out of all."
         )
         diverged = [] if all(run.survived.all() for run in self._runs) else [diverged]
-        return [f"All runs: {common}", *folders, *baseline, about, *paired, *diverged, *unpaired]
+        return [
+            f"All runs: {common}",
+            *folders,
+            *same,
+            *baseline,
+            about,
+            *paired,
+            *diverged,
+            *unpaired,
+        ]
 
     def csv(self) -> str:
         """The same unrounded, a row for each run."""

@@ -1,6 +1,7 @@
 """A report: report.html with all runs of a results folder, tables and figures beside it."""
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +12,13 @@ import numpy as np
 
 from jaxnoise.config import InputError
 from jaxnoise.figures.drawing import own_style, save, svg
-from jaxnoise.report.collection import FINISHED, Entry, collect
+from jaxnoise.report.collection import DAMAGED, FINISHED, Entry, collect
 from jaxnoise.report.figures import by_rate, curves
 from jaxnoise.report.tables import NOTE, Table, in_words, latex, markdown, table_csv, tables
 from jaxnoise.runs import files
 from jaxnoise.scores.selection import SELECTIONS
+
+log = logging.getLogger("jaxnoise")
 
 # The selection behind the scores that main.py reports by default.
 HEADLINE = "best_clean_valid"
@@ -27,6 +30,8 @@ _DRAWN = [name for name in SELECTIONS if name != "oracle_test"]
 def write(results_dir: Path, out: Path) -> Path:
     """Writes all files of a report, replacing those of an earlier one; returns the page.
 
+    Damaged runs are marked in it, and logged as warnings.
+
     Raises:
       InputError: there is no run in `results_dir`, or `out` cannot be written or holds another
         program's files of these names.
@@ -35,6 +40,9 @@ def write(results_dir: Path, out: Path) -> Path:
     if page.exists() and _MARK not in page.read_text(encoding="utf-8", errors="replace"):
         raise InputError(f"--out={out}: {page} is not a report; allowed is a folder without it")
     entries = collect(results_dir)
+    for entry in entries:
+        if entry.state == DAMAGED:
+            log.warning("Warning: %s", entry.error)
     found = tables(entries)
     drawn = {name: by_rate(entries, name) for name in _DRAWN}
     try:

@@ -129,11 +129,15 @@ def markdown(found: Sequence[Table]) -> str:
         several = len({column.dataset for column in table.columns}) > 1
         header = [x.noise if not several else f"{x.dataset} {x.noise}" for x in table.columns]
         where = "" if several else f"{table.columns[0].dataset}, "
-        body = tabulate(
-            table.rows("**{}**"), ["method", *header], tablefmt="github", disable_numparse=True
-        )
+        body = github(["method", *header], table.rows("**{}**"))
         parts += [f"## {where}{table.title}", body]
     return "\n\n".join([*parts, NOTE]) + "\n"
+
+
+def github(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown, in which a | inside of a cell is no border."""
+    cells = [[str(cell).replace("|", r"\|") for cell in row] for row in (header, *rows)]
+    return tabulate(cells[1:], cells[0], tablefmt="github", disable_numparse=True)
 
 
 def latex(found: Sequence[Table]) -> str:

@@ -137,7 +137,7 @@ def load_run(folder: str | os.PathLike, **where: str) -> FinishedRun:
 
     The `config` of the result has the results_dir in which the folder is, so that `run(config)`
     finds the run finished. If the folder has been renamed, there is no such results_dir. Then it is
-    the one that the run was made with, and a warning says that `run(config)` would train.
+    the one that the run was made with, and a warning says that `run(config)` would train again.
 
     Args:
       folder: as the run prints it at its end, and as `run_folder(config)` returns it.
@@ -153,8 +153,8 @@ def load_run(folder: str | os.PathLike, **where: str) -> FinishedRun:
         config = dataclasses.replace(config, results_dir=results_dir)
     else:
         log.warning(
-            "Warning: RUN_DIR=%s: the folder has been renamed or moved alone; by its settings it "
-            "is %s. run(config) does not find it here, and would train it again",
+            "Warning: RUN_DIR=%s: by the run's settings, its folder is called %s; run(config) does "
+            "not find the run here, and would train it again",
             run.folder,
             Path(*folders.run_folder(config).parts[-3:]),
         )

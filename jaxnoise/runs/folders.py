@@ -29,8 +29,9 @@ def run_folder(config: Config) -> Path:
 def results_dir_of(config: Config, folder: Path) -> str | None:
     """The results_dir with which `run_folder` gives this folder, or what it is a link to.
 
-    None if there is none, because the folder has been renamed. If the files cannot be read whose
-    content is part of the name, the folder's own name is believed: without them, no run starts.
+    None if there is none: the folder has been renamed, or another version named it. If the files
+    cannot be read whose content is part of the name, the folder's own name is believed: without
+    them, no run starts.
     """
     places = folder, folder.absolute(), folder.resolve()
     try:

@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jaxnoise.config import InputError
 from jaxnoise.figures.drawing import own_style, save
 from jaxnoise.runs.checkpoint import NETS
+from jaxnoise.runs.record import read_record
 from jaxnoise.spectrum import figures, fourier_lines, verdict
 from jaxnoise.spectrum.measure import measure, stem_of
 from jaxnoise.spectrum.verdict import Measured
@@ -51,7 +53,12 @@ def main(argv: list[str] | None = None) -> int:
 def _main(arguments: dict[str, Any]) -> int:
     how = {name: arguments[name] for name in ("checkpoint", "pictures", "cutoff")}
     where = location_flags.start(arguments)
-    measured = [measure(folder, **how, **where) for folder in arguments["runs"]]
+    runs = arguments["runs"]
+    for folder in runs:
+        read_record(folder)  # before any of them is measured
+    if len({folder.resolve() for folder in runs}) < len(runs):
+        raise InputError(f"RUN_DIR={' '.join(map(str, runs))}: one of them is given twice")
+    measured = [measure(folder, **how, **where) for folder in runs]
     print(verdict.text(measured))
     stem = stem_of(arguments["checkpoint"])
     print(f"Written: {stem}.json, {stem}.npz and figures/{stem}_*, in the folder of each run")

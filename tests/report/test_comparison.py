@@ -399,6 +399,12 @@ def test_runs_of_other_code_or_environment_are_no_pairs(make_run):
     assert reason(**changed) == "run 1 was made by other code in jaxnoise.losses"
 
 
+def test_runs_of_equal_settings_are_told(two, make_run):
+    assert "same settings" not in comparison.compare(two)
+    copy = make_run("copy", ACCURACIES["second"], wd_coef=1e-4, do_sn=True)
+    assert "\nRun 3 has the same settings as run 2.\n" in comparison.compare([*two, copy])
+
+
 def test_a_run_given_twice_is_refused(two):
     with pytest.raises(InputError, match="^RUN_DIR=.* one of them is given twice$"):
         comparison.compare([two[0], two[1], two[0] / ".." / "first"])

@@ -149,14 +149,34 @@ def test_plans_tell_names_and_what_is_missing(make, tmp_path):
     assert entries[1].command == planned[1].config.command
 
 
-def test_unfinished_and_damaged_runs_are_shown(make, tmp_path):
+def test_unfinished_and_damaged_runs_are_shown(make, tmp_path, caplog):
     (make([80.0, 82]) / "scores.json").unlink()
     (make([80.0, 82], noise_rate=0.2) / "scores.json").write_text("{")
     (make([80.0, 82], noise_rate=0.4) / "config.json").write_text("[]")
     (make([80.0, 82], noise_rate=0.6) / "history.npz").write_bytes(b"PK\3\4 cut short")
+    (make([80.0, 82], noise_rate=0.8) / "config.json").unlink()
     entries = collection.collect(tmp_path)
-    assert [x.state for x in entries] == ["unfinished", "damaged", "damaged", "finished"]
+    assert [x.state for x in entries] == ["unfinished", *["damaged"] * 2, "finished", "damaged"]
     assert report.write(tmp_path, tmp_path / "report").exists()
+    damaged = [x.folder for x in entries if x.state == "damaged"]
+    assert len(caplog.messages) == len(damaged)
+    for said, folder in zip(caplog.messages, damaged, strict=True):
+        assert said.startswith(f"Warning: RUN_DIR={folder}: ")
+
+
+def test_a_run_that_a_link_names_too_is_one_run(make, tmp_path):
+    folder = make([80.0, 82])
+    folder.with_name("a_link").symlink_to(folder)
+    (entry,) = collection.collect(tmp_path)
+    assert entry.folder == folder and entry.method == "no_reg"
+
+
+def test_a_border_inside_of_a_name_is_none(make, tmp_path):
+    settings = dict(dataset="digits", total_repeats=2, results_dir=str(tmp_path))
+    make([80.0, 82])
+    plans.write([PlannedRun("a|b", Config(**settings))])
+    (row,) = re.findall(r"^\| a.*$", tables.markdown([values(collection.collect(tmp_path))]), re.M)
+    assert row.startswith(r"| a\|b ")
 
 
 def test_the_same_labels_in_other_files_are_one_column(make, tmp_path, monkeypatch):

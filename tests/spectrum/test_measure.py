@@ -181,3 +181,11 @@ def test_what_is_not_allowed_is_told(folder, argument, capsys):
 def test_a_folder_without_a_run_is_told(tmp_path, capsys):
     assert spectrum.main([str(tmp_path / "none")]) == 2
     assert "there is no such folder" in capsys.readouterr().err
+
+
+def test_all_folders_are_looked_at_before_the_first_is_measured(folder, capsys, monkeypatch):
+    monkeypatch.delattr(spectrum, "measure")
+    assert spectrum.main([str(folder), str(folder / "none")]) == 2
+    assert "there is no such folder" in capsys.readouterr().err
+    assert spectrum.main([str(folder), str(folder / "figures" / "..")]) == 2
+    assert "one of them is given twice" in capsys.readouterr().err
