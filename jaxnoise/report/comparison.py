@@ -10,7 +10,7 @@ from tabulate import tabulate
 from jaxnoise.config import InputError
 from jaxnoise.report.collection import row_name
 from jaxnoise.report.tables import github
-from jaxnoise.runs.pairs import DEFAULTS, Run, differences, pairs, read, unpaired_because
+from jaxnoise.runs.pairs import DEFAULTS, Run, baseline, differences, pairs, read, unpaired_because
 from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS
 
 
@@ -183,11 +183,8 @@ def _baseline(runs: list[Run], asked: Path | None) -> tuple[Run, str]:
                 f"--baseline={asked}: allowed are {known}, or the folder of another finished run "
                 f"({error})"
             ) from error
-    plain = [run for run in runs if run.plain]
-    if len(plain) == 1:
-        return plain[0], "it alone has no regularizer, loss or method"
-    number = "several" if plain else "none"
-    return runs[0], f"it was given first, and {number} of the runs are without regularizer"
+    place, because = baseline(runs)
+    return runs[place], because
 
 
 def _latex(table: str, notes: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Finished runs as they are compared: their test accuracies, and their repeats as pairs."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,6 +85,18 @@ def read(folder: Path) -> Run:
             f"version; main.py --overwrite trains the run again ({error!r})"
         ) from error
     return Run(folder, flags, true_rate, accuracy, data_sha256, labels_sha256, config)
+
+
+def baseline(runs: Sequence[Run]) -> tuple[int, str]:
+    """The place of the run that others are compared with, from 0, and why it is that.
+
+    It is the only `plain` one; if there is not exactly one, the first.
+    """
+    plain = [place for place, run in enumerate(runs) if run.plain]
+    if len(plain) == 1:
+        return plain[0], "it alone has no regularizer, loss or method"
+    number = "several" if plain else "none"
+    return 0, f"it was given first, and {number} of the runs are without regularizer"
 
 
 def unpaired_because(run: Run, first: Run) -> str | None:

@@ -70,6 +70,8 @@ def _main(arguments: dict[str, Any]) -> int:
 @own_style()
 def _draw_verdict(measured: list[Measured]) -> Path:
     """figures/spectrum_comparison.png and .pdf in the first run's folder."""
+    folder = measured[0].run.folder
+    measured, _ = verdict.baseline_first(measured)
     common, labels = verdict.common_and_labels([one.run.config for one in measured])
     figure = figures.verdict(
         labels,
@@ -77,7 +79,7 @@ def _draw_verdict(measured: list[Measured]) -> Path:
         [one.test_accuracy for one in measured],
         title=common or "several data sets, nets and noises",
     )
-    stem = measured[0].run.folder / "figures" / "spectrum_comparison"
+    stem = folder / "figures" / "spectrum_comparison"
     save(figure, stem)
     return stem.with_suffix(".png")
 

@@ -117,8 +117,15 @@ def correlation(x: list[np.ndarray], y: list[np.ndarray]) -> Correlation:
     return Correlation(rho, float(low), float(high))
 
 
+def baseline_first(measured: list[Measured]) -> tuple[list[Measured], str]:
+    """The runs in their order, but for the baseline, and why it is that (see `pairs.baseline`)."""
+    place, because = pairs.baseline([pairs.read(one.run.folder) for one in measured])
+    return [measured[place], *measured[:place], *measured[place + 1 :]], because
+
+
 def text(measured: list[Measured]) -> str:
     """The table, and for several runs the conclusions from it."""
+    measured, because = baseline_first(measured)
     _, labels = common_and_labels([one.run.config for one in measured])
     lines = [_table(measured, labels), "", _ABOUT, *(
         f"Run {i}: {one.run.folder}" for i, one in enumerate(measured, start=1)
@@ -128,6 +135,7 @@ def text(measured: list[Measured]) -> str:
         if one.unbounded_because
     )]  # fmt: skip
     if len(measured) > 1:
+        lines += [f"Run 1 is the baseline: {because}."]
         lines += ["", *_differences(measured, labels), "", *_correlations(measured)]
     return "\n".join(lines)
 
@@ -164,7 +172,7 @@ def _spread(values: np.ndarray, digits: str = ".2f") -> str:
 
 
 def _differences(measured: list[Measured], labels: list[str]) -> list[str]:
-    """Whether each run has a lower share on changed samples than the first one does."""
+    """Whether each run has a lower share on changed samples than the first, the baseline."""
     first, lines = measured[0], []
     readable = [pairs.read(one.run.folder) for one in measured]
     for i, one in enumerate(measured[1:], start=2):

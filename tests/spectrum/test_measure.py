@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import shutil
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -189,3 +190,19 @@ def test_all_folders_are_looked_at_before_the_first_is_measured(folder, capsys, 
     assert "there is no such folder" in capsys.readouterr().err
     assert spectrum.main([str(folder), str(folder / "figures" / "..")]) == 2
     assert "one of them is given twice" in capsys.readouterr().err
+
+
+def test_differences_are_from_the_run_without_regularizer(command, folder, tmp_path):
+    """Wherever it stands among them."""
+    _, measured = command
+    smooth = shutil.copytree(folder, tmp_path / "smooth")
+    document = json.loads((smooth / "config.json").read_text())
+    document["flags"]["entropy_coef"] = 1.0
+    (smooth / "config.json").write_text(json.dumps(document))
+    config = dataclasses.replace(measured.run.config, entropy_coef=1.0)
+    other = measured._replace(run=measured.run._replace(folder=smooth, config=config))
+    for runs in ([other, measured], [measured, other]):
+        text = verdict.text(runs)
+        assert f"Run 1: {folder}\nRun 2: {smooth}\n" in text
+        assert "Run 1 is the baseline: it alone has no regularizer, loss or method." in text
+        assert "Run 2 (entropy_1) does not clearly change" in text
