@@ -15,7 +15,7 @@ from jaxnoise.labels.noisy_dataset import NoisyDataset, load_splits
 from jaxnoise.runs import checkpoint, folders
 from jaxnoise.runs.history import read_history
 from jaxnoise.runs.noise_record import read_noise
-from jaxnoise.runs.record import read_record, searching_data
+from jaxnoise.runs.record import read_record, searching_data, warn_of_other_code
 from jaxnoise.runs.samples import read_samples
 from jaxnoise.training import assembly
 from jaxnoise.training.assembly import Engine
@@ -137,7 +137,8 @@ def load_run(folder: str | os.PathLike, **where: str) -> FinishedRun:
 
     The `config` of the result has the results_dir in which the folder is, so that `run(config)`
     finds the run finished. If the folder has been renamed, there is no such results_dir. Then it is
-    the one that the run was made with, and a warning says that `run(config)` would train again.
+    the one that the run was made with, and a warning says that `run(config)` would train again. So
+    does one that names the code that has changed since the run, by which its nets are built.
 
     Args:
       folder: as the run prints it at its end, and as `run_folder(config)` returns it.
@@ -147,6 +148,7 @@ def load_run(folder: str | os.PathLike, **where: str) -> FinishedRun:
       InputError: there is no finished run, or it is damaged or from another version.
     """
     run = read_record(Path(os.path.expanduser(folder)), **where)
+    warn_of_other_code(run)
     config, history = run.config, read_history(run.folder, run.config)
     results_dir = folders.results_dir_of(config, run.folder)
     if results_dir is not None:

@@ -1,6 +1,7 @@
 """What a finished run records about itself: config.json and scores.json, read and checked."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,9 @@ from jaxnoise.datasets import places
 from jaxnoise.runs import documents, files
 from jaxnoise.scores.scoring import SCORES, Report
 from jaxnoise.scores.selection import SELECTIONS, Selected
+from jaxnoise.training import surroundings
+
+log = logging.getLogger("jaxnoise")
 
 # Of the flags that cannot change a result, those that locate the run and its data, or fix the
 # arithmetic.
@@ -29,6 +33,13 @@ class Record(NamedTuple):
     facts: dict[str, Any]  # versions and device among them
     document: dict[str, Any]  # all of scores.json
     report: Report  # its numbers, those of each repeat
+
+
+def warn_of_other_code(run: Record) -> None:
+    """Logs it if the code that made a run is not what its nets would be built by now."""
+    now = surroundings.of_run(run.config)
+    if "code" in run.facts and (changed := surroundings.changes(run.facts, now)):
+        log.warning("Warning: RUN_DIR=%s: made by %s", run.folder, "; ".join(changed))
 
 
 def read_record(folder: Path, **where: str) -> Record:

@@ -11,7 +11,7 @@ from jaxnoise.figures.drawing import apart
 from jaxnoise.runs import provenance
 from jaxnoise.runs.checkpoint import read_nets
 from jaxnoise.runs.noise_record import read_noise
-from jaxnoise.runs.record import read_record, searching_data
+from jaxnoise.runs.record import read_record, searching_data, warn_of_other_code
 from jaxnoise.spectrum import figures, fourier_lines
 from jaxnoise.spectrum.panel import Instrument, choose
 from jaxnoise.spectrum.summary import document as document_of
@@ -42,6 +42,7 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
     """
     started = time.time()
     run = read_record(folder, **where)
+    warn_of_other_code(run)
     config = run.config
     with searching_data(run.facts):
         _, dataset = read_noise(folder, config)

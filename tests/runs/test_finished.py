@@ -1,6 +1,7 @@
 """A run on a user's own pictures by the command line, and jaxnoise as a library that reads it."""
 
 import csv
+import json
 import re
 import shutil
 import subprocess
@@ -223,6 +224,19 @@ def test_a_renamed_run_warns_that_it_would_be_trained(ran, finished, tmp_path, c
     (said,) = caplog.messages
     assert str(renamed) in said and "would train it again" in said
     assert str(Path(*finished.folder.parts[-3:])) in said
+
+
+def test_a_run_that_other_code_made_warns_that_its_nets_are_built_by_this_one(
+    base, ran, finished, tmp_path, caplog
+):
+    folder = shutil.copytree(base / "results", tmp_path / "results") / finished.folder.relative_to(
+        base / "results"
+    )
+    document = json.loads((folder / "config.json").read_text())
+    document["code"]["jaxnoise.nets"] = "LeNet=00000000"
+    (folder / "config.json").write_text(json.dumps(document))
+    jaxnoise.load_run(folder)
+    assert caplog.messages == [f"Warning: RUN_DIR={folder}: made by other code in jaxnoise.nets"]
 
 
 def test_a_run_whose_pictures_have_gone_can_be_read(base, ran, finished, caplog):
