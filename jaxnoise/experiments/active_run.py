@@ -20,7 +20,7 @@ from jaxnoise.labels import noise, noisy_dataset
 from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
 from jaxnoise.runs import checkpoint, documents, folders, lock, noise_record, provenance, resume
 from jaxnoise.runs.history import EpochWriter, write_history
-from jaxnoise.runs.samples import write_samples, write_suspects
+from jaxnoise.runs.samples import of_progress, write_samples, write_suspects
 from jaxnoise.scores import divergence, scoring, selection
 from jaxnoise.spectrum import dynamics
 from jaxnoise.terminal import console
@@ -147,16 +147,9 @@ class ActiveRun:
         for name, state in zip(checkpoint.NETS, (progress.best_state, progress.state), strict=True):
             checkpoint.save_nets(folder, name, state)
         write_history(folder, history)
-        write_samples(folder, progress.samples)
-        write_suspects(
-            folder,
-            index=dataset.train_index,
-            given=np.stack([labels.noisy for labels in dataset.noisy_labels]),
-            predicted=progress.samples.predicted,
-            score=progress.samples.loss,
-            votes=diverged == 0,
-            files=dataset.train_files,
-        )
+        samples = of_progress(progress)
+        write_samples(folder, samples)
+        write_suspects(folder, dataset, samples, votes=diverged == 0)
         seconds += time.time() - started
         documents.write_config(folder, config, self._facts | {"wall_seconds": round(seconds, 1)})
         report = scoring.Report(

@@ -82,7 +82,11 @@ class FinishedRun:
 
     @functools.cached_property
     def samples(self) -> dict[str, np.ndarray]:
-        """samples.npz: loss (mean over epochs) and predicted, each (repeats, training samples)."""
+        """samples.npz: loss, predicted and best_predicted, each (repeats, training samples).
+
+        Loss is the mean over epochs. Predictions are those of the last epoch and of the best one;
+        an older run has none of the best one.
+        """
         return read_samples(self.folder, self.config, self.dataset)
 
     @functools.cached_property

@@ -1,81 +1,113 @@
 """What the nets made of each training sample: samples.npz, and suspects.csv, derived from it."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from jaxnoise.config import Config
+from jaxnoise.config import Config, InputError
 from jaxnoise.labels.noisy_dataset import NoisyDataset
 from jaxnoise.runs import files
-from jaxnoise.training.evaluation import Samples
+from jaxnoise.training.loop import Progress
+
+# The array with the predictions of each of `checkpoint.NETS`.
+PREDICTED = {"best": "best_predicted", "last": "predicted"}
 
 
-def write_samples(folder: Path, samples: Samples) -> None:
-    """samples.npz: loss (float32, mean over epochs) and predicted class, (repeats, samples)."""
-    np.savez_compressed(folder / "samples.npz", **samples._asdict())
+def of_progress(progress: Progress) -> dict[str, np.ndarray]:
+    """The arrays of samples.npz, (repeats, training samples) each.
+
+    They are `loss`, float32, on the label trained on, mean over epochs, nats; and the classes
+    predicted in the last epoch and in the best one, `predicted` and `best_predicted`, int32, −1
+    where a repeat diverged in its first epoch.
+    """
+    return {**progress.samples._asdict(), PREDICTED["best"]: progress.best_predicted}
+
+
+def write_samples(folder: Path, samples: Mapping[str, np.ndarray]) -> None:
+    """samples.npz, with the arrays of `of_progress`."""
+    np.savez_compressed(folder / "samples.npz", **samples)
 
 
 def read_samples(folder: Path, config: Config, dataset: NoisyDataset) -> dict[str, np.ndarray]:
-    """samples.npz: loss and predicted, each (repeats, training samples).
+    """samples.npz, see `of_progress`; an older run has no best_predicted.
 
     Raises:
       InputError: it is missing or damaged.
     """
     path = folder / "samples.npz"
     samples = files.read_arrays(path)
+    names = {"loss", "predicted", *(samples.keys() & PREDICTED.values())}
     shape = (config.total_repeats, len(dataset.train_index))
-    files.check_shapes(path, samples, dict.fromkeys(("loss", "predicted"), shape))
+    files.check_shapes(path, samples, dict.fromkeys(names, shape))
+    for name in sorted(names - {"loss"}):
+        classes = samples[name]
+        if classes.dtype.kind not in "iu" or classes.min() < -1 or (
+            classes.max() >= dataset.num_classes
+        ):  # fmt: skip
+            raise InputError(
+                f"{path}: {name} holds something else than classes; allowed are integers from 0 to "
+                f"{dataset.num_classes - 1}, and -1 for none"
+            )
     return samples
 
 
 def write_suspects(
-    folder: Path,
-    *,
-    index: np.ndarray,
-    given: np.ndarray,
-    predicted: np.ndarray,
-    score: np.ndarray,
-    votes: np.ndarray,
-    files: Sequence[str] = (),
+    folder: Path, dataset: NoisyDataset, samples: Mapping[str, np.ndarray], *, votes: np.ndarray
 ) -> None:
     """suspects.csv: all training samples, the most suspicious label first.
 
-    Repeats that were given the same labels vote: mean score, most frequent prediction (the smallest
-    of equals). Where repeats were given different labels each has a list of its own,
+    Its columns are `index`, the place in the original train set; `file`, if the data set has files;
+    `given_label`, the label trained on; `predicted_label`, of the best epoch: at the last one a net
+    has memorized many wrong labels and predicts them; `true_label`, if any label is known to be
+    wrong; and `score`: the loss on the given label, mean over epochs, nats. That wrong labels have
+    a high one is the finding of Huang et al., "O2U-Net" (ICCV 2019,
+    https://openreview.net/forum?id=DXSUpYgPNX). Labels are names of classes.
+
+    Repeats that were given the same labels vote: mean score, most frequent prediction (the first
+    class of equals). Where repeats were given different labels each has a list of its own,
     suspects_repeat_1.csv and so on.
 
     Args:
-      index: int (samples,), their places in the original train set.
-      given: int (repeats, samples), the labels trained on.
-      predicted: int (repeats, samples).
-      score: float (repeats, samples): the loss on the given label, mean over epochs, nats. That
-        wrong labels have a high one is the finding of Huang et al., "O2U-Net" (ICCV 2019,
-        https://openreview.net/forum?id=DXSUpYgPNX).
+      samples: see `of_progress`. Without best_predicted, those of an older run, the list is as it
+        was then: predictions of the last epoch, labels as numbers, no true ones.
       votes: bool (repeats,), False for those that diverged; if all did, all have one.
-      files: (samples,), their file names, a column beside the index; may be empty.
     """
-    import scipy.stats  # slow to import, and needed only here
+    given = np.stack([labels.noisy for labels in dataset.noisy_labels])
+    classes = len(dataset.class_names)
+    older = PREDICTED["best"] not in samples
+    predicted, score = samples["predicted" if older else PREDICTED["best"]], samples["loss"]
+    # The last one is that of −1.
+    names = [*range(classes), -1] if older else [*dataset.class_names, ""]
+    true = dataset.noisy_labels[0].clean
+    known = not older and (given != true).any()
 
-    if (given == given[0]).all():
-        votes = votes if votes.any() else ~votes
-        majority = scipy.stats.mode(predicted[votes]).mode
-        columns = given[0], majority, score[votes].mean(axis=0)
-        _write(folder / "suspects.csv", index, files, *columns)
+    def write(name: str, given: np.ndarray, predicted: np.ndarray, score: np.ndarray) -> None:
+        labels = {"given_label": given, "predicted_label": predicted} | (
+            {"true_label": true} if known else {}
+        )
+        columns = {
+            "index": dataset.train_index,
+            **({"file": dataset.train_files} if dataset.train_files else {}),
+            **{name: [names[i] for i in of_all] for name, of_all in labels.items()},
+            "score": [f"{x:.6g}" for x in score],
+        }
+        _write(folder / name, columns, np.argsort(-score, kind="stable"))
+
+    if not (given == given[0]).all():
+        for i, each in enumerate(zip(given, predicted, score, strict=True)):
+            write(f"suspects_repeat_{i + 1}.csv", *each)
         return
-    for i, columns in enumerate(zip(given, predicted, score, strict=True)):
-        _write(folder / f"suspects_repeat_{i + 1}.csv", index, files, *columns)
+    votes = votes if votes.any() else ~votes
+    counts = [(predicted[votes] == k).sum(axis=0) for k in range(-1, classes)]
+    majority = np.argmax(counts, axis=0) - 1
+    write("suspects.csv", given[0], majority, score[votes].mean(axis=0))
 
 
-def _write(path: Path, index: np.ndarray, files: Sequence[str], *columns: np.ndarray) -> None:
-    *_, score = columns
-    order = np.argsort(-score, kind="stable")
+def _write(path: Path, columns: Mapping[str, Sequence], order: np.ndarray) -> None:
     with open(path, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
-        file_column = ["file"] if files else []
-        table.writerow(["index", *file_column, "given_label", "predicted_label", "score"])
-        given, predicted, _ = columns
-        for i in order:
-            called = [files[i]] if files else []
-            table.writerow([index[i], *called, given[i], predicted[i], f"{score[i]:.6g}"])
+        table.writerow(columns)
+        rows = list(zip(*columns.values(), strict=True))
+        table.writerows(rows[i] for i in order)

@@ -46,6 +46,7 @@ class Progress(flax.struct.PyTreeNode):
     best_epoch: jax.Array  # int32 (), index from 0; −1 before the first epoch
     diverged_epoch: jax.Array  # int32 (), index from 0; −1 if it has not diverged
     samples: Samples  # loss: mean over the epochs so far; predicted: last, −1 at first
+    best_predicted: jax.Array  # int32 (training samples,), by the best state; −1 at first
 
 
 def member_key(seed: int, repeat: int) -> jax.Array:
@@ -60,8 +61,11 @@ def start(member: Member, pictures: Pictures, *, program: ts.Program) -> Progres
     state = ts.create_state(program, key, pictures.images.shape[1:], samples)
     # A copy, because a donated argument must not contain the same buffer twice.
     best_state = jax.tree.map(jnp.copy, state)
-    each = Samples(jnp.zeros(samples, jnp.float32), jnp.full_like(member.noisy_labels, -1))
-    return Progress(state, best_state, jnp.float32(-1), jnp.int32(-1), jnp.int32(-1), each)
+    predicted, best_predicted = (jnp.full_like(member.noisy_labels, -1) for _ in range(2))
+    each = Samples(jnp.zeros(samples, jnp.float32), predicted)
+    return Progress(
+        state, best_state, jnp.float32(-1), jnp.int32(-1), jnp.int32(-1), each, best_predicted
+    )
 
 
 def train_epoch(
@@ -171,10 +175,15 @@ def advance(
     mean_loss = past + (samples.loss - past) / (epoch + 1).astype(jnp.float32)
     valid_accuracy = metrics[selection.headline(program.validation_labels).chosen_by]
     better = selection.improves(valid_accuracy, progress.best_valid_accuracy)
-    best_state, best_valid_accuracy, best_epoch = _choose(
+    best_state, best_predicted, best_valid_accuracy, best_epoch = _choose(
         better,
-        (state, valid_accuracy, epoch),
-        (progress.best_state, progress.best_valid_accuracy, progress.best_epoch),
+        (state, samples.predicted, valid_accuracy, epoch),
+        (
+            progress.best_state,
+            progress.best_predicted,
+            progress.best_valid_accuracy,
+            progress.best_epoch,
+        ),
     )
     advanced = Progress(
         state,
@@ -183,6 +192,7 @@ def advance(
         best_epoch,
         progress.diverged_epoch,
         samples._replace(loss=mean_loss),
+        best_predicted,
     )
     frozen = progress.replace(
         diverged_epoch=jnp.where(progress.diverged_epoch < 0, epoch, progress.diverged_epoch)

@@ -12,7 +12,7 @@ from jaxnoise.runs import checkpoint
 from jaxnoise.runs.history import read_history
 from jaxnoise.runs.noise_record import read_noise
 from jaxnoise.runs.record import Record
-from jaxnoise.runs.samples import read_samples
+from jaxnoise.runs.samples import PREDICTED, read_samples
 from jaxnoise.scores import divergence
 from jaxnoise.scores.scoring import SCORES
 from jaxnoise.scores.selection import select
@@ -125,8 +125,8 @@ def _of_nets(run: Record, read: _Read) -> Generator[Check, None, dict[str, np.nd
             scores |= measurement.of_nets(config, dataset, engine, states)
         else:
             scores["last_test_accuracy"] = metrics["test_accuracy"]
-            if read.samples is not None:
-                yield _predicted(read, samples.predicted)
+        if read.samples is not None and (kept := PREDICTED[which]) in read.samples:
+            yield _predicted(f"samples.npz, {name}", read, read.samples[kept], samples.predicted)
         if read.history is not None:
             best = which == "best"
             epoch = _best_epoch(run, read) if best else np.full(repeats, config.epochs_num)
@@ -152,10 +152,10 @@ def _history(name: str, read: _Read, epoch: np.ndarray, metrics: dict[str, np.nd
     return worst(name, each)._replace(recorded="", recomputed="")
 
 
-def _predicted(read: _Read, predicted: np.ndarray) -> Check:
-    """The check of the last predictions; on another machine, one picture a repeat may differ."""
-    differing = (read.samples["predicted"] != predicted).sum(axis=1)
+def _predicted(name: str, read: _Read, recorded: np.ndarray, predicted: np.ndarray) -> Check:
+    """The check of predictions; on another machine, one picture a repeat may differ."""
+    differing = (recorded != predicted).sum(axis=1)
     if read.history is not None:
         differing = np.nan_to_num(divergence.of_survivors(read.history, differing))
     none = np.zeros(len(differing))
-    return compare("samples.npz, checkpoints/last", differing, none, Tolerance(absolute=1))
+    return compare(name, differing, none, Tolerance(absolute=1))

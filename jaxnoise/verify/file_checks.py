@@ -168,15 +168,7 @@ def _what_is_wrong(epochs: list[Any], count: int) -> str:
 def suspects(run: Record, dataset: NoisyDataset, samples: dict[str, np.ndarray]) -> Check:
     """Whether the lists of suspicious labels agree with samples.npz."""
     with tempfile.TemporaryDirectory() as made:
-        write_suspects(
-            Path(made),
-            index=dataset.train_index,
-            given=np.stack([labels.noisy for labels in dataset.noisy_labels]),
-            predicted=samples["predicted"],
-            score=samples["loss"],
-            votes=run.report.diverged == 0,
-            files=dataset.train_files,
-        )
+        write_suspects(Path(made), dataset, samples, votes=run.report.diverged == 0)
         recorded, expected = (
             {path.name: path.read_bytes() for path in of.glob("suspects*.csv")}
             for of in (run.folder, Path(made))

@@ -400,6 +400,16 @@ def test_detection_and_suspects_can_be_recomputed(folder, saved, scores):
     np.testing.assert_array_equal(listed, noise["train_index"][order])
     given = [int(row["given_label"]) for row in rows]
     np.testing.assert_array_equal(given, noise["noisy"][0, order])
+    true = [int(row["true_label"]) for row in rows]
+    np.testing.assert_array_equal(true, noise["clean"][order])
+    at_best = saved["samples"]["best_predicted"]
+    agreed = (at_best == at_best[0]).all(axis=0)[order]
+    predicted = np.array([int(row["predicted_label"]) for row in rows])
+    np.testing.assert_array_equal(predicted[agreed], at_best[0, order][agreed])
+    for i, epoch in enumerate(scores["best_epoch"]):
+        share = 100 * (at_best[i] == noise["clean"]).mean()
+        of_best = saved["history"]["train_accuracy"][int(epoch) - 1, i]
+        assert share == pytest.approx(of_best, rel=1e-6)
     written = [float(row["score"]) for row in rows]
     np.testing.assert_allclose(written, loss.mean(axis=0)[order], rtol=1e-5)
 

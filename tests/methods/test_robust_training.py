@@ -203,7 +203,9 @@ def test_early_stopping_goes_back_to_the_best_epoch_and_stays(monkeypatch):
     monkeypatch.setattr(es, "after_evaluation", lambda state, *_, **__: state)
     monkeypatch.setattr(loop, "forward_passes", lambda _: 1)
     never = jnp.int32(-1)
-    progress = loop.Progress(jnp.int32(0), jnp.int32(0), jnp.float32(-1), never, never, samples)
+    progress = loop.Progress(
+        jnp.int32(0), jnp.int32(0), jnp.float32(-1), never, never, samples, samples.predicted
+    )
     member = loop.Member(jax.random.key(0), samples.predicted, samples.predicted, NONE)
     pictures = loop.Pictures(*[jnp.zeros((1, 28, 28, 1), jnp.uint8)] * 5)
     states, told = [], []

@@ -68,7 +68,9 @@ def test_suspects_name_the_files_and_the_labels_that_they_were_given(base, finis
     assert {row["file"] for row in suspects} == {files[i] for i in finished.noise["train_index"]}
     for row in suspects:
         assert files[int(row["index"])] == row["file"]
-        assert CLASSES[int(row["given_label"])] == given[row["file"]]
+        assert row["given_label"] == given[row["file"]]
+        assert row["true_label"] == row["file"].split("/")[0]
+        assert row["predicted_label"] in CLASSES
 
 
 def test_run_goes_with_its_pictures_when_they_are_moved(base, ran, finished, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import run_folders
 from jaxnoise.config import Config, InputError
 from jaxnoise.runs import documents, folders
 from jaxnoise.runs.history import EpochWriter, write_history
-from jaxnoise.runs.samples import write_samples
+from jaxnoise.runs.samples import of_progress, read_samples, write_samples
+from jaxnoise.training import loop
 from jaxnoise.training.evaluation import Samples
 
 
@@ -172,11 +174,28 @@ def test_tensorboard_events_have_a_run_per_repeat(tmp_path, metrics):
 
 
 def test_samples_round_trip(tmp_path):
-    samples = Samples(np.float32([[1, 2], [3, 4]]), np.int32([[5, 6], [7, 8]]))
-    write_samples(tmp_path, samples)
-    with np.load(tmp_path / "samples.npz") as saved:
-        np.testing.assert_array_equal(saved["loss"], samples.loss)
-        np.testing.assert_array_equal(saved["predicted"], samples.predicted)
+    each = Samples(np.float32([[1, 2], [3, 4]]), np.int32([[5, 6], [7, 8]]))
+    none = np.full(2, -1)
+    progress = loop.Progress(None, None, none, none, none, each, np.int32([[9, 8], [7, 6]]))
+    write_samples(tmp_path, of_progress(progress))
+    dataset = SimpleNamespace(train_index=np.arange(2), num_classes=10)
+    samples = read_samples(tmp_path, Config(total_repeats=2), dataset)
+    assert samples.keys() == {"loss", "predicted", "best_predicted"}
+    np.testing.assert_array_equal(samples["loss"], each.loss)
+    np.testing.assert_array_equal(samples["predicted"], each.predicted)
+    np.testing.assert_array_equal(samples["best_predicted"], progress.best_predicted)
+
+
+@pytest.mark.parametrize("name", ["predicted", "best_predicted"])
+@pytest.mark.parametrize("bad", [np.array([[0, 10]]), np.array([[0, -2]]), np.array([[0.0, 1.0]])])
+def test_predictions_that_are_no_classes_are_refused(name, bad, tmp_path):
+    fine = {"loss": np.zeros((1, 2)), "predicted": np.array([[0, -1]])}
+    dataset = SimpleNamespace(train_index=np.arange(2), num_classes=10)
+    write_samples(tmp_path, fine)
+    assert read_samples(tmp_path, Config(total_repeats=1), dataset).keys() == fine.keys()
+    write_samples(tmp_path, fine | {name: bad})
+    with pytest.raises(InputError, match=f"samples.npz: {name} holds .* integers from 0 to 9"):
+        read_samples(tmp_path, Config(total_repeats=1), dataset)
 
 
 def test_history_round_trip(tmp_path):

@@ -1,6 +1,7 @@
 """The noisy-sample score: how it is judged, and the list of suspects."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -38,62 +39,94 @@ def test_nothing_to_tell_apart_is_not_a_number(score, changed):
 
 INDEX = np.array([40, 7, 19])
 GIVEN = np.array([1, 2, 3], np.int32)
+NAMES = ("ant", "bee, wild", 'cat "tom"', "dog\nfish", "elk")
+
+
+def dataset(given, true=GIVEN, *, files=(), names=tuple("0123456789")):
+    """What a list of suspects needs of a data set."""
+    labels = [SimpleNamespace(noisy=np.int32(each), clean=np.int32(true)) for each in given]
+    return SimpleNamespace(
+        train_index=INDEX, noisy_labels=labels, train_files=files, class_names=names
+    )
+
+
+def samples(best, score):
+    """With other predictions in the last epoch."""
+    best = np.int32(best)
+    return {"loss": np.float32(score), "predicted": (best + 1) % 5, "best_predicted": best}
+
+
+def table(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    return header, rows
 
 
 def suspects(path):
-    with open(path, newline="") as file:
-        header, *rows = csv.reader(file)
+    header, rows = table(path)
     assert header == ["index", "given_label", "predicted_label", "score"]
     return [(*map(int, row[:3]), float(row[3])) for row in rows]
 
 
 def test_repeats_with_the_same_labels_make_one_list(tmp_path):
-    write_suspects(
-        tmp_path,
-        index=INDEX,
-        given=np.stack([GIVEN] * 3),
-        predicted=np.array([[1, 5, 8], [1, 5, 9], [0, 2, 9]], np.int32),
-        score=np.array([[1, 5, 2], [2, 5, 3], [3, 5, 1]], np.float32),
-        votes=np.full(3, True),
-    )
+    made = samples([[1, 5, 8], [1, 5, 9], [0, 2, 9]], [[1, 5, 2], [2, 5, 3], [3, 5, 1]])
+    write_suspects(tmp_path, dataset([GIVEN] * 3), made, votes=np.full(3, True))
     assert [path.name for path in tmp_path.iterdir()] == ["suspects.csv"]
     # Sorted by the mean score; of 40 and 19, which are equal, the first in the data comes first.
     assert suspects(tmp_path / "suspects.csv") == [(7, 2, 5, 5), (40, 1, 1, 2), (19, 3, 9, 2)]
 
 
 def test_repeats_with_labels_of_their_own_have_lists_of_their_own(tmp_path):
-    given = np.stack([GIVEN, [1, 2, 4]])
-    predicted = np.array([[1, 5, 8], [0, 6, 9]], np.int32)
-    score = np.array([[1, 5, 2], [2, 1, 3]], np.float32)
-    write_suspects(
-        tmp_path,
-        index=INDEX,
-        given=given,
-        predicted=predicted,
-        score=score,
-        votes=np.array([True, False]),
-    )
+    made = samples([[1, 5, 8], [0, 6, 9]], [[1, 5, 2], [2, 1, 3]])
+    given = dataset([GIVEN, [1, 2, 4]])
+    write_suspects(tmp_path, given, made, votes=np.array([True, False]))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "suspects_repeat_1.csv", "suspects_repeat_2.csv",
     ]  # fmt: skip
-    assert suspects(tmp_path / "suspects_repeat_1.csv") == [(7, 2, 5, 5), (19, 3, 8, 2),
-                                                            (40, 1, 1, 1)]  # fmt: skip
-    assert suspects(tmp_path / "suspects_repeat_2.csv") == [(19, 4, 9, 3), (40, 1, 0, 2),
-                                                            (7, 2, 6, 1)]  # fmt: skip
+    # 19 was given another label than its true one, 3, in the second repeat alone.
+    header, first = table(tmp_path / "suspects_repeat_1.csv")
+    assert header == ["index", "given_label", "predicted_label", "true_label", "score"]
+    assert first == [[*"7252", "5"], ["19", *"3832"], ["40", *"1111"]]
+    _, second = table(tmp_path / "suspects_repeat_2.csv")
+    assert second == [["19", *"4933"], ["40", *"1012"], [*"72621"]]
 
 
 @pytest.mark.parametrize("votes", [[True, False], [False, False]])
 def test_a_diverged_repeat_has_no_vote_unless_all_have(votes, tmp_path):
-    write_suspects(
-        tmp_path,
-        index=INDEX,
-        given=np.stack([GIVEN] * 2),
-        predicted=np.array([[9, 9, 9], [0, 0, 0]], np.int32),
-        score=np.array([[1, 5, 2], [9, 3, 4]], np.float32),
-        votes=np.array(votes),
-    )
+    made = samples([[9, 9, 9], [0, 0, 0]], [[1, 5, 2], [9, 3, 4]])
+    write_suspects(tmp_path, dataset([GIVEN] * 2), made, votes=np.array(votes))
     expected = {
         True: [(7, 2, 9, 5), (19, 3, 9, 2), (40, 1, 9, 1)],
         False: [(40, 1, 0, 5), (7, 2, 0, 4), (19, 3, 0, 3)],
     }
     assert suspects(tmp_path / "suspects.csv") == expected[votes[0]]
+
+
+def test_repeats_that_diverged_at_once_predict_nothing(tmp_path):
+    made = samples([[-1, -1, -1]] * 2, [[1, 5, 2]] * 2)
+    write_suspects(tmp_path, dataset([GIVEN] * 2), made, votes=np.full(2, False))
+    _, rows = table(tmp_path / "suspects.csv")
+    assert [row[2] for row in rows] == ["", "", ""]
+
+
+def test_labels_are_names_and_the_true_ones_are_there_if_some_label_is_wrong(tmp_path):
+    made = samples([[2, 4, 3]], [[3, 2, 1]])
+    noisy = dataset([[1, 2, 3]], [0, 2, 3], files=("a.png", "b,c.png", "d.png"), names=NAMES)
+    write_suspects(tmp_path, noisy, made, votes=np.array([True]))
+    header, rows = table(tmp_path / "suspects.csv")
+    assert header == ["index", "file", "given_label", "predicted_label", "true_label", "score"]
+    assert rows == [
+        ["40", "a.png", "bee, wild", 'cat "tom"', "ant", "3"],
+        ["7", "b,c.png", 'cat "tom"', "elk", 'cat "tom"', "2"],
+        ["19", "d.png", "dog\nfish", "dog\nfish", "dog\nfish", "1"],
+    ]
+
+
+def test_list_of_an_older_run_is_as_it_was(tmp_path):
+    """Predictions of the last epoch, numbers, and no true labels."""
+    made = samples([[2, 4, 3], [2, 4, 3]], [[3, 2, 1]] * 2)
+    del made["best_predicted"]
+    made["predicted"][:, 2] = -1
+    noisy = dataset([[1, 2, 3]] * 2, [0, 2, 3], names=NAMES)
+    write_suspects(tmp_path, noisy, made, votes=np.array([False, False]))
+    assert suspects(tmp_path / "suspects.csv") == [(40, 1, 3, 3), (7, 2, 0, 2), (19, 3, -1, 1)]

@@ -178,7 +178,7 @@ def test_evaluation_equals_whole_splits_at_once():
     assert metrics["entropy"][i] == pytest.approx(entropy, rel=1e-4)
 
 
-def test_every_sample_keeps_its_mean_loss_and_last_prediction():
+def test_every_sample_keeps_its_mean_loss_and_its_last_and_best_predictions():
     run = three_members()
     losses = []
     for progress, _ in run:
@@ -189,7 +189,11 @@ def test_every_sample_keeps_its_mean_loss_and_last_prediction():
             progress.samples.loss[2], np.mean(losses, axis=0), rtol=1e-3, atol=1e-4
         )
         np.testing.assert_array_equal(progress.samples.predicted[2], log_p.argmax(axis=1))
+        at_best = log_probabilities(progress.best_state, 2)[:TRAIN].argmax(axis=1)
+        np.testing.assert_array_equal(progress.best_predicted[2], at_best)
     assert len(run) == 4 and progress.samples.predicted.dtype == np.int32
+    assert progress.best_predicted.dtype == np.int32
+    assert (progress.best_epoch < 3).any()  # so that best and last are not the same everywhere
 
 
 def predict_brightest(state, images, noisy_labels, true_labels, *, program):
@@ -257,7 +261,9 @@ def test_best_follows_the_validation_labels(validation_labels, best, accuracy, m
     )  # fmt: skip
     chosen = dataclasses.replace(program(), validation_labels=validation_labels)
     none = jnp.int32(-1)
-    progress = loop.Progress(jnp.int32(0), jnp.int32(0), jnp.float32(-1), none, none, samples)
+    progress = loop.Progress(
+        jnp.int32(0), jnp.int32(0), jnp.float32(-1), none, none, samples, samples.predicted
+    )
     for epoch in range(3):
         progress, _ = loop.advance(
             progress, one, pictures(), jnp.int32(epoch),
@@ -320,7 +326,7 @@ def test_whatever_is_not_finite_is_divergence(where, value, monkeypatch):
     ones = {"x": jnp.ones(3, jnp.float32)}
     state = ts.TrainState(jnp.int32(0), ones, ones, ones)
     none = jnp.int32(-1)
-    progress = loop.Progress(state, state, jnp.float32(-1), none, none, samples)
+    progress = loop.Progress(state, state, jnp.float32(-1), none, none, samples, samples.predicted)
     one = select(loop.stack_members([member(0)]), 0)
     for epoch in range(4):
         epochs_begun = epoch + 1

@@ -14,7 +14,9 @@ from jaxnoise.experiments import experiment
 from jaxnoise.labels import noisy_dataset
 from jaxnoise.runs import folders
 from jaxnoise.runs.history import read_history
+from jaxnoise.runs.noise_record import read_noise
 from jaxnoise.runs.record import read_record
+from jaxnoise.runs.samples import read_samples, write_suspects
 from jaxnoise.scores.scoring import SCORES
 from jaxnoise.training import assembly
 from jaxnoise.verify import __main__ as verify
@@ -314,12 +316,32 @@ def test_edited_history_is_found(copy):
     assert "metrics.jsonl" in found and "scores.json, history.npz" in found
 
 
-def test_edited_predictions_are_found(copy):
+@pytest.mark.parametrize(
+    ("array", "found"),
+    [
+        ("predicted", {"samples.npz, checkpoints/last"}),
+        ("best_predicted", {"samples.npz, checkpoints/best", "suspects.csv"}),
+    ],
+)
+def test_edited_predictions_are_found(array, found, copy):
     def edit(samples):
-        samples["predicted"] = (samples["predicted"] + 1) % 10
+        samples[array] = (samples[array] + 1) % 10
 
     edit_arrays(copy / "samples.npz", edit)
-    assert failed(copy) == {"samples.npz, checkpoints/last": DIFFERENT, "suspects.csv": DIFFERENT}
+    assert failed(copy) == dict.fromkeys(found, DIFFERENT)
+
+
+def test_older_run_without_predictions_at_the_best_epoch_is_verified(copy):
+    edit_arrays(copy / "samples.npz", lambda samples: samples.pop("best_predicted"))
+    assert failed(copy) == {"suspects.csv": DIFFERENT}  # this one is not as it was then
+    run = read_record(copy)
+    _, dataset = read_noise(copy, run.config)
+    samples = read_samples(copy, run.config, dataset)
+    write_suspects(copy, dataset, samples, votes=run.report.diverged == 0)
+    checks = verified(copy)
+    assert {check.verdict for check in checks.values()} == {EQUAL}
+    assert "samples.npz, checkpoints/best" not in checks
+    assert "samples.npz, checkpoints/last" in checks
 
 
 def test_renamed_folder_is_verified_but_for_its_name(copy):

@@ -23,7 +23,6 @@ from jaxnoise.runs.record import read_record
 from jaxnoise.runs.samples import write_samples, write_suspects
 from jaxnoise.scores import scoring, selection
 from jaxnoise.terminal import console
-from jaxnoise.training.evaluation import Samples
 from jaxnoise.verify import __main__ as verify
 
 REPEATS, EPOCHS = 2, 2
@@ -60,20 +59,15 @@ def whole(tmp_path_factory):
     names |= {"test_accuracy", "train_accuracy", "train_noisy_accuracy", "valid_accuracy"}
     rng = np.random.default_rng(0)
     history = {name: rng.random((EPOCHS, REPEATS), np.float32) for name in sorted(names)}
-    samples = Samples(
-        rng.random((REPEATS, len(what.train_index)), np.float32),
-        np.zeros((REPEATS, len(what.train_index)), np.uint8),
-    )
+    shape = REPEATS, len(what.train_index)
+    samples = {
+        "loss": rng.random(shape, np.float32),
+        "predicted": np.zeros(shape, np.uint8),
+        "best_predicted": np.ones(shape, np.uint8),
+    }
     write_history(folder, history)
     write_samples(folder, samples)
-    write_suspects(
-        folder,
-        index=what.train_index,
-        given=np.stack([labels.noisy for labels in what.noisy_labels]),
-        predicted=samples.predicted,
-        score=samples.loss,
-        votes=np.ones(REPEATS, bool),
-    )
+    write_suspects(folder, what, samples, votes=np.ones(REPEATS, bool))
     with EpochWriter(folder, REPEATS) as writer:
         for epoch in range(EPOCHS):
             writer.write(epoch + 1, {name: values[epoch] for name, values in history.items()})
