@@ -13,7 +13,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from jaxnoise.config import InputError
+from jaxnoise.config import InputError, counted
 from jaxnoise.runs import folders
 from jaxnoise.sweep import grid
 from jaxnoise.sweep.arguments import add_flags, given
@@ -77,7 +77,7 @@ def _main(arguments: dict[str, Any]) -> int:
         for config, value in found[:10]
     ]  # fmt: skip
     header = [*ranges, f"best {arguments['objective']} validation (%)", "folder"]
-    log.info("\nThe best of %s:\n%s", console.counted(len(found), "trial"), tabulate(rows, header))
+    log.info("\nThe best of %s:\n%s", counted(len(found), "trial"), tabulate(rows, header))
     log.info("\nAll trials: %s", write(base, ranges, metric, found))
     log.info("The best trial: %s", found[0].config.command)
     return 0

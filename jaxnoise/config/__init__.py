@@ -9,10 +9,11 @@ May import: nothing of jaxnoise.
 
 from jaxnoise.config import class_folders
 from jaxnoise.config.data import NOISE_FLAGS
-from jaxnoise.config.flags import InputError, flag_type, nearest
+from jaxnoise.config.flags import InputError, flag_type
 from jaxnoise.config.methods import LOSSES, METHODS, MethodConfig
 from jaxnoise.config.regularizers import RegularizerConfig
 from jaxnoise.config.settings import FIELDS, Config
+from jaxnoise.config.words import counted, nearest
 
 __all__ = [
     "FIELDS",
@@ -24,6 +25,7 @@ __all__ = [
     "MethodConfig",
     "RegularizerConfig",
     "class_folders",
+    "counted",
     "flag_type",
     "nearest",
 ]

@@ -1,11 +1,12 @@
 """Declaring a flag, and checking a value against its declaration."""
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Collection
 from typing import Any
+
+from jaxnoise.config.words import nearest
 
 
 class InputError(ValueError):
@@ -79,9 +80,3 @@ def check(field: dataclasses.Field, value: Any) -> None:
         is_percent = field.name.endswith(("_rate", "_ratio")) and 2 <= value <= 100
         share = f", a share: {value / 100:g} for {value:g} %" if is_percent else ""
         raise InputError(f"{flag}: allowed is {left}{low:g}, {high:.10g}{right}{share}")
-
-
-def nearest(text: str, allowed: Collection[str]) -> str:
-    """A suggestion that ends a message; empty if nothing allowed is near."""
-    found = difflib.get_close_matches(text, allowed, 1)
-    return f" (did you mean {found[0]}?)" if found else ""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxnoise.config import InputError
+from jaxnoise.config import InputError, counted
 
 
 class RawData(NamedTuple):
@@ -59,7 +59,9 @@ def read_idx(path: pathlib.Path, *, rank: int) -> np.ndarray:
         raise _damaged(path, f"magic number {content[:4].hex()}, expected 000008{rank:02x}")
     shape = [int(size) for size in np.frombuffer(content[:header].ljust(header, b"\0"), ">u4")[1:]]
     if len(content) != header + math.prod(shape):
-        raise _damaged(path, f"{len(content)} bytes are not an array of shape {tuple(shape)}")
+        raise _damaged(
+            path, f"{counted(len(content), 'byte')} instead of an array of shape {tuple(shape)}"
+        )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
@@ -76,7 +78,8 @@ def _read_mnist(archives: dict[str, pathlib.Path]) -> RawData:
         if len(images[split]) != len(labels[split]["label"]):
             raise _damaged(
                 labels_path,
-                f"{len(labels[split]['label'])} labels for {len(images[split])} pictures",
+                f"{counted(len(labels[split]['label']), 'label')} for "
+                f"{counted(len(images[split]), 'picture')}",
             )
     return RawData(images, labels, {})
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxnoise.config import InputError
+from jaxnoise.config import InputError, counted
 
 
 def stratified(
@@ -34,7 +34,8 @@ def stratified(
     train_index, valid_index = order[~is_valid], order[is_valid]
     if not len(train_index) or not len(valid_index):
         raise InputError(
-            f"--validation_ratio={ratio} leaves {len(train_index)} samples for training and "
-            f"{len(valid_index)} for validation; allowed are ratios that leave at least 1 for each"
+            f"--validation_ratio={ratio} leaves {counted(len(train_index), 'sample')} for training "
+            f"and {len(valid_index)} for validation; allowed are ratios that leave at least 1 for "
+            "each"
         )
     return train_index, valid_index

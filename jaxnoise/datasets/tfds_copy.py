@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordReader
 from PIL import Image
 
-from jaxnoise.config import InputError, nearest
+from jaxnoise.config import InputError, counted, nearest
 from jaxnoise.datasets import prepare
 
 _log = logging.getLogger(__name__)
@@ -144,7 +144,9 @@ def _examples(copy: tfds.core.DatasetBuilder, split: str) -> Iterator[tuple[int,
         except Exception as error:  # its type is not specified, as below
             raise _damaged(path, None, error) from error
         if there != count:
-            raise _damaged(path, None, f"{there} records, but dataset_info.json lists {count}")
+            raise _damaged(
+                path, None, f"{counted(there, 'record')}, but dataset_info.json lists {count}"
+            )
     records = copy.as_data_source(split, file_format="array_record").data_source
     as_encoded = {"image": tfds.decode.SkipDecoding()}
     for start in range(0, info.num_examples, 1024):
@@ -163,7 +165,9 @@ def _examples(copy: tfds.core.DatasetBuilder, split: str) -> Iterator[tuple[int,
             yield i, example
     if info.num_bytes not in (0, size):  # 0 means unknown
         files = " or ".join(str(path) for path in info.filepaths)
-        sizes = f"{size} bytes of records, but dataset_info.json lists {int(info.num_bytes)}"
+        sizes = (
+            f"{counted(size, 'byte')} of records, but dataset_info.json lists {int(info.num_bytes)}"
+        )
         raise _damaged(files, None, sizes)
 
 

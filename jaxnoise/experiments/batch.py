@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnoise.config import Config, InputError
+from jaxnoise.config import Config, InputError, counted
 from jaxnoise.experiments import active_run, forward_matrix
 from jaxnoise.experiments.active_run import ActiveRun
 from jaxnoise.labels.noisy_dataset import load_splits
@@ -55,7 +55,7 @@ def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> N
     def saved() -> None:
         told = f"epoch {runs[0].epochs} of {config.epochs_num} is saved in {runs[0].folder}"
         if others := len(runs) - 1:
-            told += f" and {console.counted(others, 'other run folder')}"
+            told += f" and {counted(others, 'other run folder')}"
         watch.saved(told)
 
     if runs[0].epochs:

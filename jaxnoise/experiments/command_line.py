@@ -15,7 +15,7 @@ import sys
 
 from absl import app, flags
 
-from jaxnoise.config import FIELDS, Config, InputError, flag_type
+from jaxnoise.config import FIELDS, Config, InputError, flag_type, nearest
 from jaxnoise.terminal import commands
 from jaxnoise.terminal.commands import complain
 
@@ -41,6 +41,10 @@ def parse_flags(argv: list[str]) -> list[str]:
         return flags.FLAGS(argv)
     except UnicodeDecodeError as error:
         raise SystemExit(complain(f"--flagfile: allowed are files of text ({error})")) from None
+    except flags.UnrecognizedFlagError as error:  # absl suggests flags that are not near
+        near = nearest(f"--{error.flagname}", [f"--{name}" for name in flags.FLAGS])
+        told = f"--{error.flagname} is not a flag{near}; --helpshort lists all flags"
+        raise SystemExit(complain(told)) from None
     except (flags.Error, ValueError) as error:  # ValueError: --nodo_sn=1
         reason = _reason(str(error).strip().partition("\n")[0])
         raise SystemExit(complain(f"{reason} (--helpshort lists all flags)")) from None

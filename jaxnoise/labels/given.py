@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxnoise import data
-from jaxnoise.config import InputError, class_folders
+from jaxnoise.config import InputError, class_folders, counted
 from jaxnoise.labels.noise import NoisyLabels
 
 
@@ -37,8 +37,8 @@ class GivenLabels(NamedTuple):
         if self.index is None and n not in (own, total):
             more = f", or {total}, with those for validation after them" if own < total else ""
             raise InputError(
-                f"{self.source}: {n} labels; allowed is {own}, one for each sample of the train "
-                f"set of {dataset.name}{more}"
+                f"{self.source}: {counted(n, 'label')}; allowed is {own}, one for each sample of "
+                f"the train set of {dataset.name}{more}"
             )
         if len(np.unique(index)) < n or index.min() < 0 or index.max() >= total:
             raise InputError(
@@ -135,7 +135,7 @@ class GivenLabels(NamedTuple):
             where = places[index]
         if (where < 0).any():
             raise InputError(
-                f"{self.source}: has labels for {len(self.index)} samples, but not for "
+                f"{self.source}: has labels for {counted(len(self.index), 'sample')}, but not for "
                 f"{(where < 0).sum()} of those used here; allowed is any subset of its samples "
                 "(see --train_size)"
             )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxnoise.config import Config, InputError, class_folders
+from jaxnoise.config import Config, InputError, class_folders, counted
 from jaxnoise.data import Dataset
 from jaxnoise.labels import given
 from jaxnoise.labels.table import Table, required
@@ -54,10 +54,10 @@ class NamedLabels(NamedTuple):
                     f"is {place}"
                 )
         if missing := [dataset.train_files[i] for i in np.flatnonzero(noisy[:own] < 0)]:
-            others = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
+            others = f" and {counted(len(missing) - 1, 'other')}" if len(missing) > 1 else ""
             raise InputError(
-                f"{self.source}: no label for {missing[0]}{others}; required is one for each of "
-                f"the {own} pictures of the train set"
+                f"{self.source}: no label for {missing[0]}{others}; required is one for each "
+                f"picture of the train set, {own} in all"
             )
         index = np.flatnonzero(noisy >= 0)
         return given.GivenLabels(

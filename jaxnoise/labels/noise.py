@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnoise.config import Config
+from jaxnoise.config import Config, counted
 from jaxnoise.labels import by_class, by_instance, flip_maps, matrix_file, waves
 from jaxnoise.labels.by_class import CleanSamples, Draw
 
@@ -121,7 +121,7 @@ def summary(config: Config, draws: Sequence[NoisyLabels]) -> dict[str, Any]:
 def in_words(entry: dict[str, Any]) -> list[str]:
     """Describes an entry made by `summary` in words, with one line per draw."""
     of_draw = [
-        f"{draw['picked']} training labels picked, {draw['changed']} changed: "
+        f"{counted(draw['picked'], 'training label')} picked, {draw['changed']} changed: "
         f"true rate {100 * draw['true_rate']:.2f} %, SHA-256 {draw['sha256'][:16]}"
         for draw in entry["draws"]
     ]

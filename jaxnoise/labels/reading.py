@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxnoise import data
-from jaxnoise.config import Config, InputError
+from jaxnoise.config import Config, InputError, counted
 from jaxnoise.labels.given import GivenLabels
 from jaxnoise.labels.table import Table, read_table
 
@@ -32,8 +32,9 @@ def read_labels(config: Config, table: Table | None = None) -> GivenLabels:
     draws, samples = given.noisy.shape
     if draws != config.draws and draws > samples:
         raise InputError(
-            f"{source}: an array of shape {given.noisy.shape} would be {draws} draws of {samples} "
-            "labels; allowed are (samples,) and (draws, samples), of class numbers"
+            f"{source}: an array of shape {given.noisy.shape} would be {draws} draws of "
+            f"{counted(samples, 'label')}; allowed are (samples,) and (draws, samples), of class "
+            "numbers"
         )
     if draws != config.draws:
         raise InputError(

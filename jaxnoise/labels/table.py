@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxnoise.config import Config, InputError
+from jaxnoise.config import Config, InputError, counted
 
 _log = logging.getLogger("jaxnoise")
 
@@ -83,8 +83,8 @@ def read_table(path: Path, source: str) -> Table:
     for line, row in zip(lines[1:], rows, strict=True):
         if len(row) != len(header):
             raise InputError(
-                f"{source}: line {line} has {len(row)} entries; required are {len(header)}, one "
-                f"for each of {', '.join(header)}"
+                f"{source}: line {line} has {counted(len(row), 'entry')}; required is one for each "
+                f"of {', '.join(header)}"
             )
     columns: dict[str, list[str]] = {}
     unused = []

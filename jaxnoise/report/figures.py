@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxnoise.config import counted
 from jaxnoise.figures.colours import CURVES, MEMORIZATION, SETS, series
 from jaxnoise.figures.drawing import decorate, plain, whole_numbers
 from jaxnoise.report.collection import Entry, one_of_each
@@ -43,8 +44,8 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
     figure = Figure(figsize=(width, 3.0 * rows + 0.24 * legend + 0.4), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False)
     numbers = sorted({entry.run.n for entry in able})
-    n = "–".join(str(x) for x in dict.fromkeys((numbers[0], numbers[-1])))
-    what = f"{SELECTIONS[selection].words}, mean ± std over {n} repeats"
+    n = f"{numbers[0]}–" * (len(numbers) > 1) + counted(numbers[-1], "repeat")
+    what = f"{SELECTIONS[selection].words}, mean ± std over {n}"
     handles = {}
     for axes, (place, lines) in zip(panels.flat, places.items(), strict=False):
         for method, line in lines.items():

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnoise.config import FIELDS, Config, InputError
+from jaxnoise.config import FIELDS, Config, InputError, counted
 from jaxnoise.datasets import places
 from jaxnoise.runs import documents, files
 from jaxnoise.scores.scoring import SCORES, Report
@@ -125,5 +125,7 @@ def _report(document: dict[str, Any], config: Config) -> Report:
     diverged = np.array([epoch or 0 for epoch in document["diverged_at_epoch"]], int)
     for values in (*scores.values(), diverged, *(x for both in selected.values() for x in both)):
         if values.shape != (config.total_repeats,):
-            raise ValueError(f"numbers of shape {values.shape} for {config.total_repeats} repeats")
+            raise ValueError(
+                f"numbers of shape {values.shape} for {counted(config.total_repeats, 'repeat')}"
+            )
     return Report(scores, selected, diverged, document["noise"], config.validation_labels)

@@ -7,6 +7,8 @@ covers them alone.
 
 import numpy as np
 
+from jaxnoise.config import counted
+
 
 def epochs(history: dict[str, np.ndarray]) -> np.ndarray:
     """The epoch in which each repeat diverged, counted from 1; 0 if it has not: int (repeats,).
@@ -39,4 +41,4 @@ def in_words(diverged: np.ndarray) -> str:
 
 def covered(diverged: np.ndarray) -> str:
     """How many repeats a mean covers: `3 of 5 repeats`."""
-    return f"{np.sum(diverged == 0)} of {len(diverged)} repeats"
+    return f"{np.sum(diverged == 0)} of {counted(len(diverged), 'repeat')}"

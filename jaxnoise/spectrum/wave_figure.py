@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from jaxnoise.config import InputError
+from jaxnoise.config import InputError, counted
 from jaxnoise.figures.colours import PAPER, series
 from jaxnoise.figures.drawing import decorate, legend_below, own_style, save
 from jaxnoise.spectrum.wave_runs import LAST, Response, collect
@@ -89,7 +89,7 @@ def draw(rows: dict[str, list[Response]]) -> Figure:
         decorate(axes)
     figure.suptitle(
         f"{config.dataset_name} · {config.network} · wave_noise {config.noise_rate:g} · "
-        f"mean ± std over {config.total_repeats} repeats",
+        f"mean ± std over {counted(config.total_repeats, 'repeat')}",
         fontsize=10,
     )
     legend_below(figure, half, columns=6)

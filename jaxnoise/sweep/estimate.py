@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from tabulate import tabulate
 
-from jaxnoise.config import Config
+from jaxnoise.config import Config, counted
 from jaxnoise.labels.noisy_dataset import SPLITS, SplitDataset, load_splits
 from jaxnoise.runs import folders
 from jaxnoise.sweep.grid import PlannedRun
@@ -130,7 +130,7 @@ def tell(planned: Sequence[PlannedRun]) -> None:
     log.info(
         "%s, %d already finished; the rest takes about %s, without the final measurements and "
         "figures of each run (measured on %d steps of each program; memory without JAX itself)",
-        console.counted(len(configs), "run"), len(finished), _minutes(total), STEPS,
+        counted(len(configs), "run"), len(finished), _minutes(total), STEPS,
     )  # fmt: skip
 
 

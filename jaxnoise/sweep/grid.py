@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from jaxnoise.config import FIELDS, NOISE_FLAGS, Config, InputError, flag_type
+from jaxnoise.config import FIELDS, NOISE_FLAGS, Config, InputError, flag_type, nearest
 from jaxnoise.runs import folders
 
 # These spread one run over several processes; a sweep spreads its runs over jobs instead.
@@ -103,7 +103,7 @@ def _lists(flags: Any, source: str) -> dict[str, list[Any]]:
     lists = {}
     for name, values in flags.items():
         if name not in FIELDS:
-            raise InputError(f"{source}: {name} is not a flag of main.py")
+            raise InputError(f"{source}: {name} is not a flag of main.py{nearest(name, FIELDS)}")
         values = values if isinstance(values, list) else [values]
         if not values:
             raise InputError(f"{source}: {name}: allowed is at least one value")

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from jaxnoise.config import Config
+from jaxnoise.config import Config, counted
 from jaxnoise.experiments import batch
 from jaxnoise.experiments.batch import Outcome
 from jaxnoise.runs import documents, folders
@@ -24,8 +24,8 @@ def left_of(planned: Iterable[PlannedRun]) -> list[Config]:
     left = folders.unfinished(configs)
     log.info(
         "%s, %d already finished; %s",
-        console.counted(len(configs), "run"), len(configs) - len(left),
-        console.counted(len(assembly.by_program(left)), "program"),
+        counted(len(configs), "run"), len(configs) - len(left),
+        counted(len(assembly.by_program(left)), "program"),
     )  # fmt: skip
     return left
 
@@ -67,7 +67,7 @@ def tell(outcomes: Iterable[Outcome], left: Sequence[Config], plan: Path) -> int
         if outcome.error and not outcome.elsewhere:
             failed.append((outcome.config.command, outcome.error))
     tell_failed(failed)
-    log.info("Plan, with the errors of failed runs: %s", plan)
+    log.info("Plan%s: %s", ", with the errors of failed runs" if failed else "", plan)
     log.info("python -m jaxnoise.report %s shows all runs", plan.parents[1])
     return 1 if failed else 0
 

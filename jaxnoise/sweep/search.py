@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import optuna
 
-from jaxnoise.config import FIELDS, Config, InputError, flag_type
+from jaxnoise.config import FIELDS, Config, InputError, flag_type, nearest
 from jaxnoise.experiments.batch import BatchRunner
 from jaxnoise.runs import folders
 from jaxnoise.terminal import interruption
@@ -50,7 +50,8 @@ def parse_ranges(text: str) -> dict[str, Range]:
     for part in text.split(","):
         name, _, span = part.strip().partition("=")
         if name not in FIELDS or flag_type(FIELDS[name]) not in (int, float):
-            raise InputError(f"--tune={text}: {name!r}: allowed are flags that take a number")
+            near = "" if name in FIELDS else nearest(name, FIELDS)
+            raise InputError(f"--tune={text}: {name!r}: allowed are flags that take a number{near}")
         try:
             low, high = map(float, span.split(":")) if span else RANGES[name]
         except (ValueError, KeyError):

@@ -12,11 +12,11 @@ from typing import Any
 
 import submitit
 
-from jaxnoise.config import InputError
+from jaxnoise.config import InputError, counted
 from jaxnoise.sweep import job, plans, progress
 from jaxnoise.sweep.grid import PlannedRun
 from jaxnoise.sweep.job import Chunk
-from jaxnoise.terminal import console, interruption
+from jaxnoise.terminal import interruption
 
 log = logging.getLogger("jaxnoise")
 
@@ -92,8 +92,8 @@ def run(
         number = submit(parts, plan, options)
         log.info(
             "Submitted %s for %s, number %s",
-            console.counted(len(parts), "job"),
-            console.counted(len(left), "run"),
+            counted(len(parts), "job"),
+            counted(len(left), "run"),
             number,
         )
     name = _job_name(plan)

@@ -14,7 +14,7 @@ from typing import Any
 import absl.logging
 import numpy as np
 
-from jaxnoise.config import Config, InputError, MethodConfig, RegularizerConfig
+from jaxnoise.config import Config, InputError, MethodConfig, RegularizerConfig, counted
 from jaxnoise.labels import noise
 from jaxnoise.labels.noisy_dataset import SPLITS, NoisyDataset
 from jaxnoise.layers import batch_norm
@@ -157,11 +157,6 @@ def announce(config: Config, folder: Path, dataset: NoisyDataset, *, device: str
     )
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
 def announce_resumption(epochs: int, facts: dict[str, Any]) -> None:
     """Reports that the run resumes, and what has changed since its last session."""
     log.info("Resuming after epoch %d, where the run was interrupted", epochs)
@@ -198,9 +193,9 @@ def _tell_of_few_steps(config: Config, samples: int) -> None:
     late = math.ceil(4 / (1 - batch_norm.MOMENTUM) / steps)
     if late > config.epochs_num / 2:
         log.info(
-            "Epochs   %d steps each: for about %d epochs, batch norm's running averages lag, and "
-            "with them all accuracies; raise --epochs_num or lower --batch_size",
-            steps,
+            "Epochs   %s each: for about %d epochs, batch norm's running averages lag, and with "
+            "them all accuracies; raise --epochs_num or lower --batch_size",
+            counted(steps, "step"),
             late,
         )
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from tabulate import tabulate
 
+from jaxnoise.config import counted
+
 EQUAL = "equal"
 CLOSE = "within float tolerance"
 DIFFERENT = "DOES NOT MATCH"
@@ -110,7 +112,7 @@ def sentence(checks: list[Check], scores: tuple[str, ...], repeats: int) -> str:
     """A summary of all checks, those of `scores` first."""
     of_scores = [check for check in checks if check.what in scores]
     matching = [check for check in of_scores if check.verdict in (EQUAL, CLOSE)]
-    of = f"{len(scores)} scores of {repeats} repeat{'s' * (repeats > 1)}"
+    of = f"{len(scores)} scores of {counted(repeats, 'repeat')}"
     failed = [check.what for check in checks if check.failed]
     if failed:
         return f"{len(matching)} of {of} match; failed checks: {', '.join(failed)}."

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnoise.config import InputError
+from jaxnoise.config import InputError, counted
 from jaxnoise.labels import noise, noisy_dataset
 from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
 from jaxnoise.runs import documents, files
@@ -92,7 +92,7 @@ def noise_files(
     others = (*again.noisy_labels[: len(train)], *again.noisy_valid_labels[: len(train)])
     pairs = zip((*train, *valid), others, strict=True)
     differing = sum((labels.noisy != other.noisy).sum() for labels, other in pairs)
-    note = f"{differing} labels differ from those that the run's settings give here"
+    note = f"{counted(differing, 'label')} other than those that the run's settings give here"
     yield same("noise regenerated", differing == 0, note)
 
 
@@ -158,10 +158,10 @@ def _metrics_lines(run: Record, history: dict[str, np.ndarray]) -> Check:
 def _what_is_wrong(epochs: list[Any], count: int) -> str:
     wanted = range(1, count + 1)
     for epoch in wanted:
-        if epochs.count(epoch) != 1:
-            return f"it has {epochs.count(epoch) or 'no'} lines for epoch {epoch}"
+        if (lines := epochs.count(epoch)) != 1:
+            return f"it has {counted(lines, 'line') if lines else 'no line'} for epoch {epoch}"
     if len(epochs) > count:
-        return f"it has {len(epochs)} lines for {count} epochs"
+        return f"it has {counted(len(epochs), 'line')} for {counted(count, 'epoch')}"
     return "its epochs are not in order"
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from jaxnoise.config import LOSSES, METHODS, Config, InputError, flag_type
+from jaxnoise.config import LOSSES, METHODS, Config, InputError, counted, flag_type, nearest
 from jaxnoise.config.flags import flag
 from jaxnoise.runs.folders import run_folder
 
@@ -131,6 +131,13 @@ REFUSED = [
     ("preprocess_mode", "mean_subtract", "mean_subtract", r".*\(did you mean mean_substract\?\)"),
     ("noise_rate", 40.0, "40.0", r"\[0, 1\], a share: 0.4 for 40 %"),
     ("net", "vgg", "vgg", "lenet, allcnn"),
+    ("net", "resnet", "resnet", "lenet, allcnn$"),
+    ("net", "lenett", "lenett", r".*\(did you mean lenet\?\)"),
+    ("net", "LeNet", "LeNet", r".*\(did you mean lenet\?\)"),
+    ("net", "allcn", "allcn", r".*\(did you mean allcnn\?\)"),
+    ("noise_type", "uniform", "uniform", r".*\(did you mean uniform_noise\?\)"),
+    ("noise_type", "noise", "noise", "uniform_noise, symmetric_noise, .*human_noise$"),
+    ("loss", "focal", "focal", "ce, mae, .*forward$"),
     ("jacob_mode", "both", "both", "projection, exact"),
     ("sn_mode", "both", "both", "reshaped, exact"),
     ("wd_mode", "both", "both", "coupled, decoupled"),
@@ -477,3 +484,23 @@ def test_fingerprint_is_that_of_the_net_however_it_was_chosen():
 )
 def test_no_two_settings_share_a_folder(name, one, other):
     assert run_folder(Config(**{name: one})) != run_folder(Config(**{name: other}))
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "told"),
+    [(1, "repeat", "1 repeat"), (0, "repeat", "0 repeats"), (2, "entry", "2 entries"),
+     (1, "entry", "1 entry"), (3, "other run folder", "3 other run folders")],
+)  # fmt: skip
+def test_nouns_agree_with_their_numbers(number, noun, told):
+    assert counted(number, noun) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [("--noise_rat", "--noise_rate"), ("--epochs", "--epochs_num"), ("--gpu_num", "--GPU_num"),
+     ("--lr", None), ("--noise", None), ("--weight_decay", None), ("--optimizer", None)],
+)  # fmt: skip
+def test_only_what_is_near_is_suggested(text, near):
+    """A word that begins several names, or a short one, stands for none of them."""
+    suggestion = f" (did you mean {near}?)" if near else ""
+    assert nearest(text, [f"--{name}" for name in FIELDS]) == suggestion

@@ -55,9 +55,9 @@ ARRAY = np.zeros((3, 28, 28), np.uint8)
     ("file", "content", "message"),
     [
         (IMAGES, b"", "magic number , expected 00000803"),
-        (IMAGES, b"\0\0\x08\x03\0\0", "are not an array"),
-        (IMAGES, synthetic.idx(ARRAY)[:-1], "2367 bytes are not an array of shape (3, 28, 28)"),
-        (IMAGES, synthetic.idx(ARRAY) + b"\0", "are not an array"),
+        (IMAGES, b"\0\0\x08\x03\0\0", "instead of an array of shape"),
+        (IMAGES, synthetic.idx(ARRAY)[:-1], "2367 bytes instead of an array of shape (3, 28, 28)"),
+        (IMAGES, synthetic.idx(ARRAY) + b"\0", "instead of an array of shape"),
         (IMAGES, synthetic.idx(ARRAY, dtype_code=9), "magic number 00000903, expected 00000803"),
         (IMAGES, synthetic.idx(np.zeros(3, np.uint8)), "magic number 00000801"),
         (

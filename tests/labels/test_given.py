@@ -168,7 +168,11 @@ def test_labels_out_of_range_are_refused(tmp_path, label, said):
             "required are rows below a header with label_noisy",
         ),
         ("x.csv", b"label,label_noisy\n1,cat\n", "line 2: label_noisy is 'cat'; allowed are"),
-        ("x.csv", b"label,label_noisy\n1\n", "line 2 has 1 entries; required are 2"),
+        (
+            "x.csv",
+            b"label,label_noisy\n1\n",
+            "line 2 has 1 entry; required is one for each of label, label_noisy",
+        ),
         ("x.npy", PICKLED, "cannot be read: it contains pickled Python objects; allowed are"),
     ],
 )

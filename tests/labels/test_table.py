@@ -52,8 +52,11 @@ def test_all_spellings_of_a_table_say_the_same(tmp_path, content):
     ("content", "said"),
     [
         ("", "is empty; required are a header and rows below it"),
-        ("label,label_noisy\n1,2\n3\n", "line 3 has 1 entries; required are 2, one for each of"),
-        ("label,label_noisy\n1,2,3\n", "line 2 has 3 entries; required are 2"),
+        ("label,label_noisy\n1,2\n3\n", "line 3 has 1 entry; required is one for each of"),
+        (
+            "label,label_noisy\n1,2,3\n",
+            "line 2 has 3 entries; required is one for each of label, label_noisy",
+        ),
         ("label,Label\n1,2\n", "there are two columns label; allowed is one"),
         ("file,filename\na,b\n", "there are two columns file; allowed is one"),
         ("label,noisy_label\n1,2\n", "the column 'noisy_label' is unknown, but may hold labels"),

@@ -47,6 +47,7 @@ def test_all_runs_are_made_and_reported(ran, tmp_path, capsys):
     assert "[1/4] digits · lenet · uniform_noise 0 · no_reg: 98.76 ± 0.54  [" in told
     assert "[4/4] digits · lenet · uniform_noise 0.4 · wd_0.0001: FAILED: no luck" in told
     (plan,) = (tmp_path / "sweeps").glob("*.json")
+    assert f"\nPlan, with the errors of failed runs: {plan}\n" in told
     errors = [run["error"] for run in json.loads(plan.read_text())["cells"]]
     assert errors == [None, None, None, "no luck"]
     failed = told.split("Failed: ")[1]
@@ -64,6 +65,8 @@ def test_finished_runs_are_not_made_again(ran, tmp_path, capsys):
     assert ran == [] and "1 run, 1 already finished; 0 programs" in capsys.readouterr().out
     assert sweep.main([*arguments, "--overwrite"]) == 0
     assert len(ran) == 1
+    (plan,) = (tmp_path / "sweeps").glob("*.json")
+    assert f"\nPlan: {plan}\n" in capsys.readouterr().out  # nothing failed
 
 
 def test_a_run_with_two_names_is_refused_before_any_work(ran, tmp_path, capsys):
