@@ -91,7 +91,13 @@ class ActiveRun:
         if matrices is not None:
             noise_record.write_forward_matrix(folder, matrices)
         noise_record.write_noise(folder, config, dataset, versions=self._facts["versions"])
-        console.announce(config, folder, dataset, device=self._facts["device"]["kind"])
+        console.announce(
+            config,
+            folder,
+            dataset,
+            device=self._facts["device"]["kind"],
+            batch_norm="batch_stats" in like.state.variables,
+        )
         if point:
             console.announce_resumption(point.epochs, self._facts)
         self.point = devices.of_the_first(point)
@@ -110,7 +116,12 @@ class ActiveRun:
         )
         with (
             EpochWriter(self.folder, self.config.total_repeats) as self._writer,
-            EpochReport(self.config.epochs_num, self.epochs, bar=bar) as self._report,
+            EpochReport(
+                self.config.epochs_num,
+                self.epochs,
+                jacob_start_epoch=self.config.jacob_start_epoch if self.config.jacob_coef else 0,
+                bar=bar,
+            ) as self._report,
         ):
             for epoch in range(self.epochs):
                 row = {name: values[epoch] for name, values in history.items()}

@@ -19,7 +19,7 @@ from jaxnoise.runs.record import read_record
 from jaxnoise.spectrum import figures, fourier_lines, verdict
 from jaxnoise.spectrum.measure import measure, stem_of
 from jaxnoise.spectrum.verdict import Measured
-from jaxnoise.terminal import location_flags
+from jaxnoise.terminal import console, location_flags
 from jaxnoise.terminal.commands import CommandParser, ended
 
 PICTURES = 500
@@ -52,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(arguments: dict[str, Any]) -> int:
     how = {name: arguments[name] for name in ("checkpoint", "pictures", "cutoff")}
+    console.log_to_console()
     where = location_flags.start(arguments)
     runs = arguments["runs"]
     for folder in runs:
@@ -59,7 +60,7 @@ def _main(arguments: dict[str, Any]) -> int:
     if len({folder.resolve() for folder in runs}) < len(runs):
         raise InputError(f"RUN_DIR={' '.join(map(str, runs))}: one of them is given twice")
     measured = [measure(folder, **how, **where) for folder in runs]
-    print(verdict.text(measured))
+    print(f"\n{verdict.text(measured)}")
     stem = stem_of(arguments["checkpoint"])
     print(f"Written: {stem}.json, {stem}.npz and figures/{stem}_*, in the folder of each run")
     if len(measured) > 1:

@@ -1,6 +1,7 @@
 """Measuring the spectral panel of one finished run, and writing it into its folder."""
 
 import json
+import logging
 import time
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from jaxnoise.spectrum.summary import summarize
 from jaxnoise.spectrum.verdict import Measured
 from jaxnoise.terminal import console
 from jaxnoise.training import assembly
+
+log = logging.getLogger("jaxnoise")
 
 
 def stem_of(checkpoint: str) -> str:
@@ -41,6 +44,7 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
       InputError: there is no finished run, or its data set or nets cannot be loaded.
     """
     started = time.time()
+    log.info("Reading %s: its data set, labels and %s nets …", folder, checkpoint)
     run = read_record(folder, **where)
     warn_of_other_code(run)
     config = run.config
@@ -51,6 +55,7 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
     nets = read_nets(folder, checkpoint, engine.program, image_shape, config.total_repeats)
     chosen = choose(dataset, pictures)
     instrument = Instrument(engine, members, chosen)
+    log.info("Measuring on pictures: %s; repeats: %d", _in_words(chosen.sizes), len(members))
     panel = instrument.panel(engine.trainer.spread(nets, members, engine.pictures))
 
     length = fourier_lines.length(image_shape)
@@ -76,6 +81,7 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
         arrays[f"{name}_index"] = index
     if panel.norms:
         arrays |= {f"norm_{name}": values for name, values in panel.norms._asdict().items()}
+    log.info("Writing %s.json, %s.npz and the figures …", stem, stem)
     try:
         np.savez_compressed(folder / f"{stem}.npz", **arrays)
         text = json.dumps(document, indent=2) + "\n"
@@ -88,3 +94,7 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
             title=f"{console.title(config, ', ')}, {checkpoint} checkpoint",
         )  # fmt: skip
     return Measured(run, summary, panel.upper_bound, panel.unbounded_because, accuracy)
+
+
+def _in_words(sizes: dict[str, int]) -> str:
+    return ", ".join(f"{size} {name}" for name, size in sizes.items())

@@ -1,6 +1,7 @@
 """The spectral panel: what is measured of every member, and on which pictures."""
 
 import functools
+import logging
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from jaxnoise.spectrum.fourier_lines import Lines
 from jaxnoise.spectrum.layer_norms import Norms
 from jaxnoise.training import loop, surroundings
 from jaxnoise.training.assembly import Engine
+
+log = logging.getLogger("jaxnoise")
 
 # Training samples with their true label, those whose label noise has changed, and test samples.
 SETS = ("clean", "changed", "test")
@@ -105,7 +108,10 @@ class Instrument:
         self._lines = trainer.spread(lines, members, pictures)
         self._index = [group.index for group in self._lines]
         self._spectra = trainer.measuring(
-            functools.partial(fourier_lines.line_spectra, program=program), members=2, shared=2
+            functools.partial(fourier_lines.line_spectra, program=program),
+            members=2,
+            shared=2,
+            name="the spectra along lines",
         )
         self._grams = trainer.measuring(
             functools.partial(jacobian.grams, program=program),
@@ -123,19 +129,17 @@ class Instrument:
 
     def panel(self, states: list[Any]) -> Panel:
         """Everything that the panel holds."""
+        log.info("Measuring the norms of the layers …")
         names, norms, reason = [], None, None
         try:
             names, norms = self._layer_norms(self._trainer.gather(states, self._count))
         except layer_norms.Unbounded as error:
             reason = str(error)
+        log.info("Measuring the singular values of the Jacobians …")
         grams = self._of_sets(self._grams(states, self._index, shared=(self._pictures,)))
-        return Panel(
-            self.line_spectra(states),
-            {name: jacobian.singular_values(gram) for name, gram in grams.items()},
-            names,
-            norms,
-            reason,
-        )
+        singular = {name: jacobian.singular_values(gram) for name, gram in grams.items()}
+        log.info("Measuring the spectra along lines through pictures …")
+        return Panel(self.line_spectra(states), singular, names, norms, reason)
 
     def _of_sets(self, groups: list[Any]) -> dict[str, np.ndarray]:
         return self._chosen.of_sets(self._trainer.gather(groups, self._count))

@@ -13,6 +13,7 @@ from typing import Any
 
 import absl.logging
 import numpy as np
+from tqdm import tqdm
 
 from jaxnoise.config import Config, InputError, MethodConfig, RegularizerConfig, counted
 from jaxnoise.labels import noise
@@ -77,7 +78,8 @@ class _Console(logging.StreamHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if not self._failed:  # removed, it would hide this record from the handlers after it
-            super().emit(record)
+            with tqdm.external_write_mode(self.stream):  # a line of its own, above a progress bar
+                super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
@@ -134,8 +136,15 @@ def untold(config: Config) -> dict[str, Any]:
     }
 
 
-def announce(config: Config, folder: Path, dataset: NoisyDataset, *, device: str) -> None:
-    """Reports what is going to be trained, on what, and where the results go."""
+def announce(
+    config: Config, folder: Path, dataset: NoisyDataset, *, device: str, batch_norm: bool
+) -> None:
+    """Reports what is going to be trained, on what, and where the results go.
+
+    Args:
+      device: the kind that it runs on.
+      batch_norm: whether the net has running averages.
+    """
     sizes = ", ".join(f"{np.sum(dataset.split == i)} {name}" for i, name in enumerate(SPLITS))
     log.info("Run      %s", title(config, " · "))
     if others := other_settings(config):
@@ -145,14 +154,17 @@ def announce(config: Config, folder: Path, dataset: NoisyDataset, *, device: str
     draws = dataset.noisy_labels[: config.draws]
     log.info("Noise    %s", "\n         ".join(noise.in_words(noise.summary(config, draws))))
     if config.noise_rate == 0 and not config.noise_is_given:
-        log.info("         --noise_rate is 0: training on clean labels")
+        log.info("         --noise_rate is 0: training on the data set's own labels")
     _warn_of_exact_jacobian(config, dataset.num_classes)
-    _tell_of_few_steps(config, int(np.sum(dataset.split == 0)))
+    if batch_norm:
+        _tell_of_few_steps(config, int(np.sum(dataset.split == 0)))
+    late = config.jacob_coef > 0 and config.jacob_start_epoch > 0
     log.info(
-        "Training %s%s, %s, on %s; the first epoch includes compilation",
+        "Training %s%s, %s%s, on %s",
         counted(config.total_repeats, "repeat"),
         " together" if config.total_repeats > 1 else "",
         counted(config.epochs_num, "epoch"),
+        f" (the Jacobian term is on from epoch {config.jacob_start_epoch + 1})" if late else "",
         device,
     )
 

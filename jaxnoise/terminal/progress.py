@@ -30,25 +30,28 @@ def warn_of_divergence(diverged: np.ndarray, epoch: int) -> None:
 class EpochReport:
     """Progress, epoch by epoch, as means over the repeats that have not diverged."""
 
-    def __init__(self, epochs: int, done: int = 0, *, bar: bool = True):
+    def __init__(self, epochs: int, done: int = 0, *, jacob_start_epoch: int = 0, bar: bool = True):
         """Prepares the report.
 
         Args:
           epochs: of the whole run.
           done: epochs that earlier sessions have completed.
+          jacob_start_epoch: how many epochs have no Jacobian term, if later ones have it: they take
+            less time, and the next one includes a compilation.
           bar: whether a terminal is to show a progress bar.
         """
-        self._epochs, self._done, self._before = epochs, done, done
+        self._epochs, self._done, self._jacob_start = epochs, done, jacob_start_epoch
+        self._compiling = {done, jacob_start_epoch}
         self._start = time.time()
-        self._first_epoch_ended = self._start
-        # Not tqdm's own measure: if a terminal reports no width, tqdm takes it to be 0 columns.
-        columns = shutil.get_terminal_size().columns
+        # Not tqdm's own measure: if a terminal reports no size, tqdm takes it to be 0, and hides.
+        columns, rows = shutil.get_terminal_size()
         self._bar = tqdm(
             total=epochs,
             initial=done,
             unit="epoch",
             disable=not (bar and sys.stderr.isatty()),
             ncols=columns,
+            nrows=rows,
         )
 
     def update(self, metrics: dict[str, np.ndarray]) -> None:
@@ -56,11 +59,13 @@ class EpochReport:
         active = ~np.isnan(metrics["test_accuracy"])
         now = time.time()
         self._done += 1
-        if self._done == self._before + 1:  # it includes compilation, so it predicts no other epoch
-            self._first_epoch_ended, left = now, ""
+        if self._done - 1 in self._compiling:  # it predicts no other epoch
+            self._measured_from, left = (self._done, now), ""
         else:
-            per_epoch = (now - self._first_epoch_ended) / (self._done - self._before - 1)
-            left = f", {per_epoch * (self._epochs - self._done):.0f} s left"
+            first, then = self._measured_from
+            seconds = (now - then) / (self._done - first) * (self._epochs - self._done)
+            more = "more than " if self._done <= self._jacob_start else ""
+            left = f", {more}{seconds:.0f} s left"
         short, told = "all diverged", "all repeats have diverged"
         if active.any():
             mean = {name: float(values[active].mean()) for name, values in metrics.items()}

@@ -1,5 +1,6 @@
 """`Compiled`, a function of one member turned into a compiled program for a group of members."""
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from jax.sharding import Mesh, PartitionSpec
 
 from jaxnoise.training import surroundings
 
+log = logging.getLogger("jaxnoise")
+
 
 class Compiled:
     """A function mapped over the members of a group, sharded over all devices, compiled once.
@@ -18,7 +21,14 @@ class Compiled:
     """
 
     def __init__(
-        self, function: Callable, mesh: Mesh, *, members: int = 1, shared: int = 0, **how: Any
+        self,
+        function: Callable,
+        mesh: Mesh,
+        *,
+        members: int = 1,
+        shared: int = 0,
+        name: str | None = None,
+        **how: Any,
     ):
         """Prepares the mapping; the first call compiles it.
 
@@ -27,6 +37,7 @@ class Compiled:
           mesh: all devices, along the axis "members".
           members: number of leading arguments that belong to members and have an axis (members,).
           shared: number of trailing arguments that all members share.
+          name: what the log says is being compiled; None for what takes no time to speak of.
           how: options of `jax.jit`.
         """
         along, whole = PartitionSpec("members"), PartitionSpec()
@@ -39,7 +50,7 @@ class Compiled:
         )
         options = _compiler_options(mesh.devices.flat[0].platform)
         self._jitted = jax.jit(self.mapped, compiler_options=options, **how)
-        self._lock = threading.Lock()
+        self._name, self._lock = name, threading.Lock()
         self._programs: dict[Any, Any] = {}
 
     def __call__(self, *arguments: Any) -> Any:
@@ -61,6 +72,8 @@ class Compiled:
         key = jax.tree.structure(arguments), *(x.shape for x in jax.tree.leaves(arguments))
         with self._lock:
             if key not in self._programs:
+                if self._name:
+                    log.info("Compiling %s …", self._name)
                 self._programs[key] = self._jitted.lower(*arguments).compile()
             return self._programs[key]
 

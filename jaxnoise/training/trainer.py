@@ -66,6 +66,7 @@ class Trainer:
                 self._mesh,
                 members=2,
                 shared=2,
+                name="an epoch of training" + " with the Jacobian term" * with_jacobian,
                 donate_argnums=donated,
             )
             for with_jacobian in (False, True)
@@ -171,7 +172,9 @@ class Trainer:
         labels = self.spread(loop.stack_members(labels), members, pictures)
         return self._measure(self._evaluate, states, labels, shared=(pictures,))
 
-    def measuring(self, function: Callable, *, members: int = 1, shared: int = 0) -> Callable:
+    def measuring(
+        self, function: Callable, *, members: int = 1, shared: int = 0, name: str | None = None
+    ) -> Callable:
         """Turns a function of one member into a function of groups, compiled once.
 
         See `spectrum.panel` for a use. The result returns a list of groups.
@@ -181,8 +184,9 @@ class Trainer:
             takes lists of groups for them, such as `spread` makes.
           shared: number of trailing arguments of `function` that all members share; the result
             takes them as a tuple, `shared`.
+          name: what the log says is being compiled, if it is to say so.
         """
-        compiled = Compiled(function, self._mesh, members=members, shared=shared)
+        compiled = Compiled(function, self._mesh, members=members, shared=shared, name=name)
         return functools.partial(self._measure, compiled)
 
     def _measure(self, function: Callable, *groups: list[Any], shared: tuple) -> list[Any]:

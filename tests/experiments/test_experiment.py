@@ -13,7 +13,9 @@ import socket
 import subprocess
 import sys
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import run_folders
@@ -123,9 +125,44 @@ def test_piped_command_prints_plain_lines_and_its_table(command, folder):
     assert [line.split("  ")[0] for line in lines if re.match(r"epoch +\d", line)] == [
         "epoch 1/2", "epoch 2/2",
     ]  # fmt: skip
+    assert lines.count("Compiling an epoch of training …") == 1
+    assert not [line for line in lines if "Jacobian term" in line]  # it is off
     assert "\r" not in command.stdout
     assert (folder / "scores.txt").read_text() in command.stdout
     assert lines[-1].endswith(f"Results: {folder}")
+
+
+class WithoutBatchNorm(nn.Module):
+    num_classes: int
+    spectral: SpectralNorm | None
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        return nn.Dense(self.num_classes)(images.reshape(len(images), -1))
+
+
+@pytest.mark.parametrize("net", [None, WithoutBatchNorm])
+def test_only_a_net_with_running_averages_is_said_to_lag(net, tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "jaxnoise")
+    if net:
+        monkeypatch.setitem(nets.NETS, "lenet", net)
+    config = Config(**SETTINGS | {"results_dir": str(tmp_path), "do_sn": False})
+    with active_run.opened(config) as opened:
+        opened.begin(assembly.engine(config, opened.dataset))
+    log = (opened.folder / "log.txt").read_text()
+    assert "Training 2 repeats together, 2 epochs, on " in log
+    assert ("batch norm's running averages lag" in log) == (net is None)
+
+
+def test_start_of_the_jacobian_term_is_announced(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "jaxnoise")
+    late = {"results_dir": str(tmp_path), "jacob_coef": 0.1, "jacob_start_epoch": 1}
+    config = Config(**SETTINGS | late)
+    with active_run.opened(config) as opened:
+        opened.begin(assembly.engine(config, opened.dataset))
+    log = (opened.folder / "log.txt").read_text()
+    assert "2 epochs (the Jacobian term is on from epoch 2), on " in log
 
 
 def test_folder_is_complete(folder):

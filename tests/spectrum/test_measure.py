@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import logging
 import shutil
 
 import flax.linen as nn
@@ -21,6 +22,7 @@ from jaxnoise.runs import folders
 from jaxnoise.spectrum import __main__ as spectrum
 from jaxnoise.spectrum import dynamics, figures, verdict
 from jaxnoise.spectrum.fourier_lines import DIRECTIONS, POINTS
+from jaxnoise.terminal import console
 
 SETTINGS = dict(dataset="digits", train_size=200, test_size=60, noise_rate=0.4, epochs_num=3,
                 total_repeats=2, jacob_samples=2)  # fmt: skip
@@ -49,6 +51,8 @@ def command(folder):
     """What it prints, and what it measured."""
     measured, printed, real = [], io.StringIO(), spectrum.measure
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        for name, value in (("handlers", []), ("level", logging.INFO), ("propagate", False)):
+            patch.setattr(console.log, name, value)
         patch.setattr(
             spectrum, "measure", lambda *a, **k: measured.append(real(*a, **k)) or measured[0]
         )
@@ -88,6 +92,11 @@ def test_an_interrupted_run_keeps_what_it_measured(folder, tmp_path):
 def test_command_leaves_its_files_and_prints_its_table(folder, command):
     printed, _ = command
     assert "no_reg" in printed and "Spearman" not in printed
+    lines = printed.splitlines()
+    steps = [line.split()[0] for line in lines[: lines.index("")]]
+    steps = [step for step in steps if step != "Compiling"]
+    assert steps == ["Reading", *["Measuring"] * 4, "Writing"]
+    assert "Measuring on pictures: 3 clean, 3 changed, 3 test; repeats: 2" in lines
     document = json.loads((folder / "spectrum.json").read_text())
     assert document["pictures"] == {"clean": 3, "changed": 3, "test": 3}
     assert document["checkpoint"] == "last" and document["line_length"] == 7

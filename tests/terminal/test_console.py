@@ -107,6 +107,48 @@ def test_time_left_leaves_the_compilation_out(stdout, clock):
     assert [tuple(map(int, pair)) for pair in told] == [(32, 6), (34, 4), (36, 2), (38, 0)]
 
 
+def test_time_left_is_of_epochs_with_the_jacobian_term_once_they_have_begun(stdout, clock):
+    with progress.EpochReport(7, jacob_start_epoch=3) as epochs:
+        for seconds in (30, 2, 2, 60, 5, 5, 5):
+            clock[0] += seconds
+            epochs.update(metrics())
+    told = [re.search(r"\[\d+ s(.*)\]", line)[1] for line in stdout.getvalue().splitlines()]
+    more = [f", more than {seconds} s left" for seconds in (10, 8)]
+    assert told == ["", *more, "", ", 10 s left", ", 5 s left", ", 0 s left"]
+
+
+def test_a_resumed_run_that_has_the_jacobian_term_already_predicts_as_any_other(stdout, clock):
+    with progress.EpochReport(7, 4, jacob_start_epoch=3) as epochs:
+        for seconds in (30, 2):
+            clock[0] += seconds
+            epochs.update(metrics())
+    assert "[32 s, 2 s left]" in stdout.getvalue()
+
+
+def test_a_line_stands_above_the_bar(stdout, monkeypatch):
+    """On a terminal, where both go to one place."""
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("sys.stdout", stdout)
+    monkeypatch.setattr(stdout, "isatty", lambda: True)
+    monkeypatch.setattr(stdout, "write", terminal.write)
+    monkeypatch.setenv("COLUMNS", "80")
+    with progress.EpochReport(2):
+        console.log.info("Compiling")
+        lines = terminal.getvalue().split("\r")
+    before, written = lines[lines.index("Compiling\n") - 1 :][:2]
+    assert (before, written) == (" " * 80, "Compiling\n")  # the bar is wiped out first
+    assert "0/2" in lines[-1]  # and is there again below
+
+
+def test_bar_is_there_where_a_terminal_reports_no_size(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("tqdm.std._screen_shape_wrapper", lambda: lambda _: (-1, -1))
+    with progress.EpochReport(2):
+        assert "0/2" in terminal.getvalue()
+
+
 def test_terminal_has_a_bar_and_the_log_file_the_lines(stdout, monkeypatch, tmp_path):
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)

@@ -16,6 +16,7 @@ from places import ROOT
 
 from jaxnoise import train_step as ts
 from jaxnoise.training import loop
+from jaxnoise.training.compiled import Compiled
 from jaxnoise.training.evaluation import Pictures
 from jaxnoise.training.trainer import Trainer
 
@@ -222,6 +223,25 @@ class Failing(Small):
         if train:
             raise FloatingPointError("of the net")
         return nn.Dense(self.num_classes)(images.reshape(len(images), -1))
+
+
+def test_a_program_is_said_to_be_compiled_before_it_is(caplog):
+    def told():
+        return [record.getMessage() for record in caplog.records]
+
+    def function(x):
+        if not isinstance(x, np.ndarray):
+            seen.append(told())
+        return x + 1
+
+    caplog.set_level("INFO", "jaxnoise")
+    mesh, seen = Trainer(program(), BATCH)._mesh, []
+    size = mesh.size
+    named, silent = Compiled(function, mesh, name="a sum"), Compiled(function, mesh)
+    silent(np.zeros((size, 3), np.float32))
+    for shape in ((size, 3), (size, 3), (size, 4)):
+        named(np.zeros(shape, np.float32))
+    assert seen == [[], ["Compiling a sum …"], ["Compiling a sum …"] * 2] and told() == seen[-1]
 
 
 def test_an_error_in_a_worker_reaches_the_caller():
