@@ -104,7 +104,7 @@ def read_table(path: Path, source: str) -> Table:
         else:
             unused.append(heading)
     if unused and columns:
-        _log.warning("%s: not used are its columns %s", source, ", ".join(unused))
+        _log.warning("%s: columns that are not used: %s", source, ", ".join(unused))
     return Table(source, columns, lines[1:])
 
 

@@ -129,7 +129,8 @@ def tell(planned: Sequence[PlannedRun]) -> None:
     log.info("%s\n", tabulate(rows, header, disable_numparse=True))
     log.info(
         "%s, %d already finished; the rest takes about %s, without the final measurements and "
-        "figures of each run (measured on %d steps of each program; memory without JAX itself)",
+        "figures of each run (measured on %d steps or fewer of each program; memory without JAX "
+        "itself)",
         counted(len(configs), "run"), len(finished), _minutes(total), STEPS,
     )  # fmt: skip
 

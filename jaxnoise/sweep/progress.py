@@ -87,13 +87,17 @@ def _ending(outcome: Outcome) -> str:
 
 
 def _accuracy(folder: Path) -> str:
-    """Test accuracies of a finished run, in one line."""
-    selection = documents.read_scores(folder)["selection"]
+    """Test accuracies of a finished run, at the last epoch and at the one of its scores."""
+    document = documents.read_scores(folder)
+    n, repeats = document["n"], len(document["repeats"])
+    if not n:
+        return "all repeats diverged" if repeats > 1 else "diverged"
     told = []
-    for name in ("last", "best_clean_valid"):
-        mean, std = selection[name]["mean"], selection[name]["std"]
-        told.append(f"{SELECTIONS[name].words} {mean:.2f} ± {std:.2f}" if mean else "diverged")
-    return ", ".join(told)
+    for name in ("last", document["headline"]):
+        mean, std = (document["selection"][name][x] for x in ("mean", "std"))
+        told.append(f"{SELECTIONS[name].words} {mean:.2f} ± {std:.2f}")
+    rest = f" ({n} of {repeats} repeats; the others diverged)" if n < repeats else ""
+    return ", ".join(told) + rest
 
 
 def _duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import optuna
 
-from jaxnoise.config import FIELDS, Config, InputError, flag_type, nearest
+from jaxnoise.config import FIELDS, Config, InputError, counted, flag_type, nearest
 from jaxnoise.experiments.batch import BatchRunner
 from jaxnoise.runs import folders
 from jaxnoise.terminal import interruption
@@ -50,7 +50,8 @@ def parse_ranges(text: str) -> dict[str, Range]:
     for part in text.split(","):
         name, _, span = part.strip().partition("=")
         if name not in FIELDS or flag_type(FIELDS[name]) not in (int, float):
-            near = "" if name in FIELDS else nearest(name, FIELDS)
+            numeric = [x for x, field in FIELDS.items() if flag_type(field) in (int, float)]
+            near = "" if name in FIELDS else nearest(name, numeric)
             raise InputError(f"--tune={text}: {name!r}: allowed are flags that take a number{near}")
         try:
             low, high = map(float, span.split(":")) if span else RANGES[name]
@@ -116,9 +117,17 @@ def search(
             study.tell(trial, value)
             finished.append(Trial(config, value))
             values = ", ".join(f"{name} {getattr(config, name):g}" for name in ranges)
-            log.info("trial %*d/%d  %s: %.2f %%", len(str(trials)), trial.number + 1, trials,
-                     values, value)  # fmt: skip
+            log.info("trial %*d/%d  %s: %.2f %%%s", len(str(trials)), trial.number + 1, trials,
+                     values, value, _divergence(folders.run_folder(config)))  # fmt: skip
     return finished
+
+
+def _divergence(folder: Path) -> str:
+    """A remark on repeats that diverged; empty if none did."""
+    with np.load(folder / "history.npz") as history:
+        diverged = np.isnan(history["test_accuracy"][-1])
+    of = f"{diverged.sum()} of {counted(len(diverged), 'repeat')}"
+    return f" ({of} diverged, counted as 0 %)" if diverged.any() else ""
 
 
 def _values(trial: optuna.Trial, ranges: dict[str, Range]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from jaxnoise.config import Config, InputError
 from jaxnoise.runs import provenance
 from jaxnoise.runs.record import read_record, searching_data
 from jaxnoise.scores.scoring import SCORES
-from jaxnoise.terminal import location_flags
+from jaxnoise.terminal import console, location_flags
 from jaxnoise.terminal.commands import CommandParser, complain, ended
 from jaxnoise.training import surroundings
 from jaxnoise.verify.check import sentence, table
@@ -84,6 +84,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(arguments: dict[str, Any]) -> int:
+    console.log_to_console()
     code, where = 0, location_flags.start(arguments)
     for folder in arguments["runs"]:
         try:

@@ -1,6 +1,7 @@
 """The checks of a finished run: what it recorded against what its labels and nets give."""
 
 import dataclasses
+import logging
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
@@ -28,6 +29,8 @@ from jaxnoise.verify.check import (
     tolerance,
     worst,
 )
+
+log = logging.getLogger("jaxnoise")
 
 
 @dataclasses.dataclass
@@ -117,6 +120,7 @@ def _of_nets(run: Record, read: _Read) -> Generator[Check, None, dict[str, np.nd
         )
         if nets is None:
             continue
+        log.info("Measuring the nets in %s/%s …", run.folder, name)
         states = trainer.spread(nets, members, pictures)
         evaluated = trainer.evaluate(states, members, pictures)
         metrics, samples = trainer.gather(evaluated, repeats)

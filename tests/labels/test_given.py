@@ -117,7 +117,7 @@ def test_a_table_is_read_once(tmp_path, caplog):
     (tmp_path / "x.csv").write_text("label_noisy,annotator\n" + rows)
     load(tmp_path / "x.csv")
     assert caplog.messages == [
-        f"--noise_file={tmp_path / 'x.csv'}: not used are its columns annotator"
+        f"--noise_file={tmp_path / 'x.csv'}: columns that are not used: annotator"
     ]
 
 

@@ -79,4 +79,4 @@ def test_a_label_that_is_no_whole_number_is_named_with_its_line(tmp_path, entry)
 
 def test_other_columns_are_not_used_and_named(tmp_path, caplog):
     table(tmp_path, "label_noisy,annotator,time\n1,me,2\n")
-    assert caplog.messages == ["--noise_file=x.csv: not used are its columns annotator, time"]
+    assert caplog.messages == ["--noise_file=x.csv: columns that are not used: annotator, time"]

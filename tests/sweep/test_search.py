@@ -93,6 +93,7 @@ def test_objective_is_of_the_best_validation_epoch_and_counts_divergence_as_noth
     )
     assert tune.objective(tmp_path, "valid_noisy_accuracy") == (60 + 0) / 2
     assert tune.objective(tmp_path, "valid_accuracy") == (4 + 0) / 2
+    assert tune._divergence(tmp_path) == " (1 of 2 repeats diverged, counted as 0 %)"
 
 
 def test_ranges():

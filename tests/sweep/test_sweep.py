@@ -142,8 +142,19 @@ def test_durations(seconds, told):
     assert progress._duration(seconds) == told
 
 
-def test_accuracies_of_a_run_that_diverged(monkeypatch):
-    ok, none = {"mean": 90.0, "std": 1.0}, {"mean": None, "std": None}
-    document = {"selection": {"last": none, "best_clean_valid": ok}}
-    monkeypatch.setattr(documents, "read_scores", lambda _: document)
-    assert progress._accuracy(None) == "diverged, best clean validation 90.00 ± 1.00"
+@pytest.mark.parametrize(
+    ("n", "repeats", "told"),
+    [(3, 3, "last epoch 0.00 ± 0.00, best noisy validation 90.00 ± 1.00"),
+     (2, 3, "last epoch 0.00 ± 0.00, best noisy validation 90.00 ± 1.00 (2 of 3 repeats; the "
+            "others diverged)"),
+     (0, 3, "all repeats diverged"), (0, 1, "diverged")],
+)  # fmt: skip
+def test_accuracies_of_a_run_are_those_of_its_scores(n, repeats, told, monkeypatch):
+    selection = {
+        "last": {"mean": 0.0, "std": 0.0},
+        "best_clean_valid": {"mean": 91.0, "std": 1.0},
+        "best_noisy_valid": {"mean": 90.0, "std": 1.0},
+    }
+    document = {"n": n, "repeats": [{}] * repeats, "headline": "best_noisy_valid"}
+    monkeypatch.setattr(documents, "read_scores", lambda _: document | {"selection": selection})
+    assert progress._accuracy(None) == told

@@ -108,13 +108,17 @@ def test_whole_run_matches_bit_for_bit(finished, capsys):
     assert told.err == ""
     lines = told.out.splitlines()
     assert "diverged_at_epoch – – – equal" in [" ".join(line.split()) for line in lines]
-    assert lines[0] == f"Run {finished}"
+    assert lines[:3] == [
+        f"Measuring the nets in {finished}/checkpoints/best …",
+        f"Measuring the nets in {finished}/checkpoints/last …",
+        f"Run {finished}",
+    ]
     assert lines[-2:] == [
         "All 14 scores of 2 repeats match, bit for bit, and so does everything else that was "
         "checked.",
         "",
     ]
-    assert {line.rsplit("  ", 1)[-1].strip() for line in lines[5:-3]} == {EQUAL}
+    assert {line.rsplit("  ", 1)[-1].strip() for line in lines[7:-3]} == {EQUAL}
     (row,) = [line.split() for line in lines if line.startswith("test_jacob")]
     mean = json.loads((finished / "scores.json").read_text())["mean"]["test_jacob"]
     assert row == ["test_jacob", f"{mean:.6g}", f"{mean:.6g}", "0", EQUAL]
