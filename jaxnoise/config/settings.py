@@ -197,10 +197,15 @@ class Config(RegularizerConfig, MethodConfig, DataConfig):
         return self.dataset.replace("/", "_")
 
     @property
-    def network(self) -> str:
-        """The network that is trained: `net`, or the data set's default."""
+    def default_network(self) -> str:
+        """The network that is trained on the data set if `net` is not given."""
         colourful = self.dataset.removesuffix("_n") in ("cifar10", "cifar100", "svhn_cropped")
-        return self.net or ("allcnn" if colourful else "lenet")
+        return "allcnn" if colourful else "lenet"
+
+    @property
+    def network(self) -> str:
+        """The network that is trained."""
+        return self.net or self.default_network
 
     @property
     def draws(self) -> int:

@@ -17,13 +17,22 @@ log = logging.getLogger("jaxnoise")
 
 
 def run_folder(config: Config) -> Path:
-    """results_dir/dataset/noise/regularization-fingerprint: no two settings share one."""
-    return (
-        Path(os.path.expanduser(config.results_dir))
-        / config.dataset_name
-        / config.noise.replace(" ", "_")
-        / f"{config.regularization}-{config.fingerprint}"
-    )
+    """results_dir/dataset/noise/regularization-fingerprint: no two settings share one.
+
+    A net that is not the data set's default comes first: net_regularization-fingerprint. A run that
+    an earlier version made, whose name lacks the net, keeps its folder.
+    """
+    results, (name, *earlier) = Path(os.path.expanduser(config.results_dir)), _names(config)
+    return next((results / old for old in earlier if os.path.isdir(results / old)), results / name)
+
+
+def _names(config: Config) -> list[Path]:
+    """The run's folder below results_dir, and that of an earlier version, if it is another."""
+    where = Path(config.dataset_name, config.noise.replace(" ", "_"))
+    name = f"{config.regularization}-{config.fingerprint}"
+    if config.network == config.default_network:
+        return [where / name]
+    return [where / f"{config.network}_{name}", where / name]
 
 
 def results_dir_of(config: Config, folder: Path) -> str | None:
@@ -35,10 +44,10 @@ def results_dir_of(config: Config, folder: Path) -> str | None:
     """
     places = folder, folder.absolute(), folder.resolve()
     try:
-        name = run_folder(config).parts[-3:]
+        names = [name.parts for name in _names(config)]
     except InputError:
-        name = places[-1].parts[-3:]
-    return next((str(place.parents[2]) for place in places if place.parts[-3:] == name), None)
+        names = [places[-1].parts[-3:]]
+    return next((str(place.parents[2]) for place in places if place.parts[-3:] in names), None)
 
 
 def finished(folder: Path) -> bool:

@@ -41,6 +41,36 @@ def test_folder_name_tells_data_noise_and_regularization(tmp_path):
     assert folders.run_folder(config) == expected
 
 
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"dataset": "digits", "net": "allcnn"}, "allcnn_no_reg"),
+        ({"dataset": "cifar10", "net": "lenet", "do_sn": True}, "lenet_sn"),
+        ({"dataset": "digits", "net": "lenet"}, "no_reg"),
+        ({"dataset": "cifar10"}, "no_reg"),
+    ],
+)
+def test_folder_name_has_a_net_that_is_not_the_default(settings, name, tmp_path):
+    config = Config(**settings, results_dir=str(tmp_path))
+    assert folders.run_folder(config).name == f"{name}-{config.fingerprint}"
+
+
+def test_run_of_an_earlier_version_keeps_its_folder(tmp_path):
+    """Its name lacks the net; it would be trained again under another."""
+    config = Config(dataset="digits", net="allcnn", results_dir=str(tmp_path / "results"))
+    new = folders.run_folder(config)
+    old = new.with_name(new.name.removeprefix("allcnn_"))
+    old.mkdir(parents=True)
+    assert folders.run_folder(config) == old
+    assert not folders.done(config)
+    documents.write_config(old, config, {})
+    (old / "scores.json").write_text("{}")
+    assert folders.done(config)
+    moved = (tmp_path / "results").rename(tmp_path / "moved")
+    folder = moved / old.relative_to(tmp_path / "results")
+    assert folders.results_dir_of(config, folder) == str(moved)
+
+
 def test_folder_is_usable_new_empty_or_of_an_earlier_run(tmp_path):
     folder = tmp_path / "a" / "b"
     folders.check_usable(folder)
