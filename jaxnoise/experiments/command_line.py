@@ -10,6 +10,7 @@ installed, the command jaxnoise is the same as python main.py.
 """
 
 import dataclasses
+import logging
 import re
 import sys
 
@@ -18,6 +19,8 @@ from absl import app, flags
 from jaxnoise.config import FIELDS, Config, InputError, flag_type, nearest
 from jaxnoise.terminal import commands
 from jaxnoise.terminal.commands import complain
+
+log = logging.getLogger("jaxnoise")
 
 
 def define_flags() -> None:
@@ -86,6 +89,11 @@ def _main(argv: list[str]) -> int:
     from jaxnoise.training import devices
 
     console.log_to_console()
+    for name in FIELDS:
+        if flags.FLAGS[name].present > 1:  # as scripts do, to override their own
+            log.warning(
+                "--%s is given twice: %r counts, the last one", name, flags.FLAGS[name].value
+            )
     devices.start(config, gpu_asked=flags.FLAGS["GPU_num"].present > 0)
     with interruption.Watch() as watch:
         scores = experiment.run(config, watch)

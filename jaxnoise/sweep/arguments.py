@@ -14,7 +14,24 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     for name, field in FIELDS.items():
         bare = {"nargs": "?", "const": "true"} if flag_type(field) is bool else {}
         help = field.metadata["help"].replace("%", "%%")
-        flags.add_argument(f"--{name}", metavar="VALUES", help=help, **bare)
+        flags.add_argument(f"--{name}", metavar="VALUES", help=help, action=_Once, **bare)
+
+
+class _Once(argparse.Action):
+    """Stores the values of a flag; argparse itself keeps the last of two flags without a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if getattr(namespace, self.dest) is not None:
+            parser.error(
+                f"--{self.dest} is given twice; allowed is once, with comma-separated values"
+            )
+        setattr(namespace, self.dest, values)
 
 
 def given(arguments: Mapping[str, Any]) -> dict[str, list[Any]]:

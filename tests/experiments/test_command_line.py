@@ -53,6 +53,18 @@ def test_installed_commands_are_functions_that_tell_their_use(tmp_path):
     assert set(FLAGS) <= set(listed)
 
 
+def test_flag_given_twice_is_told(monkeypatch, caplog):
+    """The last one counts, as scripts expect that append to their own flags."""
+    made = []
+    monkeypatch.setattr(experiment, "run", lambda config, watch: made.append(config) or {})
+    call("--noise_rate=0.2", "--do_sn", "--dataset=digits", "--nodo_sn", "--noise_rate=0.4")
+    assert made[0].noise_rate == 0.4 and not made[0].do_sn
+    assert caplog.messages == [
+        "--noise_rate is given twice: 0.4 counts, the last one",
+        "--do_sn is given twice: False counts, the last one",
+    ]
+
+
 def test_help_that_nobody_reads_to_its_end_ends_quietly():
     with subprocess.Popen(
         [sys.executable, MAIN, "--helpshort"], stdout=subprocess.PIPE, stderr=subprocess.PIPE

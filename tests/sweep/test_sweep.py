@@ -102,6 +102,9 @@ def test_bad_input_is_one_line_before_any_work(flags, told, ran, tmp_path, monke
     [
         (["--noise_rate", "0.2", "0.4"], "unknown: 0.4; separate values by commas"),
         (["--noise_rat=0.2"], "unknown: --noise_rat=0.2 (did you mean --noise_rate?)"),
+        (["--do_sn", "--nodo_sn"], "unknown: --nodo_sn"),
+        (["--noise_rate=0,0.2", "--noise_rate=0.4"], "--noise_rate is given twice; allowed is"),
+        (["--do_sn", "--do_sn=false"], "--do_sn is given twice; allowed is once, with comma-"),
         (["--executor=cloud"], "argument --executor: invalid choice: 'cloud'"),
     ],
 )
