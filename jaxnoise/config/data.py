@@ -99,6 +99,14 @@ class DataConfig:
         "list; for folder:PATH also .csv (file,label).",
         is_file=True,
     )
+    noise_file_rate: float | None = _flag(
+        None,
+        "Noise rate that the labels of --noise_file should have. If clearly more of them differ "
+        "from the true labels, that is an error: mostly some are in another order.",
+        low=0.0,
+        high=1.0,
+        where_only=True,
+    )
     trust_noise_file: bool = _flag(
         False,
         "Train on the labels of --noise_file even if they agree with the true labels no more often "
@@ -186,6 +194,8 @@ class DataConfig:
             raise InputError(
                 "--trust_noise_file: requires --noise_file or --noise_type=human_noise"
             )
+        if self.noise_file_rate is not None and not self.noise_file:
+            raise InputError(f"--noise_file_rate={self.noise_file_rate:g}: requires --noise_file")
         if self.noise_rate and self.noise_is_given:
             raise InputError(
                 f"--noise_rate={self.noise_rate:g}: allowed is 0 (the default) with {self.noise}, "

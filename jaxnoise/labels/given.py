@@ -19,17 +19,21 @@ class GivenLabels(NamedTuple):
     picked: np.ndarray | None  # bool (draws, n), if the source has it
     index: np.ndarray | None  # int (n,), places in the train set; None: all, in order
 
-    def check(self, dataset: data.Dataset, *, trust: bool = False) -> None:
+    def check(
+        self, dataset: data.Dataset, *, rate: float | None = None, trust: bool = False
+    ) -> None:
         """Checks that the labels fit the data set that they will be used for.
 
         Args:
+          rate: the noise rate that they should have, in [0, 1]; None: it is not known.
           trust: whether labels are used that agree with the true ones no more often than by chance.
 
         Raises:
           InputError: the number of samples is wrong; a label is out of range; the labels agree with
-            the true ones no more often than by chance, or the clean labels are not those of the
-            data set, because they are of another one or in another order; or it cannot be known
-            whether a number is the name of a class or its place.
+            the true ones no more often than by chance, or clearly less often than by `rate`, or the
+            clean labels are not those of the data set, because they are of another one or in
+            another order; or it cannot be known whether a number is the name of a class or its
+            place.
         """
         total, n = len(dataset.train_labels), self.noisy.shape[1]
         index = np.arange(n) if self.index is None else self.index
@@ -54,6 +58,14 @@ class GivenLabels(NamedTuple):
                 f"{dataset.num_classes - 1} for {dataset.name}"
             )
         true = dataset.train_labels[index]
+        differing = (self.noisy != true).mean()
+        # As many as by chance, and one in a hundred for rates that are rounded.
+        if rate is not None and differing > rate + 5 * np.sqrt(rate * (1 - rate) / n) + 0.01:
+            raise InputError(
+                f"--noise_file_rate={rate:g}: {100 * differing:.2f} % of the labels of "
+                f"{self.source} differ from the true ones; allowed are labels in the order of "
+                f"{dataset.name}, or another rate"
+            )
         if self.clean is None:
             # Labels in an unrelated order agree about as often as two independent labels would.
             shares = [

@@ -104,7 +104,7 @@ def load(
         for part in (slice(samples), slice(samples, samples + valid_samples))
     )
     if given is not None:
-        given.check(splits.original, trust=config.trust_noise_file)
+        given.check(splits.original, rate=config.noise_file_rate, trust=config.trust_noise_file)
         given = given.completed(splits.original, validation_labels=config.validation_labels)
         parts = (
             given.of(splits.train_index, train.labels),

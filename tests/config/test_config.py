@@ -51,6 +51,7 @@ def test_where_only_flags_are_these():
         "results_dir", "data_dir", "manual_dir", "cache_dir", "members_at_once", "GPU_num",
         "coordinator_address", "num_processes", "process_id", "resume",
         "overwrite", "fail_on_divergence", "spectrum_every", "trust_noise_file", "resume_anyway",
+        "noise_file_rate",
     }  # fmt: skip
 
 
@@ -417,7 +418,7 @@ def test_a_new_flag_leaves_earlier_fingerprints_alone():
 def test_fingerprint_does_not_change_with(name, tmp_path):
     of_three = {"coordinator_address": "host:1", "num_processes": 3}
     given = {}
-    if name == "trust_noise_file":
+    if name in ("trust_noise_file", "noise_file_rate"):
         (tmp_path / "labels.npy").write_text("labels")
         given = {"noise_file": str(tmp_path / "labels.npy")}
     changed = Config(**of_three | given | {name: other_value(name)})

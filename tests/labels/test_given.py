@@ -104,6 +104,27 @@ def test_order_that_cannot_be_right_is_refused_unless_one_insists(tmp_path, name
         Config(trust_noise_file=True)
 
 
+def test_labels_of_which_half_are_in_another_order_have_not_the_rate_that_is_stated(tmp_path):
+    shuffled = NOISY.copy()
+    shuffled[::2] = np.random.default_rng(0).permutation(NOISY[::2])
+    write(tmp_path / "right.npy", NOISY)
+    write(tmp_path / "wrong.npy", shuffled)
+    rate = float((NOISY != TRUE).mean())
+    for fits in (rate - 0.01, rate, 0.9):
+        load(tmp_path / "right.npy", noise_file_rate=fits)
+    load(tmp_path / "wrong.npy")  # what is not stated cannot be checked
+    differing = 100 * (shuffled != TRUE).mean()
+    with pytest.raises(InputError) as refusal:
+        load(tmp_path / "wrong.npy", noise_file_rate=0.25)
+    assert str(refusal.value) == (
+        f"--noise_file_rate=0.25: {differing:.2f} % of the labels of "
+        f"--noise_file={tmp_path}/wrong.npy differ from the true ones; allowed are labels in the "
+        "order of digits, or another rate"
+    )
+    with pytest.raises(InputError, match=r"^--noise_file_rate=0.2: requires --noise_file$"):
+        Config(noise_file_rate=0.2)
+
+
 def test_index_of_a_table_says_which_sample_a_row_is_of(tmp_path):
     order = np.random.default_rng(0).permutation(len(TRUE))
     rows = "".join(f"{NOISY[i]},{i},{TRUE[i]}\n" for i in order)
