@@ -83,8 +83,9 @@ class ActiveRun:
         if config.resume and not folders.finished(folder):
             point = resume.newest(folder / checkpoint.FOLDER, like, self._identity)
         earlier = documents.sessions(folder) if point else []
-        if point and not config.resume_anyway:
-            resume.check_unchanged(folder, earlier, self._facts)
+        if point:
+            changes = resume.changes(folder, earlier, self._facts, anyway=config.resume_anyway)
+            self._facts |= {"resumed_anyway": changes} if changes else {}
         self._facts["earlier_sessions"] = earlier
         folders.clear(folder, going_on=point is not None)
         documents.write_config(folder, config, self._facts)

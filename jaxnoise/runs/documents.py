@@ -44,6 +44,8 @@ def check_facts(facts: Any) -> None:
     for name in _FACTS:
         if not isinstance(facts.get(name, {}), dict):
             raise ValueError(f"its {name} is not an object with names")
+    if not isinstance(facts.get("resumed_anyway", []), list):
+        raise ValueError("its resumed_anyway is not a list")
 
 
 def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:

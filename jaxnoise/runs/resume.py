@@ -96,18 +96,28 @@ def newest(folder: Path, like: loop.Progress, identity: np.ndarray) -> Point | N
     return None
 
 
-def check_unchanged(folder: Path, sessions: list[dict[str, Any]], facts: dict[str, Any]) -> None:
-    """Raises InputError if code or environment are not those of the newest session.
+def changes(
+    folder: Path, sessions: list[dict[str, Any]], facts: dict[str, Any], *, anyway: bool
+) -> list[str]:
+    """What of code and environment has changed amid a run, in words, this time included.
 
     Args:
       sessions: the facts of the sessions so far, the oldest first; empty if they are not known.
       facts: of this session.
+      anyway: whether the run is to resume nevertheless.
+
+    Raises:
+      InputError: it is not, and something has changed since the newest session.
     """
-    if changed := surroundings.changes(sessions[-1] if sessions else {}, facts):
+    newest = dict(sessions[-1]) if sessions else {}
+    past = newest.pop("resumed_anyway", [])
+    changed = surroundings.changes(newest, facts)
+    if changed and not anyway:
         raise InputError(
             f"{folder}: interrupted, and begun with {'; '.join(changed)}; allowed are "
             "--resume_anyway, which resumes it nevertheless, and --noresume, which starts it again"
         )
+    return past + changed
 
 
 def clear(folder: Path) -> None:

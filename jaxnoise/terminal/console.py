@@ -179,6 +179,8 @@ def announce_resumption(epochs: int, facts: dict[str, Any]) -> None:
         for name, value in facts[of].items()
         if earlier.get(of, {}).get(name) != value
     ]
+    for change in facts.get("resumed_anyway", []):
+        log.warning("Begun with %s: the results are not those of one code", change)
     if changed:
         log.warning(
             "Begun with %s: the results may differ in the last digits from those of one session",

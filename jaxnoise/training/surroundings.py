@@ -110,7 +110,10 @@ def of_run(config: Config) -> dict[str, dict[str, str]]:
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs between two records that `of_run` made, in words; empty if nothing does."""
+    """What differs between two records that `of_run` made, in words; empty if nothing does.
+
+    A record may have an entry `resumed_anyway`, the changes amid its run. They count too.
+    """
     if "code" not in before:
         return ["an earlier version, which did not record its code"]
     changed = []
@@ -121,7 +124,8 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         if there.get(name) != here.get(name):
             values = (x.get(name, "(not set)") for x in (there, here))
             changed.append("{}={}, not {}".format(name, *values))
-    return changed
+    amid = [*before.get("resumed_anyway", []), *now.get("resumed_anyway", [])]
+    return changed + [f"{change}, until it was resumed with --resume_anyway" for change in amid]
 
 
 def variables() -> dict[str, str]:

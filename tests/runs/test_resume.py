@@ -28,6 +28,7 @@ from jaxnoise.experiments import experiment
 from jaxnoise.labels import noisy_dataset
 from jaxnoise.runs import folders, resume
 from jaxnoise.runs.history import EpochWriter
+from jaxnoise.training import surroundings
 
 # Momentum, batch statistics and spectral vectors all have a past.
 SETTINGS = {
@@ -260,7 +261,18 @@ def test_what_other_code_or_environment_began_is_resumed_only_if_asked(copied, b
     kept = run_folders.everything(folder)
     files = [name for name in before if name != "log.txt" and not name.startswith(".")]
     assert [name for name in files if kept[name] != before[name]] == []
-    assert begun(dataclasses.replace(copied, resume_anyway=True)) == max(saved_epochs(folder))
+    anyway = dataclasses.replace(copied, resume_anyway=True)
+    assert begun(anyway) == max(saved_epochs(folder))
+    # From then on it is known, and the next session needs no leave.
+    recorded = json.loads((folder / "config.json").read_text())
+    change = said.removeprefix("begun with ").removesuffix(";")
+    assert recorded["resumed_anyway"] == [change] and recorded["code"]["jaxnoise.losses"]
+    assert begun(copied) == max(saved_epochs(folder))
+    recorded = json.loads((folder / "config.json").read_text())
+    assert recorded["resumed_anyway"] == [change]
+    assert surroundings.changes(recorded, surroundings.of_run(copied)) == [
+        f"{change}, until it was resumed with --resume_anyway"
+    ]
 
 
 def test_what_a_lost_config_json_was_begun_with_is_not_known(copied):
