@@ -58,7 +58,7 @@ def test_noise_model_and_net_of_ones_own_take_what_contributing_says(tmp_path):
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
         check=True,
     )
-    (folder,) = (tmp_path / "results").glob("digits/first_noise_0.5/sn-*")
+    (folder,) = (tmp_path / "results").glob("digits/first_noise_0.5/mlp_sn-*")
     assert json.loads((folder / "config.json").read_text())["flags"]["net"] == "mlp"
     (draw,) = json.loads((folder / "noise.json").read_text())["draws"]
     for label, row in enumerate(draw["transition_matrix"]["realized"]):
