@@ -43,7 +43,7 @@ def test_noise_model_and_net_of_ones_own_take_what_contributing_says(tmp_path):
     start = "RECIPES: dict[str, Recipe] = {\n"
     edit(package / "methods" / "optim.py", re.escape(start), start + recipe)
     edit(
-        package / "config" / "settings.py",
+        package / "config" / "training.py",
         r'choices=\("lenet", "allcnn"\)',
         'choices=("lenet", "allcnn", "mlp")',
     )
