@@ -27,13 +27,13 @@ _PINNED = {
     "threefry_partitionable": True,
     "default_matmul_precision": None,  # programs choose their own, see `Program.matmul_precision`
     "softmax_custom_jvp": False,
+    "disable_jit": False,
 }
 # What a command undoes if a variable sets it: it would end in a traceback, not in other numbers.
 _UNDONE = {
     **_PINNED,
     "default_prng_impl": "threefry2x32",
     "random_seed_offset": 0,
-    "disable_jit": False,
     "no_tracing": False,
     "no_execution": False,
     "legacy_prng_key": "allow",

@@ -28,6 +28,7 @@ ODD = {
     "jax_enable_x64": True,
     "jax_default_matmul_precision": "bfloat16",
     "jax_softmax_custom_jvp": True,
+    "jax_disable_jit": True,
 }
 
 
