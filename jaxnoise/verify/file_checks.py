@@ -209,7 +209,9 @@ def _csv_cells(path: Path) -> list[list[Any]]:
 
 def _table_cells(path: Path) -> list[list[Any]]:
     """The rows of the tables, each named by a repeat's number, or mean or std."""
-    rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    # They are indented; the text between them is not, and may begin a line with "mean".
+    rows = [line.split() for line in lines if line.startswith(" ")]
     return [[_cell(text) for text in row] for row in rows if row and _ROW.fullmatch(row[0])]
 
 

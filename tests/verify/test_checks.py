@@ -311,6 +311,12 @@ def test_edited_file_is_found(file, pattern, replacement, copy):
     assert file in failed(copy)
 
 
+def test_other_words_between_the_tables_are_no_other_numbers(copy):
+    """An earlier version broke its lines elsewhere, one of them before "mean squared"."""
+    edit_text(copy / "scores.txt", r"(?m)^Scores at.*$", "Scores:\nmean squared norm, std of 5")
+    assert "scores.txt" not in failed(copy)
+
+
 def test_edited_history_is_found(copy):
     def edit(history):
         history["valid_accuracy"][0] = 100 - history["valid_accuracy"][0]
