@@ -45,13 +45,18 @@ def _main(name: str | None, record: Path | None, **where: str | None) -> int:
     config = Config(**reference["flags"], **given)
     console.log_to_console()
     devices.start(config, gpu_asked=False)
+    folder = folders.run_folder(config)
+    if kept := folders.done(config):
+        folders.check_unchanged(config)
     with interruption.Watch() as watch:
         experiment.run(config, watch)
-    comparisons = references.compare(reference, folders.run_folder(config))
+    comparisons = references.compare(reference, folder)
     passed = all(each.agrees for each in comparisons)
     print(f"\n{name}, n = {reference['n']}\n\n{references.table(comparisons)}\n")
     joint = f"{100 * references.CONFIDENCE:g} %"
     print(f"Allowed are the reference's prediction intervals, which hold jointly with {joint}.")
+    if kept:
+        print(f"The run was finished before, and is not repeated: {folder}")
     print(f"{name} {'is' if passed else 'is NOT'} reproduced.")
     return 0 if passed else 1
 

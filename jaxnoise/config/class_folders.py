@@ -83,9 +83,15 @@ def names(paths: Iterable[Path]) -> tuple[str, ...]:
 
 
 def root(dataset: str, data_dir: str | os.PathLike | None) -> Path:
-    """The path of folder:PATH; a relative PATH starts in `data_dir`, else in the working folder."""
-    path = os.path.expanduser(dataset.removeprefix(PREFIX))
-    return Path(os.path.abspath(os.path.join(os.path.expanduser(data_dir or ""), path)))
+    """The path of folder:PATH; a relative PATH starts in `data_dir`, else in the working folder.
+
+    An absolute PATH that is not there any more is looked for in `data_dir` by its last part.
+    """
+    path, start = (os.path.expanduser(x or "") for x in (dataset.removeprefix(PREFIX), data_dir))
+    moved = os.path.join(start, os.path.basename(path.rstrip("/")))
+    if data_dir and os.path.isabs(path) and not os.path.isdir(path) and os.path.isdir(moved):
+        path = os.path.abspath(moved)
+    return Path(os.path.abspath(os.path.join(start, path)))
 
 
 def numbers(names: Iterable[str]) -> bool:
@@ -189,7 +195,10 @@ def _files(flag: str, folder: Path) -> list[Path]:
         raise InputError(f"{flag}: no images in {folder}; every class needs some")
     for path in paths:
         if not path.is_file():
-            raise InputError(f"{flag}: {path} is not a file; allowed in a class folder are images")
+            raise InputError(
+                f"{flag}: {path} is not a file; allowed in a class folder are images (if "
+                f"{path.name} is a class, PATH is {folder})"
+            )
     return paths
 
 

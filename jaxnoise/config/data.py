@@ -1,6 +1,7 @@
 """The settings of a task: data set, label noise and splits, and which combinations are allowed."""
 
 import dataclasses
+import os
 import re
 
 from jaxnoise.config import class_folders
@@ -163,6 +164,11 @@ class DataConfig:
             if near == name.replace("_", "") and self.dataset != name:
                 raise InputError(f"--dataset={self.dataset}: allowed is {name}")
         folder = self.dataset.startswith(class_folders.PREFIX)
+        if not folder and os.path.isabs(os.path.expanduser(self.dataset)):
+            raise InputError(
+                f"--dataset={self.dataset}: allowed are folder:PATH, as in folder:{self.dataset}, "
+                "and names of data sets"
+            )
         if not folder and self.dataset != self.dataset.lower():
             raise InputError(
                 f"--dataset={self.dataset}: allowed are TFDS names, which are in lower case as in "

@@ -26,6 +26,13 @@ def warn(
         others = f" and {len(found.unused) - 1} more" if len(found.unused) > 1 else ""
         example = found.unused[0].relative_to(found.root).as_posix()
         _say(f"{found.flag}: not used, since not in a class folder: {example}{others}")
+    beside = [path.name for path in found.root.parent.iterdir() if path.is_dir()]
+    splits = [name for name in beside if name.lower() in SPLIT_FOLDERS]
+    if found.root.name in splits and len(splits) > 1:
+        _say(
+            f"{found.flag}: {found.root.name} is beside {' and '.join(sorted(splits))[:200]}; "
+            f"folder:{found.root.parent} uses these splits, this one alone is split anew"
+        )
     for name in found.classes:
         if "" in found.files and name.lower() in SPLIT_FOLDERS:
             _say(

@@ -79,14 +79,14 @@ class ActiveRun:
         start = functools.partial(loop.start, program=engine.program)
         like = jax.eval_shape(start, self.members[0], engine.pictures)
         reach.check(config, engine, like.state)
-        point = None
-        if config.resume and not folders.finished(folder):
-            point = resume.newest(folder / checkpoint.FOLDER, like, self._identity)
-        earlier = documents.sessions(folder) if point else []
-        if point:
+        point, earlier, points = None, [], folder / checkpoint.FOLDER
+        if config.resume and not folders.finished(folder) and resume.begun(points):
+            earlier = documents.sessions(folder)
+            # First, since other code may have made what cannot be read.
             changes = resume.changes(folder, earlier, self._facts, anyway=config.resume_anyway)
-            self._facts |= {"resumed_anyway": changes} if changes else {}
-        self._facts["earlier_sessions"] = earlier
+            point = resume.newest(points, like, self._identity)
+            self._facts |= {"resumed_anyway": changes} if changes and point else {}
+        self._facts["earlier_sessions"] = earlier if point else []
         folders.clear(folder, going_on=point is not None)
         documents.write_config(folder, config, self._facts)
         if matrices is not None:
@@ -98,6 +98,7 @@ class ActiveRun:
             dataset,
             device=self._facts["device"]["kind"],
             batch_norm="batch_stats" in like.state.variables,
+            variables=self._facts["environment"],
         )
         if point:
             console.announce_resumption(point.epochs, self._facts)

@@ -52,7 +52,11 @@ def _tell(config: Config) -> dict[str, Any]:
     log.info("Already finished (--overwrite trains the run again): %s", folder)
     folders.warn_of_changes([config])
     console.scores(folder)
-    return documents.read_scores(folder)
+    scores = documents.read_scores(folder)
+    stated, rate = config.noise_file_rate, scores.get("noise", {}).get("true_rate", 0)
+    if stated is not None and rate > stated:
+        log.warning("--noise_file_rate=%g: the labels of this run had %.2f %%", stated, 100 * rate)
+    return scores
 
 
 def _run(alone: ActiveRun, watch: interruption.Watch) -> dict[str, Any]:

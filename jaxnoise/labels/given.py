@@ -18,6 +18,8 @@ class GivenLabels(NamedTuple):
     clean: np.ndarray | None  # int (n,), if the source has them
     picked: np.ndarray | None  # bool (draws, n), if the source has it
     index: np.ndarray | None  # int (n,), places in the train set; None: all, in order
+    by_name: bool = False  # whether they were given by names of files and classes
+    data_sha256: str | None = None  # of the data set whose places they are, if the source has it
 
     def check(
         self, dataset: data.Dataset, *, rate: float | None = None, trust: bool = False
@@ -35,6 +37,12 @@ class GivenLabels(NamedTuple):
             another order; or it cannot be known whether a number is the name of a class or its
             place.
         """
+        if dataset.train_files and self.data_sha256 not in (None, dataset.sha256) and not trust:
+            # A file more or less moves the places of others, mostly within one class.
+            raise InputError(
+                f"{self.source}: its labels are those of other images than {dataset.name} has now; "
+                "allowed are the images as they were, a CSV of file,label, or --trust_noise_file"
+            )
         total, n = len(dataset.train_labels), self.noisy.shape[1]
         index = np.arange(n) if self.index is None else self.index
         own = total - dataset.valid_size
@@ -49,7 +57,7 @@ class GivenLabels(NamedTuple):
                 f"{self.source}: indices are repeated or out of range; allowed are different ones "
                 f"in [0, {total})"
             )
-        if self.clean is None:
+        if self.clean is None and not self.by_name:
             self._check_names(dataset.class_names)
         low, high = self.noisy.min(), self.noisy.max()
         if low < 0 or high >= dataset.num_classes:
@@ -77,7 +85,8 @@ class GivenLabels(NamedTuple):
                 raise InputError(
                     f"{self.source}: its labels agree with the true labels on "
                     f"{100 * agreement:.2f} % of the samples, no more often than by chance; "
-                    f"allowed are labels in the order of {dataset.name}, or --trust_noise_file"
+                    f"allowed are labels of the images of {dataset.name}, in their order, or "
+                    "--trust_noise_file"
                 )
         elif (self.clean != true).any():
             agree = self.clean == true

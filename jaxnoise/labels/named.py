@@ -61,7 +61,12 @@ class NamedLabels(NamedTuple):
             )
         index = np.flatnonzero(noisy >= 0)
         return given.GivenLabels(
-            self.source, noisy[None, index], dataset.train_labels[index], picked=None, index=index
+            self.source,
+            noisy[None, index],
+            None if self.clean is None else dataset.train_labels[index],
+            picked=None,
+            index=index,
+            by_name=True,
         )
 
     def _place(
@@ -72,7 +77,7 @@ class NamedLabels(NamedTuple):
         if len(there) > 1 and "valid" in there:
             raise InputError(
                 f"{self.source}: {file} is the name of several files, for {' and '.join(there)}; "
-                f"allowed are names with the folder of the split, such as {dataset.train_files[-1]}"
+                f"allowed are names with the folder of the split, such as train/{file}"
             )
         if there:
             return places[there[0]][file]
@@ -82,7 +87,7 @@ class NamedLabels(NamedTuple):
             return places[split][inside]
         raise InputError(
             f"{self.source}: {file} is not in the train set; allowed are names such as "
-            f"{dataset.train_files[0]}"
+            f"{'train/' if dataset.valid_size else ''}{dataset.train_files[0]}"
         )
 
     def _class(self, file: str, label: str, classes: dict[str, int]) -> int:

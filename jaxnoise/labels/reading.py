@@ -91,7 +91,8 @@ def _given(source: str, content: dict[str, np.ndarray]) -> GivenLabels:
             f"{source}: noisy labels of shape {noisy.shape} and clean ones of shape "
             f"{None if clean is None else clean.shape}; allowed are (draws, samples) and (samples,)"
         )
-    return GivenLabels(source, noisy, clean, picked, index)
+    data_sha256 = str(content["data_sha256"]) if "data_sha256" in content else None
+    return GivenLabels(source, noisy, clean, picked, index, data_sha256=data_sha256)
 
 
 # Not by np.load: it takes any other file for a pickle, and its message explains how to load that.

@@ -99,7 +99,8 @@ def read_table(path: Path, source: str) -> Table:
         elif not name or _TELLING.search(name):
             raise InputError(
                 f"{source}: the column {heading!r} is unknown, but may hold labels or their order; "
-                f"allowed are {', '.join(COLUMNS)}: rename it or delete it"
+                f"allowed are {', '.join(COLUMNS)} (label is the true one, label_noisy the one to "
+                "train on): rename it or delete it"
             )
         else:
             unused.append(heading)
@@ -141,7 +142,7 @@ def _decoded(content: bytes) -> str:
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:
-            text = content.decode("cp1252")  # what Excel calls CSV
-    if "\0" in text:
+            text = content.decode("cp1252", errors="surrogateescape")  # what Excel calls CSV
+    if re.search("[\0\udc80-\udcff]", text):  # no character there, as in a spreadsheet's own file
         raise ValueError("it is not text; save it as CSV (UTF-8)")
     return text

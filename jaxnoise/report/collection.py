@@ -24,6 +24,13 @@ _UNTOLD = _OF_THE_METHOD - {
 }
 
 
+# What decides the images and labels of a run, as far as its settings say.
+_DATA = (
+    *NOISE_FLAGS, "dataset", "train_size", "test_size", "validation_ratio", "split_seed",
+    "total_repeats",
+)  # fmt: skip
+
+
 class Column(NamedTuple):
     """A data set and a noise, on which methods are compared."""
 
@@ -154,10 +161,38 @@ def _told_apart(entries: list[Entry]) -> list[Entry]:
     for entry in entries:
         if entry.run and (path := entry.run.flags["noise_file"]):  # one name for the same labels
             entry.run.flags["noise_file"] = paths.setdefault(entry.run.labels_sha256, path)
+    entries = _with_data(entries)
     entries = _tell(entries, "noise", _OF_THE_NOISE, lambda entry: entry.noise)
     # Settings that no folder name shows must be equal, or be shown, across methods too.
     entries = _tell(entries, "method", _UNTOLD, lambda entry: None if entry.named else "")
     return _tell(entries, "method", _OF_THE_METHOD, lambda entry: entry.method)
+
+
+def _with_data(entries: list[Entry]) -> list[Entry]:
+    """Adds to names of data sets and noises the digests in which runs of equal settings differ.
+
+    So do runs of one command, between which the images or the labels in a file have changed.
+    """
+    data: dict[tuple, set] = defaultdict(set)
+    for entry in entries:
+        if entry.run:
+            data[_settings(entry.run)].add((entry.run.data_sha256, entry.run.labels_sha256))
+
+    def told(entry: Entry) -> Entry:
+        found = data[_settings(entry.run)] if entry.run else set()
+        images = {digest for digest, _ in found if digest}  # an older run has none
+        if len(images) > 1 and entry.run.data_sha256:
+            return entry._replace(dataset=f"{entry.dataset} (data {entry.run.data_sha256[:8]})")
+        if len(images) < 2 and len({labels for _, labels in found}) > 1:
+            digest = entry.run.labels_sha256[0][:8]
+            return entry._replace(noise=f"{entry.noise} (labels {digest})")
+        return entry
+
+    return [told(entry) for entry in entries]
+
+
+def _settings(run: pairs.Run) -> tuple:
+    return tuple(str(run.flags[name]) for name in _DATA)
 
 
 def _tell(

@@ -14,7 +14,7 @@ from jaxnoise.config import InputError
 from jaxnoise.figures.drawing import own_style, save, svg
 from jaxnoise.report.collection import DAMAGED, FINISHED, Entry, collect
 from jaxnoise.report.figures import by_rate, curves
-from jaxnoise.report.tables import NOTE, Table, in_words, latex, markdown, table_csv, tables
+from jaxnoise.report.tables import Table, in_words, latex, markdown, notes, table_csv, tables
 from jaxnoise.runs import files
 from jaxnoise.scores.selection import SELECTIONS
 
@@ -48,7 +48,7 @@ def write(results_dir: Path, out: Path) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, text in (
-            ("report.md", markdown(found)),
+            ("report.md", markdown(found, notes(entries))),
             ("report.tex", latex(found)),
             ("report.csv", table_csv(entries)),
             ("report.html", _page(results_dir, entries, found, drawn)),
@@ -85,7 +85,7 @@ def _page(
         selections={name: selection.words for name, selection in SELECTIONS.items()},
         headline=HEADLINE,
         tables=found,
-        note=NOTE,
+        notes=notes(entries),
         figures={name: svg(figure) for name, figure in drawn.items() if figure},
         datasets=sorted({entry.dataset for entry in entries}),
         noises=sorted({entry.noise for entry in entries}),

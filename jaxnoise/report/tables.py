@@ -66,8 +66,7 @@ def tables(entries: Sequence[Entry]) -> list[Table]:
         {entry.column for entry in entries}, key=lambda x: (x.dataset, x.model, x.rate or 0)
     )
     methods = list(dict.fromkeys(entry.method for entry in entries))
-    regularized = {entry.method for entry in entries if not entry.plain}
-    plain = next((x for x in methods if x not in regularized), methods[0])
+    plain = _plain(entries)
     others = [method for method in methods if method != plain]
     numbers = sorted({entry.run.n for entry in entries if entry.run and entry.run.n})
     n = "–".join(dict.fromkeys(str(x) for x in (numbers[:1] + numbers[-1:])))
@@ -86,6 +85,31 @@ def tables(entries: Sequence[Entry]) -> list[Table]:
         if less:
             found.append(Table(selection, plain, columns, others, less, n))
     return found
+
+
+def notes(entries: Sequence[Entry]) -> list[str]:
+    """What the tables mean, and which runs have no difference in them, with the reason."""
+    entries = one_of_each(entries)
+    plain, reasons = _plain(entries), {}
+    baseline = {entry.column: entry for entry in entries if entry.method == plain}
+    for entry in entries:
+        against = baseline.get(entry.column)
+        if entry.method == plain or not (entry.run and against and against.run):
+            continue
+        if because := unpaired_because(entry.run, against.run):
+            because = because.replace("in run 1", f"in {plain}").replace(
+                "run 1", f"that of {plain}"
+            )
+            reasons.setdefault(because, []).append(f"{entry.method} ({entry.noise})")
+    unpaired = (f"No difference for {', '.join(x)}: {because}." for because, x in reasons.items())
+    return [NOTE, *unpaired]
+
+
+def _plain(entries: Sequence[Entry]) -> str:
+    """The method that differences are from."""
+    methods = list(dict.fromkeys(entry.method for entry in entries))
+    regularized = {entry.method for entry in entries if not entry.plain}
+    return next((x for x in methods if x not in regularized), methods[0])
 
 
 def in_words(entry: Entry, selection: str) -> str:
@@ -122,8 +146,8 @@ def _clearly_best(entries: Sequence[Entry], selection: str) -> Entry | None:
     return first if lead and lead.low > 0 else None
 
 
-def markdown(found: Sequence[Table]) -> str:
-    """All tables, one below the other."""
+def markdown(found: Sequence[Table], notes: Sequence[str] = (NOTE,)) -> str:
+    """All tables, one below the other, and the `notes` on them."""
     parts = []
     for table in found:
         several = len({column.dataset for column in table.columns}) > 1
@@ -131,7 +155,7 @@ def markdown(found: Sequence[Table]) -> str:
         where = "" if several else f"{table.columns[0].dataset}, "
         body = github(["method", *header], table.rows("**{}**"))
         parts += [f"## {where}{table.title}", body]
-    return "\n\n".join([*parts, NOTE]) + "\n"
+    return "\n\n".join([*parts, *notes]) + "\n"
 
 
 def github(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -159,8 +159,8 @@ def load_run(folder: str | os.PathLike, **where: str) -> FinishedRun:
         config = dataclasses.replace(config, results_dir=results_dir)
     else:
         log.warning(
-            "Warning: RUN_DIR=%s: by the run's settings, its folder is called %s; run(config) does "
-            "not find the run here, and would train it again",
+            "Warning: RUN_DIR=%s: by the run's settings and data, its folder is called %s; "
+            "run(config) does not find the run here, and would train it again",
             run.folder,
             Path(*folders.run_folder(config).parts[-3:]),
         )

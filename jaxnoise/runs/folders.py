@@ -89,16 +89,28 @@ def warn_of_changes(configs: Iterable[Config]) -> None:
     """Logs which finished runs were made by other code, or in another environment, than here."""
     made: dict[str, list[str]] = {}
     for config in configs:
-        folder = run_folder(config)
-        try:
-            recorded = files.read_json(folder / "config.json")
-            documents.check_facts(recorded)
-        except (OSError, ValueError):  # reported by whoever needs it
-            continue
-        if changed := surroundings.changes(recorded, surroundings.of_run(config)):
-            made.setdefault("; ".join(changed), []).append(str(folder))
+        if changed := _changes(config):
+            made.setdefault("; ".join(changed), []).append(str(run_folder(config)))
     for by, where in made.items():
-        log.warning("Made by %s: %s", by, ", ".join(where))
+        log.warning("Made %s: %s", by, ", ".join(where))
+
+
+def check_unchanged(config: Config) -> None:
+    """Raises InputError if other code, or another environment, made a finished run."""
+    if changed := _changes(config):
+        raise InputError(
+            f"{run_folder(config)}: made {'; '.join(changed)}; allowed is another --results_dir, "
+            "where the run is made again"
+        )
+
+
+def _changes(config: Config) -> list[str]:
+    try:
+        recorded = files.read_json(run_folder(config) / "config.json")
+        documents.check_facts(recorded)
+    except (OSError, ValueError):  # reported by whoever needs it
+        return []
+    return surroundings.changes(recorded, surroundings.of_run(config))
 
 
 def check_usable(folder: Path) -> None:

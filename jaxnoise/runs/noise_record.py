@@ -25,8 +25,9 @@ def write_noise(
     """noise.npz and noise.json: all draws of the noise, with their rates and origin.
 
     noise.npz holds noisy, picked, changed (draws, samples), clean (samples,), the same of the
-    validation part with the prefix valid_, and train_index, valid_index: places in the original
-    train set. noise.json holds settings, rates, matrices and hashes.
+    validation part with the prefix valid_, train_index, valid_index: places in the original train
+    set, and data_sha256, whose places they are. noise.json holds settings, rates, matrices and
+    hashes.
     """
     train, valid = (of[: config.draws] for of in (dataset.noisy_labels, dataset.noisy_valid_labels))
     arrays = {"train_index": dataset.train_index, "valid_index": dataset.valid_index}
@@ -34,7 +35,7 @@ def write_noise(
         arrays[f"{prefix}clean"] = draws[0].clean
         for name in ("noisy", "picked", "changed"):
             arrays[prefix + name] = np.stack([getattr(labels, name) for labels in draws])
-    np.savez_compressed(folder / "noise.npz", **arrays)
+    np.savez_compressed(folder / "noise.npz", **arrays, data_sha256=dataset.data_sha256)
 
     document = {
         "dataset": config.dataset,

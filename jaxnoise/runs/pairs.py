@@ -116,7 +116,7 @@ def unpaired_because(run: Run, first: Run) -> str | None:
     # An older run records neither code nor environment.
     recorded = "code" in run.facts and "code" in first.facts
     if recorded and (changed := surroundings.changes(first.facts, run.facts)):
-        return f"run 1 was made by {'; '.join(changed)}"
+        return f"run 1 was made {'; '.join(changed)}"
     n = pairs(run, first).sum()
     if n < 2:
         return "a single pair has no spread" if n else "a repeat diverged in every pair"

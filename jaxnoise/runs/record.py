@@ -39,7 +39,7 @@ def warn_of_other_code(run: Record) -> None:
     """Logs it if the code that made a run is not what its nets would be built by now."""
     now = surroundings.of_run(run.config)
     if "code" in run.facts and (changed := surroundings.changes(run.facts, now)):
-        log.warning("Warning: RUN_DIR=%s: made by %s", run.folder, "; ".join(changed))
+        log.warning("Warning: RUN_DIR=%s: made %s", run.folder, "; ".join(changed))
 
 
 def read_record(folder: Path, **where: str) -> Record:

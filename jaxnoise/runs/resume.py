@@ -87,10 +87,10 @@ def newest(folder: Path, like: loop.Progress, identity: np.ndarray) -> Point | N
             continue
         progress = _from_names(arrays["progress"], like)
         if progress is None or not np.array_equal(arrays["identity"], identity):
-            made = "by another version" if progress is None else "with other pictures or labels"
+            other = "shapes of the net" if progress is None else "pictures or labels"
             raise InputError(
-                f"{path}: made {made}, so the run cannot resume from it; --noresume deletes it and "
-                "starts from the beginning"
+                f"{path}: made with other {other}, so the run cannot resume from it; --noresume "
+                "deletes it and starts from the beginning"
             )
         return Point(progress, arrays["history"], float(arrays["seconds"]))
     return None
@@ -114,10 +114,16 @@ def changes(
     changed = surroundings.changes(newest, facts)
     if changed and not anyway:
         raise InputError(
-            f"{folder}: interrupted, and begun with {'; '.join(changed)}; allowed are "
-            "--resume_anyway, which resumes it nevertheless, and --noresume, which starts it again"
+            f"{folder}: interrupted, and begun {'; '.join(changed)}; allowed are what it was begun "
+            "with, --resume_anyway, which resumes it nevertheless, and --noresume, which starts it "
+            "again"
         )
     return past + changed
+
+
+def begun(folder: Path) -> bool:
+    """Whether there is a point, whole or not."""
+    return bool(_points(folder))
 
 
 def clear(folder: Path) -> None:

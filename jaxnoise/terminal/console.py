@@ -137,22 +137,33 @@ def untold(config: Config) -> dict[str, Any]:
 
 
 def announce(
-    config: Config, folder: Path, dataset: NoisyDataset, *, device: str, batch_norm: bool
+    config: Config,
+    folder: Path,
+    dataset: NoisyDataset,
+    *,
+    device: str,
+    batch_norm: bool,
+    variables: dict[str, str],
 ) -> None:
     """Reports what is going to be trained, on what, and where the results go.
 
     Args:
       device: the kind that it runs on.
       batch_norm: whether the net has running averages.
+      variables: those of the environment that can change numbers.
     """
     sizes = ", ".join(f"{np.sum(dataset.split == i)} {name}" for i, name in enumerate(SPLITS))
     log.info("Run      %s", title(config, " · "))
     if others := other_settings(config):
         log.info("Settings %s", others)
+    for name, value in variables.items():
+        log.info("Variable %s=%s, which can change numbers", name, value)
     log.info("Results  %s", folder)
     log.info("Data     %s images, %d classes", sizes, dataset.num_classes)
     draws = dataset.noisy_labels[: config.draws]
     log.info("Noise    %s", "\n         ".join(noise.in_words(noise.summary(config, draws))))
+    if config.noise_is_given and not any(labels.changed.any() for labels in draws):
+        log.warning("         no label differs from the true one: are these the noisy labels?")
     if config.noise_rate == 0 and not config.noise_is_given:
         log.info("         --noise_rate is 0: training on the data set's own labels")
     _warn_of_exact_jacobian(config, dataset.num_classes)
@@ -180,7 +191,7 @@ def announce_resumption(epochs: int, facts: dict[str, Any]) -> None:
         if earlier.get(of, {}).get(name) != value
     ]
     for change in facts.get("resumed_anyway", []):
-        log.warning("Begun with %s: the results are not those of one code", change)
+        log.warning("Begun %s: the results are not those of one code", change)
     if changed:
         log.warning(
             "Begun with %s: the results may differ in the last digits from those of one session",

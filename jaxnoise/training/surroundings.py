@@ -110,20 +110,23 @@ def of_run(config: Config) -> dict[str, dict[str, str]]:
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs between two records that `of_run` made, in words; empty if nothing does.
+    """How the first of two records of `of_run` differs, in words after `made`; empty if equal.
 
     A record may have an entry `resumed_anyway`, the changes amid its run. They count too.
     """
     if "code" not in before:
-        return ["an earlier version, which did not record its code"]
+        return ["by an earlier version, which did not record its code"]
     changed = []
     if modules := source_digests.changed(before["code"], now["code"]):
-        changed.append(f"other code in {', '.join(modules)}")
+        changed.append(f"by other code in {', '.join(modules)}")
     there, here = before.get("environment", {}), now["environment"]
     for name in sorted(there.keys() | here.keys()):
-        if there.get(name) != here.get(name):
-            values = (x.get(name, "(not set)") for x in (there, here))
-            changed.append("{}={}, not {}".format(name, *values))
+        if name not in there:
+            changed.append(f"without {name}={here[name]}")
+        elif name not in here:
+            changed.append(f"with {name}={there[name]}, which is not set now")
+        elif there[name] != here[name]:
+            changed.append(f"with {name}={there[name]}, which is {here[name]} now")
     amid = [*before.get("resumed_anyway", []), *now.get("resumed_anyway", [])]
     return changed + [f"{change}, until it was resumed with --resume_anyway" for change in amid]
 

@@ -64,7 +64,7 @@ def _elsewhere(recorded: dict[str, Any], config: Config) -> list[str]:
                if before.get(name) != now[name]]  # fmt: skip
     lines = [f"Made with {'; '.join(changed)}"] if changed else []
     if trained := surroundings.changes(recorded, surroundings.of_run(config)):
-        lines.append(f"Made by {'; '.join(trained)}")
+        lines.append(f"Made {'; '.join(trained)}")
     return lines
 
 

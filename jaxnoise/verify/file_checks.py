@@ -40,7 +40,8 @@ def settings(run: Record) -> Check:
         fingerprint = run.config.fingerprint
     except InputError as error:
         return Check(dataset, UNCHECKED, note=str(error))
-    note = f"its settings have the fingerprint {fingerprint}, the folder's name has {named[1]}"
+    images = " and images" * run.config.dataset.startswith("folder:")
+    note = f"its settings{images} have the fingerprint {fingerprint}, the folder's name {named[1]}"
     return same(dataset, fingerprint == named[1], note)
 
 

@@ -1,5 +1,6 @@
 """--dataset=folder:PATH: a user's own pictures, from files to labels. test_library.py has a run."""
 
+import dataclasses
 import itertools
 import shutil
 import unicodedata
@@ -14,7 +15,7 @@ from jaxnoise import data
 from jaxnoise.config import Config, InputError
 from jaxnoise.labels import named, noisy_dataset
 from jaxnoise.labels.table import table_of
-from jaxnoise.runs import folders
+from jaxnoise.runs import folders, noise_record
 
 
 def read(config):
@@ -120,6 +121,22 @@ def test_run_depends_on_the_pictures_not_on_their_place(tmp_path, monkeypatch):
     assert len({before, renamed, folders.run_folder(settings("own"))}) == 3
 
 
+def test_a_folder_that_was_moved_is_found_in_data_dir_by_its_name(tmp_path):
+    """Also where its path was absolute, as docs/data.md says."""
+    root = write_splits(tmp_path / "here" / "own")
+    config, before = settings(root), folders.run_folder(settings(root))
+    shutil.move(root, tmp_path / "there" / "own")
+    with pytest.raises(InputError, match="there is no folder"):
+        folders.run_folder(config)
+    moved = dataclasses.replace(config, data_dir=str(tmp_path / "there"))
+    assert folders.run_folder(moved) == before
+
+
+def test_a_path_without_folder_is_told_how_to_be_one(tmp_path):
+    with pytest.raises(InputError, match=f"^--dataset={tmp_path}: allowed are folder:PATH, as in"):
+        Config(dataset=str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [
@@ -223,6 +240,33 @@ def test_command_says_it_in_one_line(arguments, tmp_path, monkeypatch, capfd):
 # Noisy labels by name
 
 
+def test_labels_by_name_that_agree_by_chance_are_refused_unless_one_insists(tmp_path):
+    """As those in a table whose columns were sorted apart."""
+    root = write_folder(tmp_path / "own", (20, 20, 20))
+    files = [path.relative_to(root).as_posix() for path in root.glob("*/*")]
+    labels = dict(zip(files, rng.permutation([file.split("/")[0] for file in files]), strict=True))
+    path = write_labels(tmp_path / "noisy.csv", labels)
+    how = {"noise_file": path, "batch_size": 4, "cache_dir": str(tmp_path / "c")}
+    with pytest.raises(InputError, match="no more often than by chance; allowed are .*--trust_noi"):
+        noisy_dataset.load(settings(root, **how))
+    noisy_dataset.load(settings(root, **how, trust_noise_file=True))
+
+
+def test_labels_by_place_of_other_images_are_refused_unless_one_insists(tmp_path):
+    """A run's noise.npz after an image was deleted and another one added, of the same class."""
+    root, how = write_folder(tmp_path / "own", (20, 20, 20)), {"cache_dir": str(tmp_path / "c")}
+    config = settings(root, **how, batch_size=4, noise_rate=0.3)
+    dataset = noisy_dataset.load(config)
+    noise_record.write_noise(tmp_path, config, dataset, versions={})
+    given = dataclasses.replace(config, noise_rate=0.0, noise_file=str(tmp_path / "noise.npz"))
+    again = noisy_dataset.load(given)
+    np.testing.assert_array_equal(again.noisy_labels[0].noisy, dataset.noisy_labels[0].noisy)
+    max((root / "cat").iterdir()).rename(root / "cat" / "000.png")
+    with pytest.raises(InputError, match="its labels are those of other images than folder_own"):
+        noisy_dataset.load(given)
+    noisy_dataset.load(dataclasses.replace(given, trust_noise_file=True))
+
+
 @pytest.mark.parametrize("splits", [True, False])
 def test_labels_by_name_are_those_of_the_files(splits, tmp_path):
     root = tmp_path / "own"
@@ -233,7 +277,13 @@ def test_labels_by_name_are_those_of_the_files(splits, tmp_path):
     labels = dict(zip(files, itertools.cycle(CLASSES)))
     path = write_labels(tmp_path / "noisy.csv", labels)
     what = noisy_dataset.load(
-        settings(root, noise_file=path, batch_size=4, cache_dir=str(tmp_path / "c"))
+        settings(
+            root,
+            noise_file=path,
+            trust_noise_file=True,
+            batch_size=4,
+            cache_dir=str(tmp_path / "c"),
+        )
     )
     noisy = what.noisy_labels[0]
     assert [CLASSES[label] for label in noisy.noisy] == [labels[x] for x in what.train_files]

@@ -284,6 +284,16 @@ def test_equal_pictures_in_two_classes_are_told(tmp_path, caplog):
     ]
 
 
+def test_a_split_that_is_taken_for_the_whole_is_told(tmp_path, caplog):
+    root = write_folder(tmp_path / "own" / "train", (20, 20, 20))
+    assert warned(root, caplog) == []
+    write_folder(tmp_path / "own" / "test", (2, 2, 2))
+    assert warned(root, caplog) == [
+        f"train is beside test and train; folder:{tmp_path / 'own'} uses these splits, this one "
+        "alone is split anew"
+    ]
+
+
 def test_what_is_not_used_is_told(tmp_path, caplog):
     root = write_splits(tmp_path / "own")
     (root / "notes.txt").touch()

@@ -94,7 +94,8 @@ def test_order_that_cannot_be_right_is_refused_unless_one_insists(tmp_path, name
     agreement = 100 * (NOISY[order] == TRUE).mean()
     assert refused(path) == (
         f"its labels agree with the true labels on {agreement:.2f} % of the samples, no more often "
-        "than by chance; allowed are labels in the order of digits, or --trust_noise_file"
+        "than by chance; allowed are labels of the images of digits, in their order, or "
+        "--trust_noise_file"
     )
     insisted = load(path, trust_noise_file=True)
     np.testing.assert_array_equal(

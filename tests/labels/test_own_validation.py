@@ -132,7 +132,7 @@ def test_a_table_may_have_labels_of_validation_pictures(base, tmp_path, folder, 
     labels = rows(base, validation=validation)
     labels = {name.replace("val/", f"{folder}/"): label for name, label in labels.items()}
     labels["test/cat/00.png"] = "dog"
-    what = load(base, noise_file=write_labels(tmp_path / "x.csv", labels))
+    what = load(base, trust_noise_file=True, noise_file=write_labels(tmp_path / "x.csv", labels))
     assert what.noisy_labels[0].changed.all()
     valid = what.noisy_valid_labels[0]
     assert valid.changed.all() if validation else not valid.changed.any()
@@ -143,10 +143,10 @@ def test_validation_pictures_that_a_table_leaves_out_keep_their_folders_label(ba
     labels = rows(base)
     del labels["val/dog/01.png"]
     path = write_labels(tmp_path / "x.csv", labels)
-    changed = load(base, noise_file=path).noisy_valid_labels[0].changed
+    changed = load(base, trust_noise_file=True, noise_file=path).noisy_valid_labels[0].changed
     assert np.flatnonzero(~changed).tolist() == [5]  # after four cats, the second of the dogs
     with pytest.raises(InputError, match=r"^--validation_labels=noisy: .* no label for 1 of the 9"):
-        load(base, noise_file=path, validation_labels="noisy")
+        load(base, noise_file=path, trust_noise_file=True, validation_labels="noisy")
 
 
 def test_names_without_a_split_are_allowed_if_they_are_unique(base, tmp_path):
@@ -154,7 +154,9 @@ def test_names_without_a_split_are_allowed_if_they_are_unique(base, tmp_path):
     for path in (tmp_path / "own").glob("*/*/*.png"):
         path.rename(path.with_name(f"{path.parents[1].name}_{path.name}"))
     labels = {name.partition("/")[2]: label for name, label in rows(tmp_path).items()}
-    what = load(tmp_path, noise_file=write_labels(tmp_path / "x.csv", labels))
+    what = load(
+        tmp_path, trust_noise_file=True, noise_file=write_labels(tmp_path / "x.csv", labels)
+    )
     assert what.noisy_labels[0].changed.all() and what.noisy_valid_labels[0].changed.all()
 
 

@@ -64,6 +64,7 @@ def test_all_spellings_of_a_table_say_the_same(tmp_path, content):
         ("label_noisy,target\n1,2\n", "the column 'target' is unknown"),
         (",label\n7,2\n3,4\n", "the column '' is unknown"),  # pandas' index, in another order
         (b"PK\x03\x04\0\0", "cannot be read: it is not text; save it as CSV"),
+        (b"label_noisy\n\x81\x8d", "cannot be read: it is not text; save it as CSV"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(tmp_path, content, said):

@@ -27,14 +27,14 @@ EPOCHS = 4
 def make(tmp_path):
     """Writes a finished run as an experiment does, as far as a report reads it."""
 
-    def make(accuracy, **settings):
+    def make(accuracy, facts=None, labels="0" * 16, **settings):
         config = Config(
             **{"dataset": "digits", "total_repeats": len(accuracy)} | settings,
             results_dir=str(tmp_path),
         )
         folder = folders.run_folder(config)
         folder.mkdir(parents=True)
-        documents.write_config(folder, config, {"data_sha256": "same"})
+        documents.write_config(folder, config, {"data_sha256": "same"} | (facts or {}))
         accuracy = np.float32(accuracy)
         selected = {
             name: selection.Selected(accuracy - i, np.ones(len(accuracy), int))
@@ -42,7 +42,7 @@ def make(tmp_path):
         }
         diverged = np.isnan(accuracy).astype(int)
         scores = {name: np.zeros(len(accuracy)) for name in scoring.SCORES}
-        draw = {"seed": 0, "picked": 40, "changed": 36, "true_rate": 0.36, "sha256": "0" * 16}
+        draw = {"seed": 0, "picked": 40, "changed": 36, "true_rate": 0.36, "sha256": labels}
         noise = {"noise": config.noise, "true_rate": 0.3, "draws": [draw]}
         documents.write_scores(
             folder, scoring.Report(scores, selected, diverged, noise, config.validation_labels)
@@ -117,6 +117,38 @@ def test_different_noise_of_one_rate_is_in_columns_of_its_own(make, tmp_path):
         ("flip_noise", 0.2, "flip_noise_0.2"),
     }
     assert len(values(entries).values) == 4
+
+
+def test_runs_between_which_the_images_changed_are_in_columns_of_their_own(make, tmp_path):
+    first = make([80.0, 82], facts={"data_sha256": "a" * 64})
+    first.rename(first.with_name("no_reg-00000000"))  # where the name depends on the images
+    make([70.0, 72], facts={"data_sha256": "b" * 64})
+    entries = collection.collect(tmp_path)
+    assert {x.dataset for x in entries} == {"digits (data aaaaaaaa)", "digits (data bbbbbbbb)"}
+    assert len(values(entries).values) == 2
+
+
+def test_runs_between_which_a_file_of_labels_changed_are_in_columns_of_their_own(make, tmp_path):
+    file = tmp_path / "labels.npy"
+    for labels in ("a" * 64, "b" * 64):
+        file.write_text(labels)
+        make([80.0, 82], labels=labels, noise_file=str(file))
+    noises = {x.noise for x in collection.collect(tmp_path)}
+    assert noises == {"noise_file (labels aaaaaaaa)", "noise_file (labels bbbbbbbb)"}
+
+
+def test_report_says_why_runs_have_no_difference(make, tmp_path):
+    made = {"code": {"jaxnoise.losses": "ce=1"}, "environment": {}}
+    make([80.0, 82], facts=made)
+    make([84.0, 86], facts=made, do_sn=True)
+    make([90.0, 92], facts=made | {"code": {"jaxnoise.losses": "ce=2"}}, wd_coef=1e-4)
+    report.write(tmp_path, tmp_path / "report")
+    said = (
+        "No difference for wd_0.0001 (uniform_noise_0): that of no_reg was made by other code in "
+        "jaxnoise.losses."
+    )
+    for name in ("report.md", "report.html"):
+        assert said in (tmp_path / "report" / name).read_text(encoding="utf-8")
 
 
 def test_of_runs_that_differ_in_their_repeats_the_longest_is_shown(make, tmp_path):

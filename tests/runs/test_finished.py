@@ -43,6 +43,7 @@ def ran(base):
         main.define_flags()
     settings = SETTINGS | {
         "noise_file": f"{base}/noisy.csv",
+        "trust_noise_file": True,  # whose labels are the classes in turn
         "results_dir": f"{base}/results",
         "data_dir": f"{base}",
         "cache_dir": f"{base}/cache",

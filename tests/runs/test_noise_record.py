@@ -47,6 +47,7 @@ def test_npz_holds_every_draw_of_both_parts(what, folder):
             np.testing.assert_array_equal(values, [getattr(x, name) for x in draws[:2]])
     np.testing.assert_array_equal(arrays.pop("train_index"), what.train_index)
     np.testing.assert_array_equal(arrays.pop("valid_index"), what.valid_index)
+    assert str(arrays.pop("data_sha256")) == what.data_sha256
     assert not arrays
 
 

@@ -216,7 +216,9 @@ def test_changed_labels_never_go_on_from_it(copied, monkeypatch):
 
 def test_progress_of_another_version_is_refused(copied, monkeypatch):
     monkeypatch.setattr(resume, "_from_names", lambda *_: None)
-    with pytest.raises(InputError, match=r"epoch_\d+: made by another version, so the run cannot"):
+    with pytest.raises(
+        InputError, match=r"epoch_\d+: made with other shapes of the net, so the run cannot"
+    ):
         experiment.run(copied)
 
 
@@ -245,9 +247,9 @@ def no_code(document):
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (other_code, "begun with other code in jaxnoise.losses;"),
-        (other_environment, "begun with NVIDIA_TF32_OVERRIDE=0, not (not set);"),
-        (no_code, "begun with an earlier version, which did not record its code;"),
+        (other_code, "begun by other code in jaxnoise.losses;"),
+        (other_environment, "begun with NVIDIA_TF32_OVERRIDE=0, which is not set now;"),
+        (no_code, "begun by an earlier version, which did not record its code;"),
     ],
 )
 def test_what_other_code_or_environment_began_is_resumed_only_if_asked(copied, begun, edit, said):
@@ -265,7 +267,7 @@ def test_what_other_code_or_environment_began_is_resumed_only_if_asked(copied, b
     assert begun(anyway) == max(saved_epochs(folder))
     # From then on it is known, and the next session needs no leave.
     recorded = json.loads((folder / "config.json").read_text())
-    change = said.removeprefix("begun with ").removesuffix(";")
+    change = said.removeprefix("begun ").removesuffix(";")
     assert recorded["resumed_anyway"] == [change] and recorded["code"]["jaxnoise.losses"]
     assert begun(copied) == max(saved_epochs(folder))
     recorded = json.loads((folder / "config.json").read_text())
@@ -275,9 +277,22 @@ def test_what_other_code_or_environment_began_is_resumed_only_if_asked(copied, b
     ]
 
 
+def test_other_code_is_named_also_if_its_net_has_other_shapes(copied, monkeypatch):
+    """Its points cannot be read; --noresume would delete what the old code can resume."""
+    folder = folders.run_folder(copied)
+    document = json.loads((folder / "config.json").read_text())
+    document["code"]["jaxnoise.nets"] = "LeNet=00000000"
+    (folder / "config.json").write_text(json.dumps(document))
+    monkeypatch.setattr(resume, "_from_names", lambda *_: None)
+    with pytest.raises(InputError, match="begun by other code in jaxnoise.nets; allowed are what"):
+        experiment.run(copied)
+
+
 def test_what_a_lost_config_json_was_begun_with_is_not_known(copied):
     (folders.run_folder(copied) / "config.json").write_text("{")
-    with pytest.raises(InputError, match="did not record its code; allowed are --resume_anyway"):
+    with pytest.raises(
+        InputError, match="did not record its code; allowed are what it was begun with, --res"
+    ):
         experiment.run(copied)
 
 

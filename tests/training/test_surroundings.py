@@ -148,11 +148,11 @@ def test_changes_in_words():
     assert surroundings.changes(before, before) == []
     now = {"code": {"a": "f=9 k=2", "c": "h=4"}, "environment": {"NPY_X": "1"}}
     assert surroundings.changes(before, now) == [
-        "other code in a",
-        "NPY_X=(not set), not 1",
-        "XLA_FLAGS=--x, not (not set)",
+        "by other code in a",
+        "without NPY_X=1",
+        "with XLA_FLAGS=--x, which is not set now",
     ]
-    assert surroundings.changes({}, now) == ["an earlier version, which did not record its code"]
+    assert surroundings.changes({}, now) == ["by an earlier version, which did not record its code"]
 
 
 def test_engine_members_and_keys_are_float32_under_x64(odd_jax):

@@ -504,4 +504,6 @@ def test_other_code_and_environment_are_told(copy, capsys):
     edit_json(copy / "config.json", edit)
     assert verify.main([str(copy)]) == 0
     (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("Made by ")]
-    assert line.startswith("Made by other code in jaxnoise.nets; XLA_FLAGS=--xla_made_up=1, not ")
+    assert line.startswith(
+        "Made by other code in jaxnoise.nets; with XLA_FLAGS=--xla_made_up=1, which is "
+    )

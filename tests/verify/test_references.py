@@ -13,6 +13,7 @@ from jaxnoise import reproduce
 from jaxnoise.config import Config, InputError
 from jaxnoise.experiments import experiment
 from jaxnoise.runs import folders
+from jaxnoise.training import surroundings
 from jaxnoise.verify import references
 
 SETTINGS = dict(
@@ -108,6 +109,18 @@ def test_name_that_is_taken_or_missing(folder):
     with pytest.raises(InputError, match=r"^NAME=smal: allowed are .*\(did you mean small\?\)$"):
         references.read("smal")
     assert run_folders.everything(references.REFERENCE) == before
+
+
+def test_a_finished_run_of_other_code_reproduces_nothing(folder, monkeypatch, capsys):
+    where = f"--results_dir={folder.parents[2]}"
+    assert reproduce.main(["small", f"--record={folder}"]) == 0
+    assert reproduce.main(["small", where]) == 0
+    assert "was finished before, and is not repeated" in capsys.readouterr().out
+    monkeypatch.setattr(surroundings, "changes", lambda *_: ["by other code in jaxnoise.nets"])
+    assert reproduce.main(["small", where]) == 2
+    told = capsys.readouterr()
+    assert "is reproduced" not in told.out
+    assert "made by other code in jaxnoise.nets; allowed is another --results_dir" in told.err
 
 
 def test_command_says_pass_or_fail(folder, capsys):
