@@ -1,15 +1,18 @@
-"""Time from the start of a command to the end of a short first epoch, by part.
+"""Time from the start of a command to the end of its first epoch, by part: cold and warm.
 
     python benchmarks/startup.py --dataset=fashion_mnist --train_size=2000 --test_size=500
 
 takes the flags of main.py, does the same work in new processes up to the end of the first epoch,
-and prints seconds. The first process only fills the cache of the data; it is not counted.
+and prints seconds. A cold start finds no compiled program, a warm one those of the start before;
+they alternate. The first process only fills the cache of the data; it is not counted.
 """
 
 import json
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -55,16 +58,23 @@ def measure(argv: list[str]) -> dict[str, float]:
 
 
 def report(argv: list[str]) -> None:
-    runs = []
-    for _ in range(1 + ROUNDS):
-        command = [sys.executable, __file__, CHILD, *argv]
-        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        runs.append(json.loads(output.splitlines()[-1]))
+    runs: dict[str, list[dict[str, float]]] = {"cold": [], "warm": []}
+    with tempfile.TemporaryDirectory() as cache:
+        command = [sys.executable, __file__, CHILD, *argv, f"--cache_dir={cache}"]
+        for start in ["first", *["cold", "warm"] * ROUNDS]:
+            if start == "cold":
+                shutil.rmtree(Path(cache, "programs"), ignore_errors=True)
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            runs.setdefault(start, []).append(json.loads(output.splitlines()[-1]))
     rows = []
-    for part in runs[0]:
-        seconds = [run[part] for run in runs[1:]]
-        rows.append([part, statistics.median(seconds), min(seconds), max(seconds)])
-    print(tabulate(rows, ["part", "seconds", "min", "max"], floatfmt=".2f"))
+    for part in runs["cold"][0]:
+        row = [part]
+        for start in ("cold", "warm"):
+            seconds = [run[part] for run in runs[start]]
+            row += [statistics.median(seconds), min(seconds), max(seconds)]
+        rows.append(row)
+    header = ["part", "cold", "min", "max", "warm", "min", "max"]
+    print(tabulate(rows, header, floatfmt=".2f"))
 
 
 if __name__ == "__main__":

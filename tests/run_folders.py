@@ -28,7 +28,7 @@ def content(folder: pathlib.Path) -> dict[str, object]:
     """Everything but times and places: by file or, where those are in it, by what it says.
 
     Checkpoints are taken as their arrays' bytes, TensorBoard files as their scalars in order, the
-    log as the lines of its epochs without their times, config.json as its result settings.
+    log as the lines of its epochs without their times, config.json as its flags without folders.
     """
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*")):
@@ -47,7 +47,8 @@ def content(folder: pathlib.Path) -> dict[str, object]:
             leaf = np.asarray(leaf)
             found[f"{which}{jax.tree_util.keystr(path)}"] = leaf.shape, leaf.dtype, leaf.tobytes()
     found["config.json"] = json.loads((folder / "config.json").read_text())["flags"]
-    del found["config.json"]["results_dir"]
+    for where in ("results_dir", "cache_dir"):
+        del found["config.json"][where]
     return found
 
 

@@ -24,8 +24,8 @@ class RunningConfig:
     )
     cache_dir: str | None = _flag(
         None,
-        "Folder in which decoded images and, with an accelerator, compiled programs are kept, so "
-        "that the next start is fast; default: jaxnoise in the user's cache folder.",
+        "Folder in which decoded images and compiled programs are kept, so that the next start is "
+        "fast; default: jaxnoise in the user's cache folder.",
         where_only=True,
     )
     members_at_once: int = _flag(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnoise import nets
+from jaxnoise import data, nets
 from jaxnoise.config import NOISE_FLAGS, Config
 from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
 from jaxnoise.layers.spectral_norm import SpectralNorm
@@ -28,7 +28,12 @@ class Engine(NamedTuple):
 def engine(config: Config, dataset: SplitDataset) -> Engine:
     """Builds the engine that serves all runs whose settings have the same `program_key`."""
     made = program(config, dataset)
-    trainer = Trainer(made, config.batch_size, members_at_once=config.members_at_once)
+    trainer = Trainer(
+        made,
+        config.batch_size,
+        members_at_once=config.members_at_once,
+        programs=data.cache_folder(config.cache_dir) / "programs",
+    )
     return Engine(made, trainer, pictures(dataset))
 
 

@@ -10,6 +10,7 @@ import jax
 from jax.sharding import Mesh, PartitionSpec
 
 from jaxnoise.training import surroundings
+from jaxnoise.training.program_cache import ProgramCache
 
 log = logging.getLogger("jaxnoise")
 
@@ -28,6 +29,7 @@ class Compiled:
         members: int = 1,
         shared: int = 0,
         name: str | None = None,
+        programs: ProgramCache | None = None,
         **how: Any,
     ):
         """Prepares the mapping; the first call compiles it.
@@ -38,6 +40,7 @@ class Compiled:
           members: number of leading arguments that belong to members and have an axis (members,).
           shared: number of trailing arguments that all members share.
           name: what the log says is being compiled; None for what takes no time to speak of.
+          programs: where compiled programs are kept; None: nowhere.
           how: options of `jax.jit`.
         """
         along, whole = PartitionSpec("members"), PartitionSpec()
@@ -48,9 +51,9 @@ class Compiled:
             out_specs=along,
             check_vma=False,
         )
-        options = _compiler_options(mesh.devices.flat[0].platform)
-        self._jitted = jax.jit(self.mapped, compiler_options=options, **how)
-        self._name, self._lock = name, threading.Lock()
+        self._options = _compiler_options(mesh.devices.flat[0].platform)
+        self._jitted = jax.jit(self.mapped, compiler_options=self._options, **how)
+        self._name, self._kept, self._lock = name, programs, threading.Lock()
         self._programs: dict[Any, Any] = {}
 
     def __call__(self, *arguments: Any) -> Any:
@@ -72,10 +75,16 @@ class Compiled:
         key = jax.tree.structure(arguments), *(x.shape for x in jax.tree.leaves(arguments))
         with self._lock:
             if key not in self._programs:
-                if self._name:
-                    log.info("Compiling %s …", self._name)
-                self._programs[key] = self._jitted.lower(*arguments).compile()
+                self._programs[key] = self._compiled(self._jitted.lower(*arguments))
             return self._programs[key]
+
+    def _compiled(self, lowered: jax.stages.Lowered) -> Any:
+        def compile() -> jax.stages.Compiled:
+            if self._name:
+                log.info("Compiling %s …", self._name)
+            return lowered.compile()
+
+        return self._kept.compiled(lowered, self._options, compile) if self._kept else compile()
 
 
 def _compiler_options(platform: str) -> dict[str, int] | None:

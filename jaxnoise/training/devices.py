@@ -35,8 +35,8 @@ def start(config: Config, *, gpu_asked: bool) -> None:
         join_hosts(config.coordinator_address, config.num_processes, config.process_id)
     if gpu_asked or not config.coordinator_address:
         choose_gpu(config.GPU_num, asked=gpu_asked)
-    # Compiling for accelerators can take minutes, so the result is cached. XLA:CPU's code is not,
-    # because it runs on one kind of CPU only.
+    # Compiling for accelerators can take minutes, so JAX caches the result. Programs of a CPU are
+    # kept by `program_cache`.
     if _backend(config.GPU_num) != "cpu" and not jax.config.jax_compilation_cache_dir:
         compiled = data.cache_folder(config.cache_dir) / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(compiled))

@@ -12,6 +12,7 @@ import os
 import queue
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxnoise.train_step import Program
 from jaxnoise.training import evaluation, loop
 from jaxnoise.training.compiled import Compiled
+from jaxnoise.training.program_cache import ProgramCache
 
 # Share of a device's memory that a program may take; the rest is for fragments and other programs.
 MEMORY_SHARE = 0.9
@@ -37,12 +39,14 @@ class Trainer:
         *,
         members_at_once: int = 0,
         memory_bytes: int | None = None,
+        programs: Path | None = None,
     ):
         """Sets up programs for all devices that JAX has; they are compiled when first called.
 
         Args:
           members_at_once: largest size of a group; 0 lets the hardware decide.
           memory_bytes: memory of one device; by default what the device reports, if it does.
+          programs: folder in which compiled programs of a CPU are kept; None: nowhere.
         """
         self._members_at_once = members_at_once
         devices = jax.devices()
@@ -51,19 +55,20 @@ class Trainer:
         )
         self._on_cores = devices[0].platform == "cpu" and len(devices) == 1
         self._workers = _cores() if self._on_cores else 1
+        kept = ProgramCache(programs) if programs and self._on_cores else None
+        self._compile = functools.partial(Compiled, mesh=self._mesh, programs=kept)
         stats = jax.local_devices()[0].memory_stats() or {}
         self._memory = memory_bytes or stats.get("bytes_limit")
         # On cores a worker may be ahead, and must not free the progress that is still to be read.
         donated = () if self._on_cores else (0,)
         self._advance = {
-            with_jacobian: Compiled(
+            with_jacobian: self._compile(
                 functools.partial(
                     loop.advance,
                     program=program,
                     batch_size=batch_size,
                     with_jacobian=with_jacobian,
                 ),
-                self._mesh,
                 members=2,
                 shared=2,
                 name="an epoch of training" + " with the Jacobian term" * with_jacobian,
@@ -74,16 +79,15 @@ class Trainer:
         # Not by device_put, which does not move keys to the devices of other hosts.
         self._spread = jax.jit(lambda group: group, out_shardings=self._along)
         start = functools.partial(loop.start, program=program)
-        self._start = Compiled(start, self._mesh, shared=1)
+        self._start = self._compile(start, shared=1)
         self._mean_jacobian, self._logits = (
-            Compiled(functools.partial(measure, program=program), self._mesh, shared=2)
+            self._compile(functools.partial(measure, program=program), shared=2)
             for measure in (evaluation.mean_jacobian, evaluation.logits)
         )
-        self._evaluate = Compiled(
+        self._evaluate = self._compile(
             lambda state, labels, pictures: evaluation.evaluate(
                 state, pictures, *labels, program=program
             ),
-            self._mesh,
             members=2,
             shared=1,
         )
@@ -186,7 +190,7 @@ class Trainer:
             takes them as a tuple, `shared`.
           name: what the log says is being compiled, if it is to say so.
         """
-        compiled = Compiled(function, self._mesh, members=members, shared=shared, name=name)
+        compiled = self._compile(function, members=members, shared=shared, name=name)
         return functools.partial(self._measure, compiled)
 
     def _measure(self, function: Callable, *groups: list[Any], shared: tuple) -> list[Any]:

@@ -63,7 +63,7 @@ def command(tmp_path_factory):
     where = tmp_path_factory.mktemp("by_command")
     arguments = [f"--{name}={value}" for name, value in SETTINGS.items()]
     return subprocess.run(
-        [sys.executable, MAIN, *arguments, f"--results_dir={where}"],
+        [sys.executable, MAIN, *arguments, f"--cache_dir={where}/cache", f"--results_dir={where}"],
         cwd=where,
         env=os.environ | {"JAX_PLATFORMS": jax.default_backend()},
         capture_output=True,
@@ -187,7 +187,8 @@ def test_folder_is_complete(folder):
 def test_config_json_says_with_what_it_was_made(folder, config):
     document = json.loads((folder / "config.json").read_text())
     flags = document["flags"]
-    assert flags == dataclasses.asdict(config) | {"net": "lenet"}
+    where = {"net": "lenet", "cache_dir": f"{config.results_dir}/cache"}
+    assert flags == dataclasses.asdict(config) | where
     assert Config(**flags).fingerprint == config.fingerprint
     assert document["command"][0] == "main.py" and "--noise_rate=0.4" in document["command"]
     assert document["versions"]["jax"] == jax.__version__

@@ -115,12 +115,15 @@ def assert_same(folder, other):
 
 
 def test_run_killed_at_any_moment_ends_as_if_it_had_not_been(undisturbed, pytestconfig, tmp_path):
-    """Half of the kills at random moments, half while a checkpoint is being written."""
+    """Half of the kills at random moments, half while a checkpoint is being written.
+
+    Some sessions compile their programs, others find them compiled.
+    """
     kills = pytestconfig.getoption("kills")
     folder, rng = run_folder(tmp_path), random.Random(0)
     moments, amid_writing = [], 0
     for kill in range(kills):
-        process = start(tmp_path)
+        process = start(tmp_path, cache_dir=tmp_path / f"cache_{rng.randint(0, 1)}")
         if kill % 2:
             # After so many more epochs, when the next one is being saved; or best, or last.
             first = max(saved_epochs(folder), default=0) + rng.randint(1, 3)
@@ -143,7 +146,7 @@ def test_run_killed_at_any_moment_ends_as_if_it_had_not_been(undisturbed, pytest
         if folders.finished(folder):
             assert_same(folder, undisturbed)
             shutil.rmtree(folder)
-    run(tmp_path)
+    run(tmp_path, cache_dir=tmp_path / "cache_0")
     assert_same(folder, undisturbed)
     print(
         f"\n{kills} kills, {amid_writing} while writing a checkpoint; last epochs saved {moments}"
