@@ -75,3 +75,29 @@ def test_only_the_first_process_writes_where_it_is_told(monkeypatch):
         assert folder.is_relative_to(tempfile.gettempdir()) and folder.is_dir()
         assert own.fingerprint == config.fingerprint
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("Unknown backend tpux\n(set JAX_PLATFORMS='')"), "Unknown backend tpux"),
+        (AssertionError(), "it is not installed"),  # as JAX does for cuda without its plugin
+    ],
+)
+@pytest.mark.parametrize("coordinator", [None, "host:1"])
+def test_platform_that_is_not_there_is_named(error, reason, coordinator, monkeypatch):
+    """In every command, since each of them starts its devices here."""
+
+    def fail():
+        raise error
+
+    monkeypatch.setattr(jax, "default_backend", fail)
+    monkeypatch.setattr(devices, "join_hosts", lambda *_: None)
+    before = jax.config.jax_platforms
+    jax.config.update("jax_platforms", "cuda")
+    try:
+        with pytest.raises(InputError) as refusal:
+            devices.start(Config(coordinator_address=coordinator), gpu_asked=False)
+    finally:
+        jax.config.update("jax_platforms", before)
+    assert str(refusal.value) == f"JAX_PLATFORMS=cuda: JAX cannot start on it: {reason}"

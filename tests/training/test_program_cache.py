@@ -3,6 +3,7 @@
 import concurrent.futures
 import logging
 import os
+import pathlib
 import subprocess
 import sys
 import zlib
@@ -175,6 +176,30 @@ def test_a_folder_that_cannot_be_made_is_told_once(tmp_path, caplog, place):
     for _ in range(2):
         cache.compiled(program, None, program.compile)(X)
     assert len(caplog.messages) == 1 and "Compiled programs are not kept: " in caplog.text
+
+
+def test_an_entry_that_cannot_be_read_is_told_and_compiled(use, tmp_path, monkeypatch, caplog):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    use(lowered())
+    monkeypatch.setattr(pathlib.Path, "read_bytes", refuse)
+    assert use(lowered()) and use(lowered(scale=3.0)) and use(lowered())
+    (told,) = caplog.messages
+    assert told.startswith(f"Compiled programs are not read: {tmp_path}/programs/")
+
+
+def test_a_read_only_folder_can_be_read(use, monkeypatch, caplog):
+    def refuse(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    use(lowered())
+    for name in ("utime", "replace", "unlink"):
+        monkeypatch.setattr(os, name, refuse)
+    assert not use(lowered())
+    assert not caplog.messages
+    assert use(lowered(scale=3.0))
+    assert len(caplog.messages) == 1 and "Read-only file system" in caplog.text
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(use, tmp_path, monkeypatch, caplog):
