@@ -31,8 +31,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(runs: list[Path], out: Path | None, baseline: Path | None) -> int:
     # As a pattern such as NOISE/* gives them: what an earlier comparison wrote.
-    runs = [run for run in runs if not (run.stem == "comparison" and run.is_file())]
-    print(compare(runs, out, baseline))
+    named = [run for run in runs if not (run.stem == "comparison" and run.is_file())]
+    print(compare(named or runs, out, baseline))
     return 0
 
 

@@ -43,15 +43,15 @@ def write(results_dir: Path, out: Path) -> Path:
     for entry in entries:
         if entry.state == DAMAGED:
             log.warning("Warning: %s", entry.error)
-    found = tables(entries)
+    found, told = tables(entries), notes(entries)
     drawn = {name: by_rate(entries, name) for name in _DRAWN}
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, text in (
-            ("report.md", markdown(found, notes(entries))),
+            ("report.md", markdown(found, told)),
             ("report.tex", latex(found)),
             ("report.csv", table_csv(entries)),
-            ("report.html", _page(results_dir, entries, found, drawn)),
+            ("report.html", _page(results_dir, entries, found, told, drawn)),
         ):
             (out / name).write_text(text, encoding="utf-8")
         for name, figure in drawn.items():
@@ -69,6 +69,7 @@ def _page(
     results_dir: Path,
     entries: Sequence[Entry],
     found: Sequence[Table],
+    told: Sequence[str],
     drawn: dict[str, Any],
 ) -> str:
     environment = jinja2.Environment(
@@ -85,7 +86,7 @@ def _page(
         selections={name: selection.words for name, selection in SELECTIONS.items()},
         headline=HEADLINE,
         tables=found,
-        notes=notes(entries),
+        notes=told,
         figures={name: svg(figure) for name, figure in drawn.items() if figure},
         datasets=sorted({entry.dataset for entry in entries}),
         noises=sorted({entry.noise for entry in entries}),

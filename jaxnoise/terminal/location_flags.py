@@ -4,8 +4,6 @@ import argparse
 import dataclasses
 from typing import Any
 
-import absl.logging
-
 from jaxnoise.config import Config
 from jaxnoise.training import devices
 
@@ -28,8 +26,6 @@ def start(arguments: dict[str, Any]) -> dict[str, str]:
     Raises:
       InputError: see `devices.start`.
     """
-    # Orbax and TFDS write every step they take to absl's log.
-    absl.logging.set_verbosity(absl.logging.WARNING)
     where = {name: arguments[name] for name in _WHERE if arguments[name] is not None}
     devices.start(Config(GPU_num=arguments["GPU_num"], **where), gpu_asked=False)
     return where

@@ -88,25 +88,18 @@ class ProgramCache:
         packed = zlib.compress(payload, level=1)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as new:
-                try:
-                    new.write(hashlib.sha256(packed).digest() + packed)
-                    new.close()
-                    os.replace(new.name, path)
-                except BaseException:
-                    _delete(Path(new.name))
-                    raise
+            with tempfile.TemporaryDirectory(dir=self._folder, prefix="writing-") as folder:
+                whole = Path(folder, path.name)
+                whole.write_bytes(hashlib.sha256(packed).digest() + packed)
+                os.replace(whole, path)
             self._make_room()
         except OSError as error:
             _say("Compiled programs are not kept: %s: %s", self._folder, error.strerror)
 
     def _make_room(self) -> None:
-        """Deletes the entries that have not been used for longest, and what was left half-written.
-
-        The newest is always kept.
-        """
+        """Deletes the entries that have not been used for longest; the newest is always kept."""
         entries = []
-        for path in self._folder.iterdir():
+        for path in self._folder.glob("*.program"):
             with contextlib.suppress(OSError):  # another process may have deleted it
                 found = path.stat()
                 entries.append((found.st_mtime, found.st_size, path))

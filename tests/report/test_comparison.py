@@ -409,6 +409,9 @@ def test_what_an_earlier_comparison_wrote_is_no_run(two, tmp_path, capsys):
     found = sorted(str(path) for path in tmp_path.iterdir())
     assert any(path.endswith("comparison.csv") for path in found)
     assert compare_command.main(found) == 0
+    capsys.readouterr()
+    assert compare_command.main([path for path in found if "comparison" in path]) == 2
+    assert capsys.readouterr().err.endswith("comparison.csv: there is no such folder\n")
 
 
 def test_a_run_given_twice_is_refused(two):
