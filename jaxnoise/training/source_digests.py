@@ -15,6 +15,7 @@ import ast
 import contextlib
 import functools
 import hashlib
+import importlib
 import importlib.util
 import inspect
 import sys
@@ -102,36 +103,60 @@ class _Reached:
 
     def __init__(self, config: Config):
         self.digests: dict[tuple[str, str], str] = {}
+        self._followed: set[tuple[str, str]] = set()
         self._config = config
 
-    def follow(self, module: str, name: str) -> None:
-        """Adds a definition, and all that its names refer to."""
-        if (module, name) in self.digests or not _counts(module):
-            return
-        source, called = _source(module), name
-        found = getattr(sys.modules.get(module), name, None)
-        node = source.definitions.get(name)
+    def follow(self, *place: str) -> None:
+        """Adds a definition, given by module and name, and all that its names refer to."""
+        places = [place]
+        while places:  # not recursive: a chain of definitions may be longer than Python's stack
+            module, name = places.pop()
+            if (module, name) not in self._followed and _counts(module):
+                self._followed.add((module, name))
+                places += self._add(module, name)
+
+    def _add(self, module: str, name: str) -> list[tuple[str, str]]:
+        """Adds a definition; returns the places that it refers to."""
+        found, called, key = getattr(sys.modules.get(module), name, None), name, None
         if (module, name) in _TABLES:
             key = getattr(self._config, _TABLES[module, name])
-            found, node, called = found.get(key), _entry(node, key), f"{name}[{key}]"
-        if node is not None:
-            self.digests[module, called] = _digest(_plain(node))
-            for place in _references(source, module, node):
-                self.follow(*place)
-        elif name in source.imports:
-            self.follow(*source.imports[name])
-        self._follow_object(found, module)
+            table = getattr(importlib.import_module(module), name)
+            found, called = table.get(key), f"{name}[{key}]"
+        places = []
+        if (definition := _definition(module, name, key)) is not None:
+            self.digests[module, called] = definition.digest
+            places += definition.references
+        elif name in _source(module).imports:
+            places.append(_source(module).imports[name])
+        return places + self._of_object(found, module)
 
-    def _follow_object(self, found: Any, module: str) -> None:
-        """Adds a function or class of another module that was put here at run time."""
+    def _of_object(self, found: Any, module: str) -> list[tuple[str, str]]:
+        """The place of a function or class of another module that was put here at run time."""
         home, name = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
         if not name or home in (None, module) or not _counts(home):
-            return
+            return []
         top = name.partition(".")[0]
         if top in _source(home).definitions:
-            self.follow(home, top)
-        else:  # from a notebook
-            self.digests[home, top] = _digest(_text(found))
+            return [(home, top)]
+        self.digests[home, top] = _digest(_text(found))  # from a notebook
+        return []
+
+
+class _Definition(NamedTuple):
+    digest: str
+    references: tuple[tuple[str, str], ...]  # module and name of what its names stand for
+
+
+@functools.cache
+def _definition(module: str, name: str, key: str | None) -> _Definition | None:
+    """A definition of a module, or the value at a key of a table; None if it has none."""
+    source = _source(module)
+    node = source.definitions.get(name)
+    if (module, name) in _TABLES:
+        node = _entry(node, key)
+    if node is None:
+        return None
+    return _Definition(_digest(_plain(node)), tuple(_references(source, module, node)))
 
 
 def _references(source: _Source, module: str, node: ast.AST) -> Iterator[tuple[str, str]]:
@@ -152,10 +177,21 @@ def _counts(module: str) -> bool:
     if package == __name__.partition(".")[0]:
         splits = within == "datasets.splits"
         return splits or not any(f"{within}.".startswith(f"{of}.") for of in _RECORDED)
+    if module == "__main__":
+        return True
     path = _path(module)
-    standard = Path(sysconfig.get_paths()["stdlib"])
-    installed = path and {"site-packages", "dist-packages"} & set(path.parts)
-    return module == "__main__" or bool(path and not installed and standard not in path.parents)
+    return path is not None and not _installed(module, path)
+
+
+def _installed(module: str, path: Path) -> bool:
+    """Whether a module belongs to Python or to a package that was installed, wherever it was."""
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return True
+    if Path(sysconfig.get_paths()["stdlib"]) in path.parents:
+        return True
+    depth = module.count(".") + (path.name == "__init__.py")
+    beside = path.parents[depth] if depth < len(path.parents) else path.parent
+    return any(beside.glob("*.dist-info"))  # as pip install --target leaves them
 
 
 def _path(module: str) -> Path | None:

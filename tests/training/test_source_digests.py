@@ -1,5 +1,6 @@
 """Which changes of code count, and which do not: on copies of the package's own modules."""
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -25,11 +26,15 @@ def edit(monkeypatch, tmp_path):
         assert old in text
         edited[module] = tmp_path / f"{module}.py"
         edited[module].write_text(text.replace(old, new, 1), encoding="utf-8")
+        forget()
+
+    def forget():
         source_digests._source.cache_clear()
+        source_digests._definition.cache_clear()
 
     monkeypatch.setattr(source_digests, "_path", lambda name: edited.get(name) or plain(name))
     yield replace
-    source_digests._source.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize(
@@ -128,8 +133,43 @@ def test_net_of_ones_own_counts_with_its_helpers(monkeypatch, tmp_path, edit):
         assert source_digests.changed(before, source_digests.of_run(CONFIG)) == [helper, name]
     finally:
         del sys.modules[name], sys.modules[helper]
-        source_digests._source.cache_clear()
         source_digests._counts.cache_clear()
+
+
+def test_a_long_chain_of_definitions_is_followed_to_its_end(monkeypatch, tmp_path, edit):
+    """Longer than Python's stack is deep."""
+    name = "chain_of_a_test"
+    lines = ["w0 = 1"] + [f"w{i} = w{i - 1}" for i in range(1, 2 * sys.getrecursionlimit())]
+    lines += ["class Own:", f"    w = w{len(lines) - 1}"]
+    (tmp_path / f"{name}.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    own = importlib.import_module(name)
+    try:
+        monkeypatch.setitem(nets.NETS, "lenet", own.Own)
+        before = source_digests.of_run(CONFIG)
+        edit(name, "w0 = 1", "w0 = 2")
+        assert source_digests.changed(before, source_digests.of_run(CONFIG)) == [name]
+    finally:
+        del sys.modules[name]
+        source_digests._counts.cache_clear()
+
+
+def test_package_that_pip_installed_into_a_folder_does_not_count(monkeypatch, tmp_path):
+    """pip install --target, as on clusters, with the folder on PYTHONPATH."""
+    (tmp_path / "library_of_a_test").mkdir()
+    (tmp_path / "library_of_a_test" / "__init__.py").write_text("from . import part")
+    (tmp_path / "library_of_a_test" / "part.py").write_text("")
+    (tmp_path / "own_of_a_test.py").write_text("import library_of_a_test.part")
+    monkeypatch.syspath_prepend(tmp_path)
+    names = ("library_of_a_test", "library_of_a_test.part", "own_of_a_test")
+    try:
+        assert all(source_digests._counts(name) for name in names)
+        source_digests._counts.cache_clear()
+        (tmp_path / "library_of_a_test-1.0.dist-info").mkdir()
+        assert not any(source_digests._counts(name) for name in names[:2])
+    finally:
+        source_digests._counts.cache_clear()
+        sys.modules.pop(names[0], None)
 
 
 def test_installed_packages_do_not_count():
