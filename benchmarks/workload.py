@@ -81,6 +81,11 @@ class Workload:
         self._steps, self._jacob = steps, jacob_mode is not None
         self.compile_seconds = 1 / self.rate(epochs=1) * members * steps
 
+    @property
+    def memory(self) -> int:
+        """Bytes that training takes on a device, by the compiler's own account."""
+        return self._trainer.memory(self._members, self._pictures)
+
     def rate(self, epochs: int) -> float:
         """Trains for `epochs` epochs; returns seed-steps per second, from start to end."""
         started = time.perf_counter()
