@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
+from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
 
@@ -25,6 +25,6 @@ def paired_difference(difference: np.ndarray) -> Difference:
       difference: float (n,), n ≥ 2.
     """
     n, mean = len(difference), difference.mean()
-    quantile = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    quantile = stdtrit(n - 1, (1 + CONFIDENCE) / 2)  # scipy.stats takes half a second to import
     half = quantile * difference.std(ddof=1) / np.sqrt(n)
     return Difference(*map(float, (mean, mean - half, mean + half)))
