@@ -12,9 +12,7 @@ from jaxnoise.figures.drawing import decorate, plain, whole_numbers
 from jaxnoise.report.collection import Entry, one_of_each
 from jaxnoise.scores import divergence
 from jaxnoise.scores.selection import SELECTIONS
-from jaxnoise.spectrum import fourier_lines
-from jaxnoise.spectrum.figures import over_members
-from jaxnoise.spectrum.summary import mean_over_pictures
+from jaxnoise.spectrum.shares import mean_over_pictures, normalized, over_members
 
 
 def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
@@ -135,9 +133,9 @@ def _spectra(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         return {
             name: (
                 archive["frequencies"][drawn],
-                over_members(
-                    mean_over_pictures(fourier_lines.normalized(archive[f"{name}_power"])[:, :, 0])
-                )[0][drawn],
+                over_members(mean_over_pictures(normalized(archive[f"{name}_power"])[:, :, 0]))[0][
+                    drawn
+                ],
             )
             for name in SETS
             if f"{name}_power" in archive

@@ -8,11 +8,10 @@ May import: runs, figures, terminal, training and all below.
 
 __all__ = [
     "dynamics",
-    "figures",
-    "fourier_lines",
     "circle",
+    "fourier_lines",
     "measure",
-    "summary",
+    "shares",
     "verdict",
     "wave_figure",
 ]

@@ -15,10 +15,16 @@ from jaxnoise.figures.colours import DIVERGING, MEMORIZATION, SETS
 from jaxnoise.figures.drawing import apart, decorate, save
 from jaxnoise.labels.noisy_dataset import NoisyDataset
 from jaxnoise.spectrum import fourier_lines
-from jaxnoise.spectrum.figures import DIRECTION_WORDS, FREQUENCY, over_members
+from jaxnoise.spectrum.figures import DIRECTION_WORDS, FREQUENCY
 from jaxnoise.spectrum.fourier_lines import CUTOFF, DIRECTIONS
 from jaxnoise.spectrum.panel import Instrument, choose
-from jaxnoise.spectrum.summary import mean_over_pictures
+from jaxnoise.spectrum.shares import (
+    centroid,
+    mean_over_pictures,
+    normalized,
+    over_members,
+    share_above,
+)
 from jaxnoise.terminal import console
 from jaxnoise.training import loop
 from jaxnoise.training.assembly import Engine
@@ -58,9 +64,9 @@ class Recorder:
         arrays = {}
         for name, power in self._instrument.line_spectra(self._spread(states)).items():
             for quantity, values in (
-                ("spectrum", fourier_lines.normalized(power)),
-                ("share_above_cutoff", fourier_lines.share_above(power, CUTOFF)),
-                ("centroid", fourier_lines.centroid(power, self._length)),
+                ("spectrum", normalized(power)),
+                ("share_above_cutoff", share_above(power, CUTOFF)),
+                ("centroid", centroid(power, self._length)),
             ):
                 arrays[f"{name}_{quantity}"] = np.float32(mean_over_pictures(values))
         self._epochs.mkdir(exist_ok=True)

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from jaxnoise.figures.colours import BLACK, GUIDE, NORMS, NOTE, PAPER, SETS, series
 from jaxnoise.figures.drawing import decorate, legend_below, save
-from jaxnoise.spectrum import fourier_lines
 from jaxnoise.spectrum.fourier_lines import DIRECTIONS
 from jaxnoise.spectrum.panel import Panel
-from jaxnoise.spectrum.summary import Summary, mean_over_pictures
+from jaxnoise.spectrum.shares import mean_over_pictures, normalized, over_members
+from jaxnoise.spectrum.summary import Summary
 
 DIRECTION_WORDS = {
     "random": "random direction",
@@ -51,21 +51,13 @@ def draw(
             (folder / f"{stem}_layers.{kind}").unlink(missing_ok=True)
 
 
-def over_members(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation over the first axis, over the members that are finite; NaN if none is."""
-    finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
-    if not finite.any():
-        return (np.full(values.shape[1:], np.nan),) * 2
-    return values[finite].mean(axis=0), values[finite].std(axis=0)
-
-
 def _lines(panel: Panel, length: float, cutoff: int, title: str) -> Figure:
     figure = Figure(figsize=(9.6, 3.9), layout="constrained")
     panels = figure.subplots(1, len(DIRECTIONS), sharex=True, sharey=True)
     for j, (axes, direction) in enumerate(zip(panels, DIRECTIONS, strict=True)):
         for name, power in panel.power.items():
             label, colour, style, _ = SETS[name]
-            shares = mean_over_pictures(fourier_lines.normalized(power[:, :, j]))
+            shares = mean_over_pictures(normalized(power[:, :, j]))
             mean, std = over_members(shares)
             x = np.arange(len(mean)) / length
             # The trend has no place on a logarithmic axis, and the last bin is half a bin.

@@ -132,20 +132,3 @@ def line_spectra(
         return power_spectrum(logits.swapaxes(1, 2)).sum(axis=1)
 
     return lax.map(of_line, lines)
-
-
-def normalized(power: np.ndarray) -> np.ndarray:
-    """p: power (..., bins) over its sum, float64; NaN where a function is constant."""
-    power = np.float64(power)
-    with np.errstate(invalid="ignore"):
-        return power / power.sum(axis=-1, keepdims=True)
-
-
-def share_above(power: np.ndarray, cutoff: int) -> np.ndarray:
-    """Σ_{k ≥ cutoff} p_k, in [0, 1], of power (..., bins): the share of high frequencies."""
-    return normalized(power)[..., cutoff:].sum(axis=-1)
-
-
-def centroid(power: np.ndarray, length: float) -> np.ndarray:
-    """Σ_k p_k · k/L of power (..., bins): the mean frequency, cycles per unit distance."""
-    return normalized(power) @ (np.arange(power.shape[-1]) / length)

@@ -6,9 +6,9 @@ import numpy as np
 
 from jaxnoise.scores.intervals import CONFIDENCE, Difference, paired_difference
 from jaxnoise.scores.scoring import number
-from jaxnoise.spectrum import fourier_lines
 from jaxnoise.spectrum.fourier_lines import DIRECTIONS
 from jaxnoise.spectrum.panel import Panel
+from jaxnoise.spectrum.shares import centroid, share_above
 
 
 class Summary(NamedTuple):
@@ -30,20 +30,12 @@ def summarize(panel: Panel, *, length: float, cutoff: int) -> Summary:
     """Each quantity of each picture."""
     power, singular = panel.power, {k: np.float64(v) for k, v in panel.singular_values.items()}
     return Summary(
-        {name: fourier_lines.share_above(x, cutoff) for name, x in power.items()},
-        {name: fourier_lines.centroid(x, length) for name, x in power.items()},
+        {name: share_above(x, cutoff) for name, x in power.items()},
+        {name: centroid(x, length) for name, x in power.items()},
         {name: np.float64(x).sum(axis=-1) for name, x in power.items()},
         {name: np.sqrt(np.square(x).sum(axis=-1)) for name, x in singular.items()},
         {name: x[..., 0] for name, x in singular.items()},
     )
-
-
-def mean_over_pictures(values: np.ndarray) -> np.ndarray:
-    """(members, pictures, ...) to (members, ...), over the pictures that have a value."""
-    finite = np.isfinite(values)
-    count = finite.sum(axis=1)
-    sums = np.where(finite, values, 0).sum(axis=1)
-    return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
 
 
 def interval(values: np.ndarray) -> Difference:

@@ -12,7 +12,8 @@ from jaxnoise.runs import pairs
 from jaxnoise.runs.record import Record
 from jaxnoise.scores.intervals import CONFIDENCE, Difference, paired_difference
 from jaxnoise.spectrum.fourier_lines import DIRECTIONS
-from jaxnoise.spectrum.summary import Summary, mean_over_pictures
+from jaxnoise.spectrum.shares import mean_over_pictures
+from jaxnoise.spectrum.summary import Summary
 from jaxnoise.terminal import console
 
 RESAMPLES = 5000

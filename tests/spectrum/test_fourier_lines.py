@@ -11,7 +11,8 @@ import pytest
 
 from jaxnoise import train_step as ts
 from jaxnoise.spectrum import fourier_lines
-from jaxnoise.spectrum.fourier_lines import POINTS, centroid, power_spectrum, share_above
+from jaxnoise.spectrum.fourier_lines import POINTS, power_spectrum
+from jaxnoise.spectrum.shares import centroid, normalized, share_above
 from jaxnoise.training.evaluation import Pictures
 
 H = fourier_lines.distances(1.0, POINTS)
@@ -86,9 +87,7 @@ def test_a_kink_decays_like_the_fourth_power():
 def test_scale_and_offset_do_not_count():
     rng = np.random.default_rng(0).normal(size=POINTS)
     first, second = power(lambda h: rng), power(lambda h: 100 * rng + 3)
-    np.testing.assert_allclose(
-        fourier_lines.normalized(first), fourier_lines.normalized(second), atol=1e-6
-    )
+    np.testing.assert_allclose(normalized(first), normalized(second), atol=1e-6)
 
 
 # Nets along lines

@@ -11,7 +11,7 @@ import scipy.stats
 from jaxnoise import train_step as ts
 from jaxnoise.config import Config
 from jaxnoise.labels.noisy_dataset import SPLITS, load
-from jaxnoise.spectrum import fourier_lines, jacobian
+from jaxnoise.spectrum import fourier_lines, jacobian, shares
 from jaxnoise.spectrum import panel as panel_of
 from jaxnoise.spectrum import summary as spectral_summary
 from jaxnoise.training import assembly
@@ -158,4 +158,4 @@ def test_interval_is_students_t_of_what_is_finite():
 
 def test_mean_over_pictures_leaves_out_those_without_a_value():
     values = np.array([[[1.0, np.nan], [3.0, np.nan]]])
-    np.testing.assert_array_equal(spectral_summary.mean_over_pictures(values), [[2.0, np.nan]])
+    np.testing.assert_array_equal(shares.mean_over_pictures(values), [[2.0, np.nan]])
