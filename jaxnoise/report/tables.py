@@ -70,17 +70,21 @@ def tables(entries: Sequence[Entry]) -> list[Table]:
     others = [method for method in methods if method != plain]
     numbers = sorted({entry.run.n for entry in entries if entry.run and entry.run.n})
     n = "–".join(dict.fromkeys(str(x) for x in (numbers[:1] + numbers[-1:])))
+    baseline = {entry.column: entry for entry in entries if entry.method == plain}
+    from_plain = {
+        (entry.method, entry.column): _differences(entry, baseline[entry.column])
+        for entry in entries
+        if entry.method != plain and entry.column in baseline
+    }
     found = []
     for selection in SELECTIONS:
-        values, less = {}, {}
+        values = {}
         for column in columns:
             there = {entry.method: entry for entry in entries if entry.column == column}
             best = _clearly_best(list(there.values()), selection)
             for method, entry in there.items():
                 values[method, column] = Value(in_words(entry, selection), entry is best)
-                against = there.get(plain) if method != plain else None
-                if against and (difference := _difference(entry, against, selection)):
-                    less[method, column] = _in_words(difference)
+        less = {place: _in_words(each[selection]) for place, each in from_plain.items() if each}
         found.append(Table(selection, None, columns, methods, values, n))
         if less:
             found.append(Table(selection, plain, columns, others, less, n))
@@ -124,11 +128,11 @@ def in_words(entry: Entry, selection: str) -> str:
     return f"{mean:.2f} ± {std:.2f}{few}"
 
 
-def _difference(entry: Entry, other: Entry, selection: str) -> Difference | None:
-    """A run's accuracy minus another's, if their repeats are pairs."""
+def _differences(entry: Entry, other: Entry) -> dict[str, Difference]:
+    """A run's accuracies minus another's, by selection; empty if their repeats are no pairs."""
     if not (entry.run and other.run) or unpaired_because(entry.run, other.run):
-        return None
-    return differences(entry.run, other.run)[selection]
+        return {}
+    return differences(entry.run, other.run)
 
 
 def _in_words(difference: Difference) -> Value:
@@ -142,7 +146,7 @@ def _clearly_best(entries: Sequence[Entry], selection: str) -> Entry | None:
     if len(able) < 2:
         return None
     first, second, *_ = sorted(able, key=lambda x: -x.run.mean_and_std()[selection][0])
-    lead = _difference(first, second, selection)
+    lead = _differences(first, second).get(selection)
     return first if lead and lead.low > 0 else None
 
 
