@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxnoise.config import FIELDS, NOISE_FLAGS, Config, InputError, MethodConfig, RegularizerConfig
 from jaxnoise.runs import documents, files, folders, pairs
+from jaxnoise.terminal import progress
 
 FINISHED, UNFINISHED, FAILED, MISSING, DAMAGED = (
     "finished", "unfinished", "failed", "not begun", "damaged",
@@ -88,7 +89,8 @@ def collect(results_dir: Path) -> list[Entry]:
     # A run that a link names too is one run, by its own name.
     real = {folder.resolve(): folder for folder in sorted(there, key=Path.is_symlink, reverse=True)}
     there = sorted(real.values())
-    found = {folder: _entry(folder, planned.get(folder, {})) for folder in there}
+    reading = progress.progress_bar(there, desc="reading runs", unit="run", leave=False)
+    found = {folder: _entry(folder, planned.get(folder, {})) for folder in reading}
     for folder, cell in planned.items():
         found.setdefault(folder, _entry(folder, cell))
     if not found:

@@ -1,9 +1,11 @@
-"""Progress of training, epoch by epoch: a line each and, on a terminal, a progress bar."""
+"""Progress: a bar on a terminal and, of training, a line for each epoch."""
 
 import logging
 import shutil
 import sys
 import time
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -11,6 +13,14 @@ from tqdm import tqdm
 from jaxnoise.scores import divergence
 
 log = logging.getLogger("jaxnoise")
+
+
+def progress_bar(items: Iterable | None = None, *, shown: bool = True, **options: Any) -> tqdm:
+    """A progress bar on stderr, if that is a terminal; see tqdm for items and options."""
+    # Not tqdm's own measure: if a terminal reports no size, tqdm takes it to be 0, and hides.
+    columns, rows = shutil.get_terminal_size()
+    disable = not (shown and sys.stderr.isatty())
+    return tqdm(items, disable=disable, ncols=columns, nrows=rows, **options)
 
 
 def warn_of_divergence(diverged: np.ndarray, epoch: int) -> None:
@@ -43,16 +53,7 @@ class EpochReport:
         self._epochs, self._done, self._jacob_start = epochs, done, jacob_start_epoch
         self._compiling = {done, jacob_start_epoch}
         self._start = time.time()
-        # Not tqdm's own measure: if a terminal reports no size, tqdm takes it to be 0, and hides.
-        columns, rows = shutil.get_terminal_size()
-        self._bar = tqdm(
-            total=epochs,
-            initial=done,
-            unit="epoch",
-            disable=not (bar and sys.stderr.isatty()),
-            ncols=columns,
-            nrows=rows,
-        )
+        self._bar = progress_bar(total=epochs, initial=done, unit="epoch", shown=bar)
 
     def update(self, metrics: dict[str, np.ndarray]) -> None:
         """Reports one more epoch; every metric is float (repeats,)."""
