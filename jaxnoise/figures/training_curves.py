@@ -71,21 +71,9 @@ def _mean_figure(
     whole_numbers(axes)
     axes.set_xlabel("epoch")
     axes.set_ylabel(y_label)
-    axes.set_title(f"{title}\n{_covered_in_words(diverged)}", fontsize=10)
+    axes.set_title(f"{title}\n{divergence.averaged_in_words(diverged)}", fontsize=10)
     _legend_below(figure, axes)
     return figure
-
-
-def _covered_in_words(diverged: np.ndarray) -> str:
-    """Which repeats a mean and its band cover."""
-    repeats = len(diverged)
-    if not diverged.any():
-        return f"mean ± std over {repeats} repeats" if repeats > 1 else "one repeat"
-    if (diverged == 0).any():
-        return f"mean ± std over {divergence.covered(diverged)}; the others diverged"
-    if repeats == 1:
-        return divergence.in_words(diverged)
-    return f"mean ± std over {repeats} repeats until the first diverged; all of them did in the end"
 
 
 def _repeats_figure(

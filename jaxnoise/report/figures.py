@@ -1,18 +1,15 @@
-"""Figures of a report: accuracy against noise rate, and each run's curves, as SVG for a page."""
+"""The figure of a report for papers: test accuracy against noise rate."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from jaxnoise.config import counted
-from jaxnoise.figures.colours import CURVES, MEMORIZATION, SETS, series
+from jaxnoise.figures.colours import series
 from jaxnoise.figures.drawing import decorate, plain, whole_numbers
 from jaxnoise.report.collection import Entry, one_of_each
-from jaxnoise.scores import divergence
 from jaxnoise.scores.selection import SELECTIONS
-from jaxnoise.spectrum.shares import mean_over_pictures, normalized, over_members
 
 
 def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
@@ -70,73 +67,3 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
     if len(places) > 1:
         figure.suptitle(what, fontsize=10)
     return figure
-
-
-def curves(history: dict[str, np.ndarray], folder: Path) -> Figure | None:
-    """Accuracy and memorization by epoch, and line spectra if they were measured; None if damaged.
-
-    Means over the repeats that did not diverge, with ± std.
-
-    Args:
-      history: of the run in `folder`.
-    """
-    try:
-        return _curves(history, folder)
-    except Exception:  # each kind of damage raises another type
-        return None
-
-
-def _curves(history: dict[str, np.ndarray], folder: Path) -> Figure:
-    survived = divergence.epochs(history) == 0
-    spectra = _spectra(folder / "spectrum.npz")
-    panels = 3 if spectra else 2
-    figure = Figure(figsize=(3.5 * panels, 2.7), layout="constrained")
-    drawn = [
-        {f"{name}_accuracy": look for name, look in CURVES.items()},
-        MEMORIZATION,
-    ]
-    all_axes = np.atleast_1d(figure.subplots(1, panels))
-    for axes, looks, label in zip(
-        all_axes, drawn, ("accuracy (%)", "share of these samples (%)"), strict=False
-    ):
-        for name, (words, colour, style, _) in looks.items():
-            values = np.float64(history[name][:, survived if survived.any() else slice(None)])
-            epoch = np.arange(1, len(values) + 1)
-            mean, std = values.mean(axis=1), values.std(axis=1)
-            axes.plot(epoch, mean, style, color=colour, label=words, linewidth=1.3)
-            axes.fill_between(epoch, mean - std, mean + std, color=colour, alpha=0.12, linewidth=0)
-        decorate(axes)
-        whole_numbers(axes)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(label)
-    if spectra:
-        axes = all_axes[2]
-        for name, (frequency, mean) in spectra.items():
-            _, colour, style, _ = SETS[name]
-            axes.loglog(frequency, mean, style, color=colour, label=name, linewidth=1.3)
-        axes.set_xlabel("cycles per unit distance")
-        axes.set_ylabel("share of power")
-        axes.grid(alpha=0.25, linewidth=0.6)
-    for axes in all_axes:
-        axes.legend(fontsize=6, frameon=False, loc="best")
-        axes.tick_params(labelsize=8)
-    return figure
-
-
-def _spectra(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Of each set the frequencies and mean shares of power along random lines; empty if none."""
-    if not path.is_file():
-        return {}
-    drawn = slice(1, -1)  # the trend is no frequency, and the last bin is half a bin
-    # Opened here, since NumPy leaves a damaged archive open.
-    with open(path, "rb") as file, np.load(file) as archive:
-        return {
-            name: (
-                archive["frequencies"][drawn],
-                over_members(mean_over_pictures(normalized(archive[f"{name}_power"])[:, :, 0]))[0][
-                    drawn
-                ],
-            )
-            for name in SETS
-            if f"{name}_power" in archive
-        }

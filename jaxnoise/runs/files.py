@@ -5,6 +5,7 @@ A file may have been cut short, edited or made by another program.
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ def write_text(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file .npz.
+def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of a file .npz: all, or those of `names` that it has.
 
     Raises:
       InputError: it is missing or damaged.
@@ -40,7 +41,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         # Opened here, because np.load leaves the file open when it is damaged.
         with open(path, "rb") as file, np.load(file) as archive:
-            arrays = dict(archive)
+            arrays = {name: archive[name] for name in archive if names is None or name in names}
     except Exception as error:  # each kind of damage to a zip or NumPy header raises another type
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read: {reason}") from error

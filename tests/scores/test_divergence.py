@@ -49,6 +49,23 @@ def test_words():
     assert divergence.covered(diverged) == "2 of 5 repeats"
 
 
+@pytest.mark.parametrize(
+    "diverged, words",
+    [
+        ([0], "one repeat"),
+        ([4], "repeat 1 diverged at epoch 4"),
+        ([0, 0], "mean ± std over 2 repeats"),
+        ([0, 4, 0], "mean ± std over 2 of 3 repeats; the others diverged"),
+        (
+            [2, 4],
+            "mean ± std over 2 repeats until the first diverged; all of them did in the end",
+        ),
+    ],
+)
+def test_words_about_means(diverged, words):
+    assert divergence.averaged_in_words(np.array(diverged)) == words
+
+
 # Whole runs
 
 

@@ -1,0 +1,138 @@
+"use strict";
+const rows = [...document.querySelectorAll("#runs tbody tr")];
+const dialog = document.getElementById("details");
+
+// The tables of other selections.
+document.getElementById("selection").addEventListener("change", event => {
+  for (const box of document.querySelectorAll("[data-selection]"))
+    box.hidden = box.dataset.selection !== event.target.value;
+});
+
+// Filters.
+function filter() {
+  const text = document.getElementById("text").value.toLowerCase();
+  const chosen = [...document.querySelectorAll("[data-of]")].filter(select => select.value);
+  let shown = 0;
+  for (const row of rows) {
+    row.hidden = !row.cells[0].textContent.toLowerCase().includes(text)
+      || chosen.some(select => row.dataset[select.dataset.of] !== select.value);
+    shown += !row.hidden;
+  }
+  document.getElementById("count").textContent = `${shown} of ${rows.length} runs`;
+}
+document.getElementById("filters").addEventListener("input", filter);
+filter();
+
+// Sorting: what has no value stays below, whichever way.
+function value(row, column) {
+  const cell = row.cells[column], text = cell.dataset.sort ?? cell.textContent.trim();
+  const number = Number.parseFloat(text);
+  return text === "" || text === "–" ? null : Number.isNaN(number) ? text : number;
+}
+function sort(heading) {
+  const up = heading.getAttribute("aria-sort") !== "ascending";
+  for (const other of heading.parentNode.cells) other.removeAttribute("aria-sort");
+  heading.setAttribute("aria-sort", up ? "ascending" : "descending");
+  const column = heading.cellIndex;
+  rows.sort((a, b) => {
+    const [x, y] = [value(a, column), value(b, column)];
+    if (x === null || y === null) return (x === null) - (y === null);
+    const order = typeof x === "number" && typeof y === "number"
+      ? x - y : String(x).localeCompare(String(y), "en", {numeric: true});
+    return up ? order : -order;
+  });
+  document.querySelector("#runs tbody").append(...rows);
+}
+for (const button of document.querySelectorAll("#runs thead button"))
+  button.addEventListener("click", () => sort(button.parentNode));
+
+// Details: a run's own part of the page, made when it is opened.
+const data = JSON.parse(document.getElementById("data").textContent);
+document.getElementById("runs").addEventListener("click", event => {
+  const number = event.target.dataset.run;
+  if (number === undefined) return;
+  const run = data.runs[number];
+  dialog.replaceChildren(document.getElementById("run").content.cloneNode(true));
+  const config = run.config.map(line => data.lines[line]).join("\n");
+  for (const [name, text] of Object.entries({...run, config})) {
+    const place = dialog.querySelector(`[data-name="${name}"]`);
+    if (place === null) continue;
+    if (text) place.textContent = text;
+    else (place.closest("section, details") ?? place).remove();
+  }
+  dialog.showModal();
+  draw(run.curves, dialog.querySelector('[data-name="plots"]'));
+});
+dialog.addEventListener("click", async event => {
+  if (event.target === dialog || "close" in event.target.dataset) dialog.close();
+  const copied = event.target.dataset.copy;
+  if (!copied) return;
+  const source = dialog.querySelector(`[data-name="${copied}"]`);
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    event.target.textContent = "copied";
+  } catch {  // a page from a file may not be allowed to
+    getSelection().selectAllChildren(source);
+    event.target.textContent = "selected: press Ctrl-C";
+  }
+});
+
+// Curves are drawn when a run is opened, and cleared when it is closed.
+const drawn = [];
+dialog.addEventListener("close", () => drawn.splice(0).forEach(views => views.clear()));
+async function draw(curves, place) {
+  for (const [panel, numbers] of Object.entries(curves)) {
+    if (!place.isConnected) return;  // closed by now
+    const plot = data.plots[panel];
+    const box = document.createElement("div");
+    box.className = "plot";
+    box.role = "figure";
+    box.ariaLabel = plot.title;
+    place.append(box);
+    const views = await Bokeh.embed.embed_item(plot.item, box);
+    drawn.push(views);
+    fill(views.roots[0].model.document, plot, numbers);
+  }
+}
+
+// Puts numbers into a plot's document, see plots.py.
+function fill(drawing, plot, numbers) {
+  const model = name => drawing.get_model_by_name(name);
+  model("numbers").data = columns(plot, numbers);
+  model("legend").items.forEach((item, i) => { item.visible = numbers.mean[i] !== null; });
+  for (const curve of plot.curves) {  // the legend hides a line, and its points with it
+    const line = model(curve), points = model(`${curve}_alone`);
+    line.properties.visible.change.connect(() => { points.visible = line.visible; });
+  }
+}
+
+// The columns of a plot's data source. A number that is not finite is null here.
+function columns({curves, logarithmic}, {x, mean, std}) {
+  const length = Math.max(...mean.map(values => values?.length ?? 0));
+  x ??= Array.from({length}, (_, i) => i + 1);
+  const number = values => Array.from({length}, (_, i) => values?.[i] ?? NaN);
+  const words = value => logarithmic ? value.toPrecision(3) : value.toFixed(2);
+  const found = {};
+  const ends = [];
+  curves.forEach((name, i) => {
+    const middle = number(mean[i]), spread = number(std[i]);
+    const low = middle.map((y, k) => y - spread[k]), high = middle.map((y, k) => y + spread[k]);
+    found[name] = middle;
+    found[`${name}_low`] = low;
+    found[`${name}_high`] = high;
+    found[`${name}_alone`] = middle.map(
+      (y, k) => Number.isFinite(middle[k - 1]) || Number.isFinite(middle[k + 1]) ? NaN : y);
+    found[`${name}_words`] = middle.map((y, k) => Number.isNaN(y) ? "–"
+      : Number.isNaN(spread[k]) ? words(y) : `${words(y)} ± ${words(spread[k])}`);
+    ends.push(...middle, ...low, ...high);
+  });
+  const finite = ends.filter(Number.isFinite);
+  const between = x.slice(1).map((right, i) => (x[i] + right) / 2);
+  return {
+    ...found, x,
+    left: [2 * x[0] - (between[0] ?? x[0] + 0.5), ...between],
+    right: [...between, 2 * x.at(-1) - (between.at(-1) ?? x.at(-1) - 0.5)],
+    bottom: x.map(() => Math.min(...finite)),
+    top: x.map(() => Math.max(...finite)),
+  };
+}
