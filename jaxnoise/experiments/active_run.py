@@ -14,8 +14,6 @@ import numpy as np
 from jaxnoise.config import Config
 from jaxnoise.datasets import places
 from jaxnoise.experiments import forward_matrix
-from jaxnoise.figures import training_curves
-from jaxnoise.figures.drawing import apart
 from jaxnoise.labels import noise, noisy_dataset
 from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
 from jaxnoise.runs import checkpoint, documents, folders, lock, noise_record, provenance, resume
@@ -147,6 +145,10 @@ class ActiveRun:
 
     def finish(self, engine: Engine) -> None:
         """Measures the trained nets, and writes all remaining results."""
+        # Here, so that matplotlib loads after training has begun.
+        from jaxnoise.figures import training_curves
+        from jaxnoise.figures.drawing import apart
+
         started, folder, config, dataset = time.time(), self.folder, self.config, self.dataset
         progress, history, seconds = self.point
         diverged = divergence.epochs(history)

@@ -67,6 +67,7 @@ def plain(text: str) -> str:
 def save(figure: Figure, stem: Path) -> None:
     """Writes stem.png and stem.pdf; the same figure gives the same bytes."""
     figure.savefig(stem.with_suffix(".png"), dpi=150)
+    figure.set_layout_engine("none")  # it is laid out; else it would be drawn twice once more
     figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None})
 
 

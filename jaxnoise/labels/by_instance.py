@@ -6,7 +6,6 @@ different labels from the same seed. That is why a run stores its labels in nois
 """
 
 import numpy as np
-import scipy.special
 from threadpoolctl import threadpool_limits
 
 from jaxnoise.labels.by_class import CleanSamples, Draw, draw_rows
@@ -35,6 +34,8 @@ def instance_noise(
     Source: Xia et al., "Part-dependent Label Noise: Towards Instance-dependent Label Noise" (2020,
     https://arxiv.org/abs/2006.07836), algorithm 2.
     """
+    import scipy.special  # here, as below, because other noise does not need it
+
     num_classes = train.num_classes
     parts = (train, valid)
     to_others = [np.zeros((len(part.labels), num_classes)) for part in parts]
@@ -55,7 +56,7 @@ def instance_noise(
 def _draw_instances(
     samples: CleanSamples, to_others: np.ndarray, rng: np.random.RandomState, rate: float
 ) -> Draw:
-    import scipy.stats  # here because it takes half a second, which other noise does not need
+    import scipy.stats  # it takes half a second
 
     clean, _, num_classes = samples
     flip_rates = np.zeros(len(clean))

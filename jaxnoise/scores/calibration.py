@@ -1,7 +1,6 @@
 """Calibration: whether predictions are right as often as their confidence says."""
 
 import numpy as np
-import scipy.special
 
 BINS = 15
 
@@ -13,6 +12,8 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
       logits: float (samples, classes).
       labels: int (samples,), true, in [0, classes).
     """
+    import scipy.special  # here, so that it loads after training
+
     if not np.isfinite(logits).all():
         return dict.fromkeys(("test_ece", "test_nll", "test_brier"), float("nan"))
     # From logits and in float64, so that no probability is rounded to 0 before its logarithm.

@@ -4,18 +4,14 @@ import functools
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from jaxnoise.config import Config
 from jaxnoise.figures.colours import DIVERGING, MEMORIZATION, SETS
-from jaxnoise.figures.drawing import apart, decorate, save
 from jaxnoise.labels.noisy_dataset import NoisyDataset
 from jaxnoise.spectrum import fourier_lines
-from jaxnoise.spectrum.figures import DIRECTION_WORDS, FREQUENCY
 from jaxnoise.spectrum.fourier_lines import CUTOFF, DIRECTIONS
 from jaxnoise.spectrum.panel import Instrument, choose
 from jaxnoise.spectrum.shares import (
@@ -28,6 +24,9 @@ from jaxnoise.spectrum.shares import (
 from jaxnoise.terminal import console
 from jaxnoise.training import loop
 from jaxnoise.training.assembly import Engine
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Of each set: fewer than the panel's, since they are measured many times.
 PICTURES = 100
@@ -97,6 +96,10 @@ class Recorder:
             epochs=epochs, frequencies=frequencies, directions=DIRECTIONS, **dynamics,
         )  # fmt: skip
         figures, title = self._folder / "figures", console.title(self._config, ", ")
+        # Here and in `draw`, so that matplotlib loads after training.
+        from jaxnoise.figures.drawing import apart, save
+        from jaxnoise.spectrum.figures import DIRECTION_WORDS
+
         with apart(f"the spectrum's figures in {figures}"):
             figures.mkdir(exist_ok=True)
             for j, direction in enumerate(DIRECTIONS):
@@ -119,7 +122,7 @@ def draw(
     history: dict[str, np.ndarray],
     *,
     title: str,
-) -> Figure:
+) -> "Figure":
     """Heat maps of frequency × epoch, centroid, memorization and accuracy on one time axis.
 
     The maps show how much each frequency's share has changed since the first measured epoch.
@@ -129,6 +132,12 @@ def draw(
       dynamics: what spectrum_dynamics.npz holds, of one direction.
       history: of all epochs, (epochs, members).
     """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+    from jaxnoise.figures.drawing import decorate
+    from jaxnoise.spectrum.figures import FREQUENCY
+
     sets = [name for name in SETS if f"{name}_spectrum" in dynamics]
     figure = Figure(figsize=(6.8, 1.4 * len(sets) + 4.4), layout="constrained")
     rows = figure.subplots(

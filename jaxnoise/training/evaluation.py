@@ -2,10 +2,11 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxnoise import train_step as ts
@@ -147,12 +148,21 @@ def _whole_batch(i: jax.Array, batch: int, total: int) -> tuple[jax.Array, jax.A
 
 
 def mean_jacobian(
-    state: ts.TrainState, pictures: Pictures, index: jax.Array, *, program: ts.Program
-) -> jax.Array:
-    """Mean ‖J‖²_F in evaluation mode over the pictures at `index`, int (pictures,)."""
-    return of_each(
-        functools.partial(es.jacobian_step, state, program=program), pictures, index
-    ).mean()
+    state: ts.TrainState, pictures: Pictures, index: Any, *, program: ts.Program
+) -> Any:
+    """Mean ‖J‖²_F in evaluation mode over the pictures at `index`.
+
+    Args:
+      index: int (pictures,), or a tree of such arrays, which are measured in one pass.
+
+    Returns:
+      float32 (), or a tree of the same structure with one mean for each array.
+    """
+    indices, structure = jax.tree.flatten(index)
+    step = functools.partial(es.jacobian_step, state, program=program)
+    squares = of_each(step, pictures, jnp.concatenate(indices))
+    ends = np.cumsum([len(each) for each in indices])
+    return structure.unflatten([part.mean() for part in jnp.split(squares, ends[:-1])])
 
 
 def logits(

@@ -156,10 +156,8 @@ class Trainer:
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def mean_jacobian(
-        self, states: list[Any], pictures: loop.Pictures, index: np.ndarray
-    ) -> list[jax.Array]:
-        """`evaluation.mean_jacobian` of the groups' states, each float32 (members,)."""
+    def mean_jacobian(self, states: list[Any], pictures: loop.Pictures, index: Any) -> list[Any]:
+        """`evaluation.mean_jacobian` of the groups' states, each float32 (members,) or a tree."""
         return self._measure(self._mean_jacobian, states, shared=(pictures, index))
 
     def logits(
