@@ -5,6 +5,10 @@
 takes the flags of main.py, does the same work in new processes up to the end of the first epoch,
 and prints seconds. A cold start finds no compiled program, a warm one those of the start before;
 they alternate. The first process only fills the cache of the data; it is not counted.
+
+    python benchmarks/startup.py --whole --dataset=digits --noise_rate=0.4
+
+makes whole runs, and also shows what follows the first epoch.
 """
 
 import json
@@ -15,11 +19,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 from tabulate import tabulate
 
-ROUNDS = 5
-CHILD = "--in_this_process"
+ROUNDS = 3
+CHILD, WHOLE = "--in_this_process", "--whole"
 COMPILATION = {
     "/jax/core/compile/jaxpr_trace_duration": "tracing",
     "/jax/core/compile/jaxpr_to_mlir_module_duration": "lowering",
@@ -57,10 +62,64 @@ def measure(argv: list[str]) -> dict[str, float]:
     return parts | {"the rest": total - sum(parts.values()), "total": total}
 
 
+def measure_whole(argv: list[str]) -> dict[str, float]:
+    """Measures the seconds of each part of a command, up to its end."""
+    started = time.perf_counter()
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from absl import flags
+
+    import main
+    from jaxnoise.experiments import experiment
+    from jaxnoise.figures import training_curves
+    from jaxnoise.runs import resume
+    from jaxnoise.terminal.progress import EpochReport
+    from jaxnoise.training import measurement
+
+    seconds = dict.fromkeys(("save", "of_nets", "draw"), 0.0)
+    epochs = []
+
+    def timed(module, name):
+        function = getattr(module, name)
+
+        def call(*args, **kwargs):
+            begun = time.perf_counter()
+            result = function(*args, **kwargs)
+            seconds[name] += time.perf_counter() - begun
+            return result
+
+        return mock.patch.object(module, name, call)
+
+    def update(report, metrics):
+        epochs.append(time.perf_counter())
+
+    main.define_flags()
+    flags.FLAGS(argv)
+    with (
+        timed(resume, "save"),
+        timed(measurement, "of_nets"),
+        timed(training_curves, "draw"),
+        mock.patch.object(EpochReport, "update", update),
+    ):
+        experiment.run(main.config_of_flags())
+    total = time.perf_counter() - started
+    training = epochs[-1] - epochs[0]
+    parts = {
+        "up to the end of the first epoch": epochs[0] - started,
+        "the other epochs": training - seconds["save"],
+        "their checkpoints": seconds["save"],
+        "measuring the nets": seconds["of_nets"],
+        "figures": seconds["draw"],
+    }
+    return parts | {"the rest": total - sum(parts.values()), "total": total}
+
+
 def report(argv: list[str]) -> None:
+    whole = [WHOLE] if WHOLE in argv else []
+    argv = [each for each in argv if each != WHOLE]
     runs: dict[str, list[dict[str, float]]] = {"cold": [], "warm": []}
     with tempfile.TemporaryDirectory() as cache:
-        command = [sys.executable, __file__, CHILD, *argv, f"--cache_dir={cache}"]
+        command = [sys.executable, __file__, CHILD, *whole, *argv, f"--cache_dir={cache}"]
+        command += [f"--results_dir={cache}/results", "--overwrite"]
         for start in ["first", *["cold", "warm"] * ROUNDS]:
             if start == "cold":
                 shutil.rmtree(Path(cache, "programs"), ignore_errors=True)
@@ -78,7 +137,9 @@ def report(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == [CHILD]:
+    if sys.argv[1:3] == [CHILD, WHOLE]:
+        print(json.dumps(measure_whole([sys.argv[0], *sys.argv[3:]])))
+    elif sys.argv[1:2] == [CHILD]:
         print(json.dumps(measure([sys.argv[0], *sys.argv[2:]])))
     else:
         report(sys.argv[1:])

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-from tensorboardX import SummaryWriter
 
 from jaxnoise.config import Config
 from jaxnoise.runs import files
@@ -19,6 +18,9 @@ class EpochWriter:
     """
 
     def __init__(self, folder: Path, repeats: int):
+        # Here, so that it loads while training has begun: where PyTorch is installed, it loads it.
+        from tensorboardX import SummaryWriter
+
         self._lines = open(folder / "metrics.jsonl", "w", encoding="utf-8")  # noqa: SIM115
         self._boards = [
             SummaryWriter(str(folder / "logs" / f"repeat_{i + 1}")) for i in range(repeats)
