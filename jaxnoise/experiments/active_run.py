@@ -55,7 +55,7 @@ def opened(config: Config, splits: SplitDataset | None = None) -> Iterator["Acti
 
 
 class ActiveRun:
-    """A run in progress: `begin`, then `record` inside `recording` per epoch, then `finish`."""
+    """A run in progress: `begin`; in `recording`, `record` per epoch and `save`; `finish`."""
 
     def __init__(self, config: Config, folder: Path, dataset: NoisyDataset, facts: dict[str, Any]):
         self.config, self.folder, self.dataset = config, folder, dataset
@@ -130,18 +130,21 @@ class ActiveRun:
         self._spectra.finish(self.point.history)
 
     def record(self, progress: loop.Progress, metrics: dict[str, np.ndarray]) -> None:
-        """Saves and reports one more epoch: its members' progress and scalars, (repeats, ...)."""
+        """Reports one more epoch: its members' progress and scalars, (repeats, ...)."""
         past = self.point.history if self.point else {}
         history = {
             name: np.stack([*past.get(name, ()), values]) for name, values in metrics.items()
         }
         self.point = resume.Point(progress, history, self._before + time.time() - self._started)
         self._spectra.record(self.epochs, progress.state)
-        if jax.process_index() == 0:
-            resume.save(self.folder / checkpoint.FOLDER, self.point, self._identity)
         self._writer.write(self.epochs, metrics)
         self._report.update(metrics)
         warn_of_divergence(progress.diverged_epoch + 1, self.epochs)
+
+    def save(self) -> None:
+        """Saves the epochs so far, so that the run can resume from them."""
+        if jax.process_index() == 0:
+            resume.save(self.folder / checkpoint.FOLDER, self.point, self._identity)
 
     def finish(self, engine: Engine) -> None:
         """Measures the trained nets, and writes all remaining results."""

@@ -13,7 +13,7 @@ from jaxnoise.config import Config, InputError, counted
 from jaxnoise.experiments import active_run, forward_matrix
 from jaxnoise.experiments.active_run import ActiveRun
 from jaxnoise.labels.noisy_dataset import load_splits
-from jaxnoise.runs import folders, lock
+from jaxnoise.runs import folders, lock, resume
 from jaxnoise.terminal import console, interruption
 from jaxnoise.training import assembly
 from jaxnoise.training.assembly import Engine
@@ -30,7 +30,9 @@ class Outcome(NamedTuple):
 
 
 def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> None:
-    """Trains the remaining epochs of runs that have begun; saves and reports each epoch.
+    """Trains the remaining epochs of runs that have begun; reports each epoch.
+
+    They are saved as often as `resume.Pace` says, and before a requested stop.
 
     Args:
       runs: of this engine, and equally far.
@@ -52,14 +54,25 @@ def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> N
         progress=progress,
     )
 
-    def saved() -> None:
-        told = f"epoch {runs[0].epochs} of {config.epochs_num} is saved in {runs[0].folder}"
+    pace, kept = resume.Pace(), runs[0].epochs
+
+    def tell() -> None:
+        told = f"epoch {kept} of {config.epochs_num} is saved in {runs[0].folder}"
         if others := len(runs) - 1:
             told += f" and {counted(others, 'other run folder')}"
         watch.saved(told)
 
-    if runs[0].epochs:
-        saved()  # by an earlier session
+    def save() -> None:
+        nonlocal kept
+        with pace.saving():
+            for each in runs:
+                with console.about(each.folder):
+                    each.save()
+        kept = runs[0].epochs
+        tell()
+
+    if kept:
+        tell()  # of an earlier session
     with contextlib.closing(epochs), contextlib.ExitStack() as recordings:
         for each in runs:
             recordings.enter_context(each.recording(engine, bar=each is runs[0]))
@@ -68,8 +81,14 @@ def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> N
             for each, place in zip(runs, places, strict=True):
                 with console.about(each.folder):
                     each.record(*_part((progress, metrics), place))
-            saved()
-            watch.check(runs[0].epochs)
+            if pace.due() or watch.requested or runs[0].epochs == config.epochs_num:
+                save()
+            try:
+                watch.check(runs[0].epochs)
+            except interruption.Interrupted:
+                if kept < runs[0].epochs:  # requested a moment ago, or of another process
+                    save()
+                raise
 
 
 def _part(tree: Any, place: slice) -> Any:

@@ -1,8 +1,11 @@
-"""Resuming an interrupted run: a checkpoint after every epoch, of which the newest are kept."""
+"""Resuming an interrupted run: checkpoints of its epochs, of which the newest are kept."""
 
+import contextlib
 import hashlib
 import logging
 import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +21,30 @@ log = logging.getLogger("jaxnoise")
 
 # One more than is needed, in case the newest is damaged.
 KEPT = 2
+
+
+# Of the time of a run, at most this share goes to saving.
+SHARE = 0.1
+
+
+class Pace:
+    """When to save: after every epoch, unless epochs are so short that this would take long."""
+
+    def __init__(self) -> None:
+        self._saved, self._took = time.monotonic(), 0.0
+
+    def due(self) -> bool:
+        """Whether enough time has passed since the last time."""
+        passed = time.monotonic() - self._saved
+        return self._took <= SHARE * (self._took + passed)
+
+    @contextlib.contextmanager
+    def saving(self) -> Iterator[None]:
+        """Times the saving inside."""
+        begun = time.monotonic()
+        yield
+        self._saved = time.monotonic()
+        self._took = self._saved - begun
 
 
 class Point(NamedTuple):

@@ -39,6 +39,11 @@ class Watch:
         """Sets what the message about stopping says is saved."""
         self._saved = f"{what}; the same command continues from there"
 
+    @property
+    def requested(self) -> bool:
+        """Whether this process has got a signal."""
+        return self._signal is not None
+
     def check(self, epoch: int) -> None:
         """Raises Interrupted if a process got a signal, in all processes after the same epoch."""
         number = self._signal

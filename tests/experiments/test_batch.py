@@ -134,7 +134,7 @@ def test_interrupted_runs_go_on_though_they_are_not_equally_far(configs, alone):
 
 
 @pytest.mark.usefixtures("batch_of_all")
-@pytest.mark.parametrize("method", ["begin", "record", "finish"])
+@pytest.mark.parametrize("method", ["begin", "record", "save", "finish"])
 def test_run_that_fails_does_not_end_the_others(method, configs, alone, monkeypatch):
     whole = getattr(active_run.ActiveRun, method)
 

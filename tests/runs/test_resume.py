@@ -28,6 +28,7 @@ from jaxnoise.experiments import experiment
 from jaxnoise.labels import noisy_dataset
 from jaxnoise.runs import folders, resume
 from jaxnoise.runs.history import EpochWriter
+from jaxnoise.terminal import interruption
 from jaxnoise.training import surroundings
 
 # Momentum, batch statistics and spectral vectors all have a past.
@@ -37,11 +38,22 @@ SETTINGS = {
 }  # fmt: skip
 
 
+# Saves after every epoch, however short, so that there is much to interrupt.
+PROGRAM = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from jaxnoise.runs import resume
+resume.SHARE = 1
+import main
+main.program()
+"""
+
+
 def start(where, **settings):
     """main.py as a process of its own, results in a folder `where`."""
     arguments = [f"--{name}={value}" for name, value in (SETTINGS | settings).items()]
     return subprocess.Popen(
-        [sys.executable, MAIN, *arguments, f"--results_dir={where}"],
+        [sys.executable, "-c", PROGRAM, MAIN.parent, *arguments, f"--results_dir={where}"],
         env=os.environ | {"JAX_PLATFORMS": jax.default_backend()},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -410,6 +422,37 @@ def test_really_full_disk(undisturbed, tmp_path):
         assert_same(run_folder(tmp_path / "small"), undisturbed)
     finally:
         subprocess.run(["umount", tmp_path / "small"], check=True)
+
+
+# How often is saved
+
+
+@pytest.mark.parametrize(
+    ("epoch", "saving", "share"), [(0.1, 0.2, 0.1), (10, 0.2, 0.2 / 10.2), (1, 5, 0.1)]
+)
+def test_saving_takes_at_most_a_tenth_of_the_time(epoch, saving, share, monkeypatch):
+    """And is done after every epoch, where that takes less."""
+    now = 0.0
+    monkeypatch.setattr(resume.time, "monotonic", lambda: now)
+    pace, saved = resume.Pace(), 0.0
+    while now < 1000:
+        now += epoch
+        if pace.due():
+            with pace.saving():
+                now += saving
+                saved += saving
+    assert saved / now == pytest.approx(share, rel=0.2) and saved / now < 1.01 * share
+
+
+@pytest.mark.usefixtures("standard_dtype_promotion")
+def test_an_epoch_that_was_not_due_is_saved_before_a_stop(monkeypatch, undisturbed, tmp_path):
+    config = Config(**SETTINGS, results_dir=str(tmp_path))
+    monkeypatch.setattr(resume, "SHARE", 0)
+    with pytest.raises(interruption.Interrupted):
+        experiment.run(config, run_folders.StopAfter(3))
+    assert saved_epochs(folders.run_folder(config)) == [1, 3]
+    run(tmp_path)
+    assert_same(folders.run_folder(config), undisturbed)
 
 
 # Two processes, SIGINT and SIGTERM
