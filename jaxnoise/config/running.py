@@ -56,7 +56,7 @@ class RunningConfig:
     )
     resume: bool = _flag(
         True,
-        "Resume an interrupted run after its last complete epoch; --noresume starts it again from "
+        "Resume an interrupted run after its last saved epoch; --noresume starts it again from "
         "the beginning.",
         where_only=True,
     )

@@ -108,7 +108,7 @@ class BatchRunner:
         """Makes the unfinished ones of some runs of one program (see `assembly.by_program`).
 
         Runs that fail do not end the others: if a batch fails, its runs are tried again one by one,
-        from their last complete epochs.
+        from their last saved epochs.
 
         Yields:
           how each run ended, as soon as it has. The runs that these depend on (see

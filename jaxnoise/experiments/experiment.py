@@ -20,7 +20,7 @@ def run(config: Config, watch: interruption.Watch | None = None) -> dict[str, An
     """Runs an experiment and returns the content of its scores.json.
 
     A finished run with the same settings is not trained again, unless `config.overwrite` is true;
-    an interrupted one resumes after its last complete epoch, unless `config.resume` is false. Of
+    an interrupted one resumes after its last saved epoch, unless `config.resume` is false. Of
     several processes (see `devices.join_hosts`), only the first writes results.
 
     Args:

@@ -28,7 +28,8 @@ class Watch:
 
     The first signal requests the run to stop after the current epoch, and ends the process if that
     takes longer than GRACE_SECONDS; the second ends it at once. A process that ends in the middle
-    of its work loses at most the current epoch, since files are written completely or not at all.
+    of its work loses at most the epochs since the last checkpoint, since files are written
+    completely or not at all.
     """
 
     def __init__(self) -> None:
