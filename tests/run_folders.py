@@ -19,8 +19,9 @@ class StopAfter(interruption.Watch):
         super().__init__()
         self.epoch = epoch
 
-    def check(self, epoch):
+    def check(self, epoch, save):
         if epoch == self.epoch:
+            save()
             raise interruption.Interrupted(15)
 
 

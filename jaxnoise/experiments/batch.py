@@ -64,6 +64,8 @@ def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> N
 
     def save() -> None:
         nonlocal kept
+        if kept == runs[0].epochs:
+            return
         with pace.saving():
             for each in runs:
                 with console.about(each.folder):
@@ -81,14 +83,9 @@ def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> N
             for each, place in zip(runs, places, strict=True):
                 with console.about(each.folder):
                     each.record(*_part((progress, metrics), place))
-            if pace.due() or watch.requested or runs[0].epochs == config.epochs_num:
+            if pace.due() or runs[0].epochs == config.epochs_num:
                 save()
-            try:
-                watch.check(runs[0].epochs)
-            except interruption.Interrupted:
-                if kept < runs[0].epochs:  # requested a moment ago, or of another process
-                    save()
-                raise
+            watch.check(runs[0].epochs, save)
 
 
 def _part(tree: Any, place: slice) -> Any:

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.style
@@ -66,15 +67,20 @@ def plain(text: str) -> str:
 
 def save(figure: Figure, stem: Path) -> None:
     """Writes stem.png and stem.pdf; the same figure gives the same bytes."""
-    figure.savefig(stem.with_suffix(".png"), dpi=150)
-    figure.set_layout_engine("none")  # it is laid out; else it would be drawn twice once more
-    figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None})
+    _write(figure, stem.with_suffix(".png"), dpi=150)
+    _write(figure, stem.with_suffix(".pdf"), metadata={"CreationDate": None})
 
 
 def svg(figure: Figure) -> str:
     """The SVG element alone, text kept as text; the same figure gives the same bytes."""
     text = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "jaxnoise"}):
-        figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
+        _write(figure, text, format="svg", metadata={"Date": None}, transparent=True)
     whole = text.getvalue()
     return whole[whole.index("<svg") :]
+
+
+def _write(figure: Figure, file: Path | io.StringIO, **how: Any) -> None:
+    """Writes a figure; the first file lays it out, since each layout draws it once more."""
+    figure.savefig(file, **how)
+    figure.set_layout_engine("none")

@@ -66,7 +66,4 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
     )  # fmt: skip
     if len(places) > 1:
         figure.suptitle(what, fontsize=10)
-    # Laid out here, once: with a layout engine, each file would be drawn twice.
-    figure.draw_without_rendering()
-    figure.set_layout_engine(None)
     return figure

@@ -21,8 +21,6 @@ log = logging.getLogger("jaxnoise")
 
 # One more than is needed, in case the newest is damaged.
 KEPT = 2
-
-
 # Of the time of a run, at most this share goes to saving.
 SHARE = 0.1
 

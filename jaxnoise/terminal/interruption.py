@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 
 import jax
 from jax.experimental import multihost_utils
@@ -40,19 +41,19 @@ class Watch:
         """Sets what the message about stopping says is saved."""
         self._saved = f"{what}; the same command continues from there"
 
-    @property
-    def requested(self) -> bool:
-        """Whether this process has got a signal."""
-        return self._signal is not None
+    def check(self, epoch: int, save: Callable[[], None] = lambda: None) -> None:
+        """Raises Interrupted if a process got a signal, in all processes after the same epoch.
 
-    def check(self, epoch: int) -> None:
-        """Raises Interrupted if a process got a signal, in all processes after the same epoch."""
+        Args:
+          save: called before, to save what is not saved yet.
+        """
         number = self._signal
         if jax.distributed.is_initialized():
             number = devices.largest(number or 0) or None
             if multihost_utils.reached_preemption_sync_point(epoch):
                 number = signal.SIGTERM
         if number is not None:
+            save()
             interrupted = Interrupted(number)
             log.info("Stopped by %s: %s", interrupted.signal, self._saved)
             raise interrupted

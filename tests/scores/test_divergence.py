@@ -206,8 +206,9 @@ def test_it_is_compared(none, second, every, tmp_path):
 class Stop(interruption.Watch):
     """Asks to stop after the second epoch."""
 
-    def check(self, epoch):
+    def check(self, epoch, save):
         if epoch == 2:
+            save()
             raise interruption.Interrupted(2)
 
 
