@@ -16,15 +16,14 @@ import contextlib
 import functools
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import sys
-import sysconfig
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxnoise.config import Config
+from jaxnoise.training import source_trees
+from jaxnoise.training.source_trees import Source
 
 _ROOTS = (
     ("jaxnoise.labels.noisy_dataset", "load"),
@@ -91,13 +90,6 @@ def _definitions(recorded: str) -> dict[str, str]:
     return dict(each.partition("=")[::2] for each in str(recorded).split())
 
 
-class _Source(NamedTuple):
-    """What stands at the top of a module."""
-
-    definitions: dict[str, ast.AST]
-    imports: dict[str, tuple[str, str]]  # module and the name in it; "" if it is the module
-
-
 class _Reached:
     """The digests of the definitions reached so far, by module and name."""
 
@@ -126,8 +118,8 @@ class _Reached:
         if (definition := _definition(module, name, key)) is not None:
             self.digests[module, called] = definition.digest
             places += definition.references
-        elif name in _source(module).imports:
-            places.append(_source(module).imports[name])
+        elif name in source_trees.of_module(module).imports:
+            places.append(source_trees.of_module(module).imports[name])
         return places + self._of_object(found, module)
 
     def _of_object(self, found: Any, module: str) -> list[tuple[str, str]]:
@@ -136,7 +128,7 @@ class _Reached:
         if not name or home in (None, module) or not _counts(home):
             return []
         top = name.partition(".")[0]
-        if top in _source(home).definitions:
+        if top in source_trees.of_module(home).definitions:
             return [(home, top)]
         self.digests[home, top] = _digest(_text(found))  # from a notebook
         return []
@@ -150,16 +142,16 @@ class _Definition(NamedTuple):
 @functools.cache
 def _definition(module: str, name: str, key: str | None) -> _Definition | None:
     """A definition of a module, or the value at a key of a table; None if it has none."""
-    source = _source(module)
+    source = source_trees.of_module(module)
     node = source.definitions.get(name)
     if (module, name) in _TABLES:
-        node = _entry(node, key)
+        node = source_trees.entry(node, key)
     if node is None:
         return None
-    return _Definition(_digest(_plain(node)), tuple(_references(source, module, node)))
+    return _Definition(_digest(source_trees.plain(node)), tuple(_references(source, module, node)))
 
 
-def _references(source: _Source, module: str, node: ast.AST) -> Iterator[tuple[str, str]]:
+def _references(source: Source, module: str, node: ast.AST) -> Iterator[tuple[str, str]]:
     """Module and name of what the names in a definition stand for."""
     for each in ast.walk(node):
         if isinstance(each, ast.Name) and each.id in source.definitions.keys() | source.imports:
@@ -179,94 +171,8 @@ def _counts(module: str) -> bool:
         return splits or not any(f"{within}.".startswith(f"{of}.") for of in _RECORDED)
     if module == "__main__":
         return True
-    path = _path(module)
-    return path is not None and not _installed(module, path)
-
-
-def _installed(module: str, path: Path) -> bool:
-    """Whether a module belongs to Python or to a package that was installed, wherever it was."""
-    if {"site-packages", "dist-packages"} & set(path.parts):
-        return True
-    if Path(sysconfig.get_paths()["stdlib"]) in path.parents:
-        return True
-    depth = module.count(".") + (path.name == "__init__.py")
-    beside = path.parents[depth] if depth < len(path.parents) else path.parent
-    return any(beside.glob("*.dist-info"))  # as pip install --target leaves them
-
-
-def _path(module: str) -> Path | None:
-    """The source file of a module; None if it has none."""
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file is None:
-        with contextlib.suppress(ImportError, ValueError):
-            spec = importlib.util.find_spec(module)
-            file = spec.origin if spec else None
-    return Path(file) if file and file.endswith(".py") else None
-
-
-@functools.cache
-def _source(module: str) -> _Source:
-    path, found = _path(module), _Source({}, {})
-    if path is None:
-        return found
-    tree = ast.parse(path.read_bytes())
-    for statement in tree.body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                found.imports.update(_imported(module, path, node))
-        for name in _bound(statement):
-            found.definitions[name] = statement
-    return found
-
-
-def _imported(
-    module: str, path: Path, node: ast.Import | ast.ImportFrom
-) -> Iterator[tuple[str, tuple[str, str]]]:
-    for alias in node.names:
-        if isinstance(node, ast.Import):
-            yield alias.asname or alias.name, (alias.name, "")
-        else:
-            package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-            of = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-            yield alias.asname or alias.name, (of, alias.name)
-
-
-def _bound(statement: ast.stmt) -> set[str]:
-    """The names that a statement at the top of a module binds, apart from imports."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return {statement.name}
-    inner = [each for each in ast.iter_child_nodes(statement) if isinstance(each, ast.stmt)]
-    targets = {
-        node.id
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
-    return targets.union(*map(_bound, inner))
-
-
-def _entry(table: ast.AST | None, key: str) -> ast.AST | None:
-    """The value at a key of a table that is written as a dict."""
-    written = getattr(table, "value", None)
-    if isinstance(written, ast.Dict):
-        for name, value in zip(written.keys, written.values, strict=True):
-            if isinstance(name, ast.Constant) and name.value == key:
-                return value
-    return None
-
-
-def _plain(node: Any) -> str:
-    """A syntax tree as text, without docstrings; the same in all versions of Python."""
-    if isinstance(node, list):
-        return f"[{' '.join(map(_plain, node))}]"
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    fields = dict(ast.iter_fields(node))
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and (
-        ast.get_docstring(node, clean=False) is not None
-    ):
-        fields["body"] = fields["body"][1:]
-    given = [f"{name}={_plain(x)}" for name, x in fields.items() if x is not None and x != []]
-    return f"{type(node).__name__}({' '.join(given)})"
+    path = source_trees.path_of(module)
+    return path is not None and not source_trees.is_installed(module, path)
 
 
 def _text(found: Any) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from jaxnoise import nets
 from jaxnoise.config import Config
-from jaxnoise.training import source_digests
+from jaxnoise.training import source_digests, source_trees
 
 CONFIG = Config(dataset="digits")
 
@@ -17,7 +17,7 @@ CONFIG = Config(dataset="digits")
 @pytest.fixture
 def edit(monkeypatch, tmp_path):
     """A function that replaces text in a module's source, as `source_digests` reads it."""
-    plain = source_digests._path
+    plain = source_trees.path_of
     edited = {}
 
     def replace(module, old, new):
@@ -29,10 +29,10 @@ def edit(monkeypatch, tmp_path):
         forget()
 
     def forget():
-        source_digests._source.cache_clear()
+        source_trees.of_module.cache_clear()
         source_digests._definition.cache_clear()
 
-    monkeypatch.setattr(source_digests, "_path", lambda name: edited.get(name) or plain(name))
+    monkeypatch.setattr(source_trees, "path_of", lambda name: edited.get(name) or plain(name))
     yield replace
     forget()
 
@@ -178,6 +178,6 @@ def test_installed_packages_do_not_count():
 
 
 def test_a_module_s_source_is_found_without_importing_it():
-    assert source_digests._path("jaxnoise.report.page") == Path(
+    assert source_trees.path_of("jaxnoise.report.page") == Path(
         importlib.util.find_spec("jaxnoise.report.page").origin
     )
