@@ -4,7 +4,6 @@ import dataclasses
 import logging
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from tabulate import tabulate
@@ -12,7 +11,9 @@ from tabulate import tabulate
 from jaxnoise.config import Config, counted
 from jaxnoise.labels.noisy_dataset import SPLITS, SplitDataset, load_splits
 from jaxnoise.runs import folders
+from jaxnoise.sweep import known_programs
 from jaxnoise.sweep.grid import PlannedRun
+from jaxnoise.sweep.known_programs import Estimate
 from jaxnoise.terminal import console
 from jaxnoise.training import assembly, loop, measurement
 
@@ -20,24 +21,6 @@ log = logging.getLogger("jaxnoise")
 
 # Training steps that are timed: enough to measure the time of a step, in a second or two.
 STEPS = 64
-
-
-class Estimate(NamedTuple):
-    """The estimate for one program."""
-
-    at_once: int  # members that train side by side
-    compile_seconds: float
-    epoch_seconds: tuple[float, float]  # of `at_once` members: without and with the Jacobian term
-    bytes: int  # of device memory, or on a CPU of the process
-
-    def seconds(self, configs: Sequence[Config]) -> float:
-        """The time to train all these runs, without the final measurements and figures."""
-        config, members = configs[0], sum(config.total_repeats for config in configs)
-        plain, jacobian = self.epoch_seconds
-        off = config.jacob_start_epoch if config.jacob_coef > 0 else config.epochs_num
-        rounds = members / self.at_once
-        epochs = off * plain + (config.epochs_num - off) * jacobian
-        return self.compile_seconds + rounds * epochs
 
 
 def measure(configs: Sequence[Config], splits: SplitDataset) -> Estimate:
@@ -70,6 +53,7 @@ def measure(configs: Sequence[Config], splits: SplitDataset) -> Estimate:
         max(0.0, compile_seconds),
         (plain * scale, jacobian * scale),
         trainer.memory(everyone, whole),
+        known_programs.today(),
     )
 
 
@@ -115,17 +99,31 @@ def tell(planned: Sequence[PlannedRun]) -> None:
     log.info("%s\n", _table(["row", "run", "repeats", "", "folder"], rows, named=named))
     rows, total, programs = [], 0.0, assembly.by_program(left)
     for number, program in enumerate(programs, start=1):
-        log.info("Compiling and measuring program %d of %d …", number, len(programs))
-        estimate = measure(program, load_splits(program[0]))
+        splits = load_splits(program[0])
+        estimate = known_programs.read(program, splits)
+        if estimate is None:
+            log.info("Compiling and measuring program %d of %d …", number, len(programs))
+            estimate = measure(program, splits)
+            known_programs.write(estimate, program, splits)
         seconds = estimate.seconds(program)
         total += seconds
         members = sum(config.total_repeats for config in program)
         rows.append(
             (len(rows) + 1, program[0].network, len(program), members, estimate.at_once,
              f"{estimate.compile_seconds:.0f} s", _minutes(seconds),
-             f"{estimate.bytes / 2**20:.0f} MiB")
+             f"{estimate.bytes / 2**20:.0f} MiB", estimate.measured)
         )  # fmt: skip
-    header = ["program", "net", "runs", "repeats", "at once", "compilation", "time", "memory"]
+    header = [
+        "program",
+        "net",
+        "runs",
+        "repeats",
+        "at once",
+        "compilation",
+        "time",
+        "memory",
+        "measured",
+    ]
     log.info("%s\n", tabulate(rows, header, disable_numparse=True))
     log.info(
         "%s, %d already finished; the rest takes about %s, without the final measurements and "

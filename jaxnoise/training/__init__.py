@@ -15,6 +15,7 @@ __all__ = [
     "evaluation",
     "loop",
     "measurement",
+    "program_cache",
     "reach",
     "surroundings",
     "trainer",

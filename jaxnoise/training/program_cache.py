@@ -120,15 +120,22 @@ def _key(lowered: jax.stages.Lowered, options: dict[str, Any] | None) -> str:
         str(lowered.in_tree),
         str(lowered.out_tree),
         sorted((options or {}).items()),
+        *machine(),
+    ):
+        sha.update(repr(part).encode())
+    return sha.hexdigest()
+
+
+def machine() -> tuple:
+    """What the machine code of a program depends on besides the program, as text and numbers."""
+    return (
         os.environ.get("XLA_FLAGS", "").split(),
         jax.__version__,
         importlib.metadata.distribution("jaxlib").read_text("RECORD"),  # digests of all its files
         _cpu(),
         os.cpu_count(),
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-    ):
-        sha.update(repr(part).encode())
-    return sha.hexdigest()
+    )
 
 
 def _cpu() -> list[str]:

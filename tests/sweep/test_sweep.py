@@ -5,16 +5,18 @@ import logging
 
 import pytest
 
+from jaxnoise.config import Config
 from jaxnoise.experiments import batch
 from jaxnoise.experiments.batch import Outcome
+from jaxnoise.labels.noisy_dataset import load_splits
 from jaxnoise.runs import documents
 from jaxnoise.sweep import __main__ as sweep
-from jaxnoise.sweep import estimate as sweep_estimate
-from jaxnoise.sweep import progress
+from jaxnoise.sweep import estimate, known_programs, progress
 from jaxnoise.sweep.grid import planned_runs
 from jaxnoise.terminal import console
 
 FLAGS = ["--dataset=digits", "--noise_rate=0,0.4", "--wd_coef=0,1e-4", "--total_repeats=2"]
+ESTIMATE = known_programs.Estimate(2, 5.0, (1.0, 3.0), 2**20, "2026-11-26")
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_bad_input_is_one_line_before_any_work(flags, told, ran, tmp_path, monke
     assert sweep.main(["--dataset=digits", *flags]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and told in error
-    assert ran == [] and list(tmp_path.iterdir()) == []
+    assert ran == [] and not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize(
@@ -118,14 +120,69 @@ def test_bad_words_are_told_in_one_line(words, told, capsys):
 
 
 def test_dry_run_tells_and_leaves_nothing(ran, tmp_path, capsys):
-    small = ["--train_size=300", "--test_size=60", "--epochs_num=7", f"--results_dir={tmp_path}"]
-    assert sweep.main([*FLAGS, *small, "--dry_run"]) == 0
+    small = ["--train_size=300", "--test_size=60", "--epochs_num=7"]
+    places = [f"--results_dir={tmp_path / 'results'}", f"--cache_dir={tmp_path / 'cache'}"]
+    assert sweep.main([*FLAGS, *small, *places, "--dry_run"]) == 0
     told = capsys.readouterr().out
     assert told.count(str(tmp_path)) == 4
     assert "4 runs, 0 already finished; the rest takes about " in told
     (row,) = (line.split() for line in told.splitlines() if line.startswith("1  "))
-    assert row[:4] == ["1", "lenet", "4", "8"] and row[-1] == "MiB" and int(row[-2]) > 1
-    assert ran == [] and list(tmp_path.iterdir()) == []
+    assert row[:4] == ["1", "lenet", "4", "8"] and row[-2] == "MiB" and int(row[-3]) > 1
+    assert ran == [] and not (tmp_path / "results").exists()
+
+
+def test_a_dry_run_measures_a_program_once(tmp_path, capsys, monkeypatch):
+    measured = []
+
+    def measure(configs, splits):
+        measured.append(configs)
+        return ESTIMATE
+
+    def dry_run(*words):
+        argv = [*FLAGS[:-1], *words, f"--cache_dir={tmp_path / 'cache'}", "--dry_run"]
+        assert sweep.main([*argv, f"--results_dir={tmp_path / 'results'}"]) == 0
+        return capsys.readouterr().out, len(measured)
+
+    monkeypatch.setattr(estimate, "measure", measure)
+    first, again = dry_run(), dry_run()
+    assert first[1] == again[1] == 1
+    assert "Compiling and measuring program 1 of 1" in first[0]
+    assert first[0].replace("Compiling and measuring program 1 of 1 …\n", "") == again[0]
+    assert "2026-11-26" in again[0]
+    # Whatever the time depends on; labels and coefficients are no part of that.
+    assert dry_run("--train_size=300")[1] == 2
+    assert dry_run("--total_repeats=3")[1] == 3
+    assert dry_run("--members_at_once=1")[1] == 4
+    assert dry_run("--do_sn")[1] == 5
+    assert dry_run("--seed=5")[1] == 5
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    assert dry_run()[1] == 6
+    monkeypatch.delenv("XLA_FLAGS")
+    damages = ("", "{}", "{", "[1]", '{"at_once": 0}', "\x00")
+    for number, content in enumerate(damages, start=7):
+        for file in (tmp_path / "cache/estimates").iterdir():
+            file.write_text(content)
+        assert dry_run()[1] == number
+    assert dry_run()[1] == number
+
+
+def test_an_estimate_with_nonsense_is_measured_again(tmp_path):
+    config = Config(dataset="digits", cache_dir=str(tmp_path))
+    splits = load_splits(config)
+    known_programs.write(ESTIMATE, [config], splits)
+    assert known_programs.read([config], splits) == ESTIMATE
+    nonsense = ({"at_once": 0}, {"compile_seconds": -1.0}, {"epoch_seconds": (1.0, float("nan"))})
+    for change in nonsense:
+        known_programs.write(ESTIMATE._replace(**change), [config], splits)
+        assert known_programs.read([config], splits) is None
+
+
+def test_where_estimates_cannot_be_kept_nothing_happens(tmp_path):
+    (tmp_path / "file").touch()
+    config = Config(dataset="digits", cache_dir=str(tmp_path / "file"))
+    splits = load_splits(Config(dataset="digits"))
+    known_programs.write(ESTIMATE, [config], splits)
+    assert known_programs.read([config], splits) is None
 
 
 def test_estimate_counts_members_and_epochs_with_the_jacobian_term():
@@ -134,8 +191,7 @@ def test_estimate_counts_members_and_epochs_with_the_jacobian_term():
         {"dataset": ["digits"], "jacob_coef": [1e-3], "noise_rate": [0, 0.1, 0.2],
          "total_repeats": [4], "epochs_num": [30], "jacob_start_epoch": [10]},
     )  # fmt: skip
-    estimate = sweep_estimate.Estimate(2, 5.0, (1.0, 3.0), 0)
-    assert estimate.seconds([x.config for x in planned]) == 5 + 12 / 2 * (10 * 1 + 20 * 3)
+    assert ESTIMATE.seconds([x.config for x in planned]) == 5 + 12 / 2 * (10 * 1 + 20 * 3)
 
 
 @pytest.mark.parametrize(
