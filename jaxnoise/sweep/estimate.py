@@ -36,22 +36,18 @@ def measure(configs: Sequence[Config], splits: SplitDataset) -> Estimate:
     everyone = _members(config, splits, sum(config.total_repeats for config in configs))
     at_once = min(trainer.at_once(everyone, whole), len(everyone))
     members = _members(config, part, at_once)
-    # Two epochs without the Jacobian term and two with it; the first of each includes compilation.
-    jacob_start = 2 if config.jacob_coef > 0 else 4
+    # Two epochs without the Jacobian term, and two with it if the program has it; the first of each
+    # includes compilation.
+    epochs = 4 if config.jacob_coef > 0 else 2
     times = [time.time()]
-    for _ in trainer.epochs(
-        members, assembly.pictures(part), epochs=4, jacob_start_epoch=jacob_start
-    ):
+    for _ in trainer.epochs(members, assembly.pictures(part), epochs=epochs, jacob_start_epoch=2):
         times.append(time.time())
-    compiling, plain, with_jacobian, jacobian = np.diff(times)
+    first, second = np.diff(times)[::2], np.diff(times)[1::2]
     scale = len(splits.labels) / len(part.labels)
-    compile_seconds = compiling - plain
-    if jacob_start < 4:
-        compile_seconds += with_jacobian - jacobian
     return Estimate(
         at_once,
-        max(0.0, compile_seconds),
-        (plain * scale, jacobian * scale),
+        float(np.maximum(0, first - second).sum()),
+        (second[0] * scale, second[-1] * scale),
         trainer.memory(everyone, whole),
         known_programs.today(),
     )
