@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 
 
@@ -36,13 +38,17 @@ def learning_rate_schedule(
       a function from the step index (from 0) to the learning rate.
     """
     recipe = RECIPES[network]
+    rate = np.float32(learning_rate or recipe.learning_rate)
     steps = (decay_epochs or recipe.decay_epochs) * steps_per_epoch
-    return optax.exponential_decay(
-        learning_rate or recipe.learning_rate,
-        transition_steps=min(steps, 2**31 - 1),  # steps are counted in int32
-        decay_rate=0.1,
-        staircase=True,
-    )
+    steps = min(steps, 2**31 - 1)  # steps are counted in int32
+
+    def schedule(step: jax.Array | int) -> jax.Array:
+        # Not optax.exponential_decay, which divides in float32: compiled, it is a step late where
+        # steps · (1 / steps) rounds to less than 1, as for the 25,320 of Fashion-MNIST.
+        decays = jnp.asarray(step, jnp.int32) // steps
+        return rate * jnp.power(jnp.float32(0.1), decays.astype(jnp.float32))
+
+    return schedule
 
 
 def decayed(params: optax.Params) -> optax.Params:

@@ -27,6 +27,28 @@ def test_given_schedule():
     assert [float(schedule(step)) for step in (0, 5, 6)] == pytest.approx([0.5, 0.5, 0.05])
 
 
+@pytest.mark.parametrize("steps_per_epoch,decay_epochs", [(1688, 15), (1, 55), (7, 3), (1407, 10)])
+def test_a_compiled_schedule_drops_on_the_step(steps_per_epoch, decay_epochs):
+    """Also where 1 / (steps between drops) is rounded: for MNIST, and with one step an epoch."""
+    between = steps_per_epoch * decay_epochs
+    schedule = jax.jit(
+        optim.learning_rate_schedule(
+            "lenet", learning_rate=1.0, decay_epochs=decay_epochs, steps_per_epoch=steps_per_epoch
+        )
+    )
+    for drops in (1, 2, 3):
+        rates = [float(schedule(jnp.int32(drops * between + i))) for i in (-1, 0, 1)]
+        expected = [0.1 ** (drops - 1), 0.1**drops, 0.1**drops]
+        assert rates == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_schedule_longer_than_int32_never_drops():
+    schedule = optim.learning_rate_schedule(
+        "lenet", learning_rate=0.5, decay_epochs=2**31, steps_per_epoch=2**31
+    )
+    assert float(jax.jit(schedule)(jnp.int32(2**31 - 2))) == 0.5
+
+
 def params():
     return {
         "conv": {"kernel": jnp.array([1.0, -2.0]), "bn": {"scale": jnp.array([3.0])}},
