@@ -1,6 +1,7 @@
 import functools
 import re
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -245,3 +246,66 @@ def test_jacobian_measurement_equals_jacrev_in_evaluation_mode():
 
     rows = jax.jit(jax.vmap(jax.jacrev(logits)))(IMAGES)
     np.testing.assert_allclose(measured, np.square(rows).sum(axis=(1, 2, 3, 4)), rtol=1e-3)
+
+
+class OneHiddenLayer(nn.Module):
+    """A net of the library's layers that is small enough for a second implementation."""
+
+    num_classes: int
+    spectral: None = None
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = images.reshape(len(images), -1).T
+        x = nets.DenseBlock(4, None, name="hidden")(x, train=train)
+        return nets.DenseBlock(self.num_classes, None, last=True, name="out")(x, train=train).T
+
+
+def test_ten_steps_are_those_of_a_second_implementation():
+    """SGD with momentum, weight decay, batch norm and a drop of the rate, in NumPy by hand."""
+    rng = np.random.RandomState(3)
+    batches = rng.uniform(size=(10, 8, 2, 3, 1)), rng.randint(3, size=(10, 8))
+    decay, momentum, epsilon = 0.01, 0.9, 1e-3
+    net = OneHiddenLayer(3)
+    rate = optim.learning_rate_schedule(
+        "lenet", learning_rate=0.2, decay_epochs=2, steps_per_epoch=3
+    )
+    p = ts.Program(net, "lenet", rate, "projection")
+    state = jax.jit(lambda key: ts.create_state(p, key, (2, 3, 1)))(jax.random.key(0))
+    step = jax.jit(functools.partial(ts.train_step, program=p, with_jacobian=False))
+
+    first = jax.tree.map(np.float64, state.params)
+    names = ("hidden/kernel", "hidden/bn/scale", "hidden/bn/bias", "out/kernel", "out/bias")
+    w = {name: functools.reduce(dict.get, name.split("/"), first).copy() for name in names}
+    velocity = {name: np.zeros_like(x) for name, x in w.items()}
+    mean, var = np.zeros(4), np.ones(4)
+    for i, (images, labels) in enumerate(zip(*batches, strict=True)):
+        batch = ts.Batch(jnp.float32(images), jnp.int32(labels))
+        state, _ = step(state, batch, coefficients(wd=decay), jax.random.key(i))
+
+        x = images.reshape(8, -1)
+        y = x @ w["hidden/kernel"]
+        deviation = np.sqrt(y.var(0) + epsilon)
+        normal = (y - y.mean(0)) / deviation
+        z = w["hidden/bn/scale"] * normal + w["hidden/bn/bias"]
+        logits = np.maximum(z, 0) @ w["out/kernel"] + w["out/bias"]
+        share = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        g_logits = (share - np.eye(3)[labels]) / 8
+        g_z = (g_logits @ w["out/kernel"].T) * (z > 0)
+        g_normal = g_z * w["hidden/bn/scale"]
+        inner = g_normal - g_normal.mean(0) - normal * (g_normal * normal).mean(0)
+        gradient = {
+            "hidden/kernel": x.T @ (inner / deviation),
+            "hidden/bn/scale": (g_z * normal).sum(0),
+            "hidden/bn/bias": g_z.sum(0),
+            "out/kernel": np.maximum(z, 0).T @ g_logits,
+            "out/bias": g_logits.sum(0),
+        }
+        mean, var = 0.99 * mean + 0.01 * y.mean(0), 0.99 * var + 0.01 * y.var(0)
+        for name in names:
+            decayed = decay * w[name] if name.endswith(("kernel", "scale")) else 0
+            velocity[name] = gradient[name] + decayed + momentum * velocity[name]
+            w[name] -= (0.2 if i < 6 else 0.02) * velocity[name]
+    for name in names:
+        found = functools.reduce(dict.get, name.split("/"), state.params)
+        np.testing.assert_allclose(found, w[name], rtol=2e-5, atol=2e-6, err_msg=name)

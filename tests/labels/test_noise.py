@@ -36,6 +36,12 @@ def uniform(labels, rate, num_classes=10, seed=0):
     return corrupt(labels, num_classes, noise_type="uniform_noise", noise_rate=rate, seed=seed)
 
 
+def test_the_number_of_picked_samples_is_the_originals():
+    """int(N * rate) in floating point: one less where the product is just below a whole number."""
+    assert uniform(np.arange(45_000) % 10, 0.7).picked.sum() == 31_499
+    assert uniform(np.arange(45_000) % 10, 0.6).picked.sum() == 27_000
+
+
 def flip(labels, rate, dataset, seed=0, flip_map="paper"):
     settings = dict(noise_type="flip_noise", noise_rate=rate, dataset=dataset, flip_map=flip_map)
     return corrupt(labels, 100 if dataset == "cifar100" else 10, seed=seed, **settings)

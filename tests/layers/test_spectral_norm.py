@@ -144,6 +144,14 @@ def test_members_and_steps_in_one_program_equal_those_alone(mode):
         )
 
 
+def test_one_reshaped_iteration_is_that_of_an_independent_implementation():
+    kernel = jnp.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    normalized, u, sigma = normalize(kernel, jnp.array([1.0, 0.0]), SpectralNorm())
+    assert float(sigma) == pytest.approx(9.5033828563, rel=1e-6)
+    np.testing.assert_allclose(u, [0.62252357, 0.78260105], rtol=1e-6)
+    np.testing.assert_allclose(normalized, kernel / 9.5033828563, rtol=1e-6)
+
+
 def test_sigma_s_gradient_is_v_u_transposed():
     """With u and v held constant, ∂σ/∂W = v uᵀ (Miyato et al. 2018, equation 11)."""
     kernel = normal(0, 6, 4)

@@ -18,6 +18,11 @@ def test_worked_example():
     assert noise == pytest.approx(np.sqrt(17)) and training == pytest.approx(np.sqrt(2))
 
 
+def test_three_draws_of_an_independent_implementation():
+    noise, training = variance.components(np.array([1, 3, 2, 6, 10, 8]), np.repeat([0, 1, 2], 2))
+    assert noise == pytest.approx(np.sqrt(11)) and training == pytest.approx(2)
+
+
 def test_mean_squares_are_those_of_scipys_f_statistic():
     scores = np.random.default_rng(0).normal(size=12) + 2 * np.tile([0, 1, 2], 4)
     noise, training = balanced(scores, 3)
