@@ -9,10 +9,10 @@ from jaxnoise.config.flags import flag as _flag
 
 Defaults = dict[str, float | dict[str, float]]
 
-# For each name, its hyper-parameters with their defaults, which may depend on the kind of data set.
-# The flag of a hyper-parameter, if it has one, is --NAME_HYPERPARAMETER. The defaults are those of
-# the papers or of configurations that their authors published; those of bi_tempered and
-# label_smoothing are common choices.
+# For each name, its hyper-parameters with their defaults, which may depend on the kind of data set
+# and, for a kind with an entry `KIND flip`, on whether the noise is flip_noise. The flag of a
+# hyper-parameter, if it has one, is --NAME_HYPERPARAMETER. docs/methods.md has the source of each
+# default, or says that it has none.
 LOSSES: dict[str, Defaults] = {
     "ce": {},
     "mae": {},
@@ -20,7 +20,7 @@ LOSSES: dict[str, Defaults] = {
     "sce": {
         "alpha": {"mnist": 0.01, "cifar10": 0.1, "cifar100": 6.0},
         "beta": {"mnist": 1.0, "cifar10": 1.0, "cifar100": 0.1},
-        "log_zero": -4.0,
+        "log_zero": math.log(1e-4),
     },
     "nce_rce": {
         "alpha": {"mnist": 1.0, "cifar10": 1.0, "cifar100": 10.0},
@@ -34,10 +34,10 @@ LOSSES: dict[str, Defaults] = {
 METHODS: dict[str, Defaults] = {
     "mixup": {"alpha": 1.0},
     "elr": {
-        "beta": {"mnist": 0.7, "cifar10": 0.7, "cifar100": 0.9},
-        "weight": {"mnist": 3.0, "cifar10": 3.0, "cifar100": 7.0},
+        "beta": {"mnist": 0.7, "cifar10": 0.7, "cifar10 flip": 0.9, "cifar100": 0.9},
+        "weight": {"mnist": 3.0, "cifar10": 3.0, "cifar10 flip": 1.0, "cifar100": 7.0},
     },
-    "sam": {"rho": 0.05},
+    "sam": {"rho": 0.1},
     "early_stopping": {"patience": 5},
 }
 
@@ -193,9 +193,10 @@ class MethodConfig:
 
     def _settings(self, name: str, defaults: Defaults) -> dict[str, float]:
         settings = {}
+        flip = f"{self._kind} flip" if self.noise_type == "flip_noise" else self._kind
         for hyper, default in defaults.items():
             if isinstance(default, dict):
-                default = default[self._kind]
+                default = default.get(flip, default[self._kind])
             given = getattr(self, f"{name}_{hyper}", None)
             settings[hyper] = default if given is None else given
         return settings
