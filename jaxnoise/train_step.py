@@ -69,6 +69,7 @@ class Program:
     wd_mode: str = "coupled"  # or "decoupled", see `optim.optimizer`
     loss: robust_losses.Loss = robust_losses.Loss("ce")
     method: robust_training.Method | None = None
+    renew_averages: bool = True  # those of batch norm, after each epoch: see `evaluation.renewed`
 
     def matmul_precision(self) -> contextlib.AbstractContextManager:
         """A context in which matrix products have this precision, whatever the device's default."""

@@ -95,7 +95,7 @@ class ActiveRun:
             folder,
             dataset,
             device=self._facts["device"]["kind"],
-            batch_norm="batch_stats" in like.state.variables,
+            lags=reach.keeps_running_averages(engine, like.state),
             variables=self._facts["environment"],
         )
         if point:

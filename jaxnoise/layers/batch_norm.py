@@ -1,13 +1,15 @@
 """Batch normalization and ReLU, with max-pooling moved before them, which is cheaper."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-MOMENTUM = 0.99
+MOMENTUM = 0.99  # of the running averages
+MOMENTS = "batch_moments"  # collection of the moments of one batch
 EPSILON = 1e-3
 
 
@@ -15,11 +17,17 @@ class BatchNormReLU(nn.Module):
     """relu(γ (y − μ) / √(σ² + ε) + β), then max-pooling if `max_pool` is given.
 
     In training, μ and σ² = E[y²] − μ² are those of the batch, and running averages move towards
-    them by 1 − MOMENTUM; in evaluation, the running averages are used. The map from y to the output
-    is monotone in each feature, increasing where γ ≥ 0 and decreasing elsewhere. Max-pooling can
-    therefore come first, applied to sign(γ) y, which leaves a quarter of the values to normalize.
-    Parameters and variables are named as in `flax.linen.BatchNorm`. Source: Ioffe and Szegedy,
-    "Batch Normalization" (ICML 2015, https://arxiv.org/abs/1502.03167).
+    them by 1 − MOMENTUM. In evaluation, μ and σ² are the variables `mean` and `var` of the
+    collection `batch_stats`: the running averages, unless `training.evaluation.renewed` has put the
+    moments of the training part there. Variances are biased: sums are divided by the number of
+    values.
+
+    The map from y to the output is monotone in each feature, increasing where γ ≥ 0 and decreasing
+    elsewhere. Max-pooling can therefore come first, applied to sign(γ) y, which leaves a quarter of
+    the values to normalize. Parameters and variables are named as in `flax.linen.BatchNorm`; if the
+    collection MOMENTS is mutable in training, the layer puts μ and σ² of the batch there, under the
+    names of `batch_stats`. Source: Ioffe and Szegedy, "Batch Normalization" (ICML 2015,
+    https://arxiv.org/abs/1502.03167).
     """
 
     use_scale: bool  # whether there is a factor γ
@@ -46,6 +54,9 @@ class BatchNormReLU(nn.Module):
             if not self.is_initializing():
                 for running, value in ((running_mean, mean), (running_var, var)):
                     running.value = MOMENTUM * running.value + (1 - MOMENTUM) * value
+                if self.is_mutable_collection(MOMENTS):
+                    self.put_variable(MOMENTS, "mean", mean)
+                    self.put_variable(MOMENTS, "var", var)
         else:
             mean, var = running_mean.value, running_var.value
 
@@ -62,6 +73,24 @@ class BatchNormReLU(nn.Module):
             y = max_pool(y)
         mean, factor, shift = (_column(values, y.ndim) for values in (mean, factor, shift))
         return nn.relu((y.astype(jnp.float32) - mean) * factor + shift).astype(y.dtype)
+
+
+def of_all_batches(batch_stats: Any, moments: Any) -> Any:
+    """`batch_stats` with the moments of all samples in place of those layers' averages.
+
+    μ = mean_b μ_b and σ² = mean_b σ_b² + mean_b (μ_b − μ)² over equally large batches b.
+
+    Args:
+      batch_stats: the collection, nested dicts.
+      moments: what `BatchNormReLU` put into MOMENTS for each batch, float32 (batches, features);
+        layers of other kinds are not in it, and keep their averages.
+    """
+    if "mean" in moments and "var" in moments:
+        mean, var = moments["mean"], moments["var"]
+        return {"mean": mean.mean(axis=0), "var": var.mean(axis=0) + mean.var(axis=0)}
+    return batch_stats | {
+        name: of_all_batches(batch_stats[name], inner) for name, inner in moments.items()
+    }
 
 
 def _moments(y: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -142,14 +142,14 @@ def announce(
     dataset: NoisyDataset,
     *,
     device: str,
-    batch_norm: bool,
+    lags: bool,
     variables: dict[str, str],
 ) -> None:
     """Reports what is going to be trained, on what, and where the results go.
 
     Args:
       device: the kind that it runs on.
-      batch_norm: whether the net has running averages.
+      lags: whether batch norm is evaluated with running averages.
       variables: those of the environment that can change numbers.
     """
     sizes = ", ".join(f"{np.sum(dataset.split == i)} {name}" for i, name in enumerate(SPLITS))
@@ -167,7 +167,7 @@ def announce(
     if config.noise_rate == 0 and not config.noise_is_given:
         log.info("         --noise_rate is 0: training on the data set's own labels")
     _warn_of_exact_jacobian(config, dataset.num_classes)
-    if batch_norm:
+    if lags:
         _tell_of_few_steps(config, int(np.sum(dataset.split == 0)))
     late = config.jacob_coef > 0 and config.jacob_start_epoch > 0
     log.info(

@@ -83,6 +83,7 @@ def program(config: Config, dataset: SplitDataset) -> Program:
         config.wd_mode,
         Loss(config.loss, tuple(config.loss_settings.items())),
         robust_training.METHODS[config.method](**config.method_settings) if config.method else None,
+        renew_averages=config.preset != "paper",
     )
 
 

@@ -1,4 +1,7 @@
-"""Measurements of one member's net in evaluation mode; `trainer` maps them over members."""
+"""Measurements of one member's net in evaluation mode; `trainer` maps them over members.
+
+Before them, `renewed` gives the net the averages that batch norm evaluates with.
+"""
 
 import functools
 from collections.abc import Callable
@@ -11,10 +14,14 @@ from jax import lax
 
 from jaxnoise import train_step as ts
 from jaxnoise.labels.noisy_dataset import SPLITS
+from jaxnoise.layers import batch_norm
 from jaxnoise.training import eval_step as es
 
 # Pictures per evaluation step. Sums do not depend on it.
 EVAL_BATCH = 128
+
+# Training samples that batch norm's averages are taken from, at most; see benchmarks/README.md.
+AVERAGED = 2048
 
 
 class Pictures(NamedTuple):
@@ -35,6 +42,47 @@ class Samples(NamedTuple):
 
     loss: jax.Array  # float32 (training samples,), on the label trained on, nats
     predicted: jax.Array  # int32 (training samples,), class
+
+
+def renewed(
+    state: ts.TrainState, pictures: Pictures, samples: int, *, program: ts.Program
+) -> ts.TrainState:
+    """The state with batch norm's averages taken anew from the training part.
+
+    Running averages lag: with momentum 0.99 they hold what a layer put out some hundred steps ago,
+    and for 400 steps what they started from. On few pictures, that decides which method looks
+    better. So AVERAGED training samples, evenly spaced, pass through the net in training mode, and
+    their moments replace the averages (`batch_norm.of_all_batches`). Training does not use them.
+    Source: Wu and Johnson, "Rethinking 'Batch' in BatchNorm" (2021,
+    https://arxiv.org/abs/2105.07576), section 3.
+
+    Args:
+      samples: size of the training part, with which the pictures begin.
+
+    Returns:
+      the same state if `program` keeps running averages, or the net has no `BatchNormReLU`.
+    """
+    if not program.renew_averages:
+        return state
+    batch = min(EVAL_BATCH, samples)
+    total = min(AVERAGED, samples) // batch * batch
+    chosen = np.arange(total) * samples // total
+    # Each batch is spread over the training part, whose samples may be in the order of classes.
+    index = jnp.asarray(chosen.reshape(batch, -1).T, jnp.int32)
+
+    def moments(index: jax.Array) -> Any:
+        images = pictures.preprocess(pictures.images[index])
+        mutable = [*state.variables, batch_norm.MOMENTS]
+        with program.matmul_precision():
+            variables = {"params": state.params, **state.variables}
+            _, found = program.net.apply(variables, images, train=True, mutable=mutable)
+        return found.get(batch_norm.MOMENTS, {})
+
+    moved = lax.map(moments, index)
+    if not moved:
+        return state
+    stats = batch_norm.of_all_batches(state.variables["batch_stats"], moved)
+    return state.replace(variables=state.variables | {"batch_stats": stats})
 
 
 def evaluate(

@@ -17,7 +17,13 @@ from jaxnoise.methods import robust_training
 from jaxnoise.scores import selection
 from jaxnoise.training import eval_step as es
 from jaxnoise.training import surroundings
-from jaxnoise.training.evaluation import Pictures, Samples, evaluate, forward_passes
+from jaxnoise.training.evaluation import (
+    Pictures,
+    Samples,
+    evaluate,
+    forward_passes,
+    renewed,
+)
 
 # Counters folded into a member's key, one for each stream of random numbers.
 _INIT, _ORDER, _PROJECTION, _MIXTURE = range(4)
@@ -130,6 +136,8 @@ def advance(
 ) -> tuple[Progress, dict[str, jax.Array]]:
     """One epoch: train, evaluate, and keep the state if its validation accuracy is the best so far.
 
+    Before it is evaluated, the state gets new averages of batch norm (see `evaluation.renewed`).
+
     A member that `robust_training.EarlyStopping` has stopped is reset to its best state, and its
     scalars `step_*` are NaN.
 
@@ -158,6 +166,7 @@ def advance(
         batch_size=batch_size,
         with_jacobian=with_jacobian,
     )
+    state = renewed(state, pictures, member.noisy_labels.shape[0], program=program)
     stopped = jnp.bool_(False)
     if isinstance(program.method, robust_training.EarlyStopping):
         # The best state, evaluated again, is not better, so a stopped member never starts again.

@@ -1,4 +1,4 @@
-"""Whether the settings of a run reach its net: one that would do nothing is an error.
+"""Whether what is meant for every net reaches a run's: a setting that would not is an error.
 
 Weight decay goes by the names of parameters, spectral normalization and bfloat16 are up to the
 layers. A net of one's own may have other names and layers.
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from jaxnoise.config import Config, InputError
+from jaxnoise.layers import batch_norm
 from jaxnoise.methods import optim
 from jaxnoise.train_step import TrainState
 from jaxnoise.training.assembly import Engine
@@ -57,6 +58,24 @@ def check(config: Config, engine: Engine, state: TrainState) -> None:
                 f"--precision=bf16: no product of --net={config.network} is computed in bfloat16; "
                 "allowed is float32, or a net that passes its dtype to its layers"
             )
+
+
+def keeps_running_averages(engine: Engine, state: TrainState) -> bool:
+    """Whether batch norm, in a layer or more, is evaluated with running averages, which lag.
+
+    They stay in a layer that does not offer the moments that `evaluation.renewed` takes.
+    """
+    program, stats = engine.program, state.variables.get("batch_stats", {})
+    if not program.renew_averages or not stats:
+        return bool(stats)
+    images = engine.pictures.images[:2].astype(jnp.float32)
+    mutable = [*state.variables, batch_norm.MOMENTS]
+    variables = {"params": state.params, **state.variables}
+    _, found = jax.eval_shape(
+        lambda variables: program.net.apply(variables, images, train=True, mutable=mutable),
+        variables,
+    )
+    return jax.tree.structure(found.get(batch_norm.MOMENTS)) != jax.tree.structure(stats)
 
 
 def _refuse(config: Config, setting: str, unreached: list[tuple], rule: str) -> None:

@@ -142,17 +142,35 @@ class WithoutBatchNorm(nn.Module):
         return nn.Dense(self.num_classes)(images.reshape(len(images), -1))
 
 
-@pytest.mark.parametrize("net", [None, WithoutBatchNorm])
-def test_only_a_net_with_running_averages_is_said_to_lag(net, tmp_path, monkeypatch, caplog):
+class WithFlaxBatchNorm(WithoutBatchNorm):
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = nn.Dense(self.num_classes)(images.reshape(len(images), -1))
+        return nn.BatchNorm(use_running_average=not train)(x)
+
+
+@pytest.mark.parametrize(
+    ("net", "preset", "lags"),
+    [
+        (None, "default", False),
+        (None, "paper", True),
+        (WithoutBatchNorm, "default", False),
+        (WithFlaxBatchNorm, "default", True),
+    ],
+)
+def test_only_a_net_with_running_averages_is_said_to_lag(
+    net, preset, lags, tmp_path, monkeypatch, caplog
+):
     caplog.set_level(logging.INFO, "jaxnoise")
     if net:
         monkeypatch.setitem(nets.NETS, "lenet", net)
-    config = Config(**SETTINGS | {"results_dir": str(tmp_path), "do_sn": False})
+    of_preset = {"results_dir": str(tmp_path), "do_sn": False, "preset": preset}
+    config = Config(**SETTINGS | of_preset)
     with active_run.opened(config) as opened:
         opened.begin(assembly.engine(config, opened.dataset))
     log = (opened.folder / "log.txt").read_text()
     assert "Training 2 repeats together, 2 epochs, on " in log
-    assert ("batch norm's running averages lag" in log) == (net is None)
+    assert ("batch norm's running averages lag" in log) == lags
 
 
 def test_start_of_the_jacobian_term_is_announced(tmp_path, caplog):
