@@ -51,6 +51,7 @@ class Batch(NamedTuple):
     other_labels: jax.Array | None = None  # int (batch,), of the pictures that mixup mixes in
     # float32 (), in [0, 1]: the weight of `labels`; that of `other_labels` is 1 − share.
     share: jax.Array | None = None
+    weight: jax.Array | None = None  # float32 (batch,): of the loss on each label, by default 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +163,11 @@ def loss_fn(
             jacobian, out = losses.mean_exact_jacobian(forward, batch.images)
         logits, new_variables = out
 
-    label_loss = _mixed(program.loss, batch, logits, transition_matrix=batch.transition_matrix)
+    def weighted(**arguments):
+        loss = program.loss(**arguments)
+        return loss if batch.weight is None else batch.weight * loss
+
+    label_loss = _mixed(weighted, batch, logits, transition_matrix=batch.transition_matrix)
     targets = None
     if isinstance(program.method, robust_training.ELR):
         targets = robust_training.elr_targets(

@@ -39,6 +39,11 @@ METHODS: dict[str, Defaults] = {
     },
     "sam": {"rho": 0.1},
     "early_stopping": {"patience": 5},
+    "truncation": {
+        "k": 0.5,
+        "start_epoch": {"mnist": 39, "cifar10": 39, "cifar100": 79},
+        "every": 10,
+    },
 }
 
 
@@ -107,7 +112,7 @@ class MethodConfig:
         None,
         "Training method, for any loss: mixup, elr (early-learning regularization), sam "
         "(sharpness-aware minimization), early_stopping (on the labels that --validation_labels "
-        "selects).",
+        "selects), truncation (leaves out samples whose label is unlikely).",
         choices=tuple(METHODS),
     )
     mixup_alpha: float | None = _flag(
@@ -130,8 +135,25 @@ class MethodConfig:
         low=1,
     )
 
+    truncation_k: float | None = _flag(
+        None,
+        "Probability of its label, by the best epoch so far, at or below which --method=truncation "
+        "leaves a sample out.",
+        low=0.0,
+        high=1.0,
+        open_range=True,
+    )
+    truncation_start_epoch: int | None = _flag(
+        None,
+        "Epoch, counted from 0, in which --method=truncation first leaves samples out.",
+        low=1,
+    )
+    truncation_every: int | None = _flag(
+        None, "Number of epochs after which --method=truncation chooses the samples anew.", low=1
+    )
+
     def check_method(self) -> None:
-        """Rejects hyper-parameters of a loss or method that is not used."""
+        """Rejects hyper-parameters that would do nothing."""
         for kind, table in (("loss", LOSSES), ("method", METHODS)):
             for name, defaults in table.items():
                 for hyper in defaults:
@@ -141,6 +163,13 @@ class MethodConfig:
                             f"--{name}_{hyper}={value:g} with --{kind}={getattr(self, kind)}: "
                             f"allowed only with --{kind}={name}"
                         )
+        start = self.method_settings.get("start_epoch", 0)
+        if start >= self.epochs_num:
+            raise InputError(
+                f"--{self.method}_start_epoch={start} with --epochs_num={self.epochs_num}: "
+                f"--method={self.method} would leave out no sample; allowed here: 1 to "
+                f"{self.epochs_num - 1}"
+            )
         for name, default in (("forward_matrix", "true"), ("forward_file", None)):
             value = getattr(self, name)
             if value != default and self.loss != "forward":

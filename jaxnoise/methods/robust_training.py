@@ -1,11 +1,12 @@
-"""Training methods for noisy labels other than losses: mixup, ELR, SAM and early stopping.
+"""Training methods for noisy labels other than losses: mixup, ELR, SAM, early stopping, truncation.
 
 A method is a frozen dataclass of hyper-parameters, a static part of a `Program`. Symbols are as in
 `losses`.
 """
 
 import dataclasses
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -58,13 +59,36 @@ class EarlyStopping:
     patience: int  # epochs, ≥ 1
 
 
-Method = Mixup | ELR | SAM | EarlyStopping
+@dataclasses.dataclass(frozen=True)
+class Truncation:
+    """Leaves out the samples whose label the best net so far finds unlikely, p_y ≤ k.
+
+    They are chosen anew every `every` epochs, from `start_epoch` on; until then all are trained on.
+    With --loss=gce this minimizes the truncated loss min(ℓ(p_y), ℓ(k)) by alternating between nets
+    and samples: Zhang and Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural
+    Networks with Noisy Labels" (NeurIPS 2018, https://arxiv.org/abs/1805.07836), algorithm 1.
+    """
+
+    k: float  # in (0, 1)
+    start_epoch: int  # index from 0
+    every: int  # epochs, ≥ 1
+
+
+class Pruning(NamedTuple):
+    """What `Truncation` remembers of a member."""
+
+    kept: jax.Array  # float32 (training samples,): 1 for those trained on, else 0
+    best_loss: jax.Array  # float32 (training samples,), of the best net so far, nats
+
+
+Method = Mixup | ELR | SAM | EarlyStopping | Truncation
 
 METHODS: dict[str, type[Method]] = {
     "mixup": Mixup,
     "elr": ELR,
     "sam": SAM,
     "early_stopping": EarlyStopping,
+    "truncation": Truncation,
 }
 
 # Keeps log(1 − ⟨t, p⟩) finite, as the authors' code does.
@@ -111,6 +135,18 @@ def elr_penalty(*, logits: jax.Array, targets: jax.Array) -> jax.Array:
 
 def _clipped_softmax(logits: jax.Array) -> jax.Array:
     return jnp.clip(jax.nn.softmax(logits), _ELR_MARGIN, 1 - _ELR_MARGIN)
+
+
+def pruned(pruning: Pruning, epoch: jax.Array, *, method: Truncation) -> Pruning:
+    """The samples to train on in an epoch: those with −log p_y < −log k, if it is time to choose.
+
+    Args:
+      epoch: int32 (), index from 0.
+    """
+    since = epoch - method.start_epoch
+    likely = pruning.best_loss < -math.log(method.k)
+    now = (since >= 0) & (since % method.every == 0)
+    return pruning._replace(kept=jnp.where(now, likely.astype(jnp.float32), pruning.kept))
 
 
 def ascend(params: Any, gradient: Any, *, rho: float) -> Any:

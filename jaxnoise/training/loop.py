@@ -53,6 +53,7 @@ class Progress(flax.struct.PyTreeNode):
     diverged_epoch: jax.Array  # int32 (), index from 0; −1 if it has not diverged
     samples: Samples  # loss: mean over the epochs so far; predicted: last, −1 at first
     best_predicted: jax.Array  # int32 (training samples,), by the best state; −1 at first
+    pruning: robust_training.Pruning | None = None  # for `robust_training.Truncation`
 
 
 def member_key(seed: int, repeat: int) -> jax.Array:
@@ -69,9 +70,11 @@ def start(member: Member, pictures: Pictures, *, program: ts.Program) -> Progres
     best_state = jax.tree.map(jnp.copy, state)
     predicted, best_predicted = (jnp.full_like(member.noisy_labels, -1) for _ in range(2))
     each = Samples(jnp.zeros(samples, jnp.float32), predicted)
-    return Progress(
-        state, best_state, jnp.float32(-1), jnp.int32(-1), jnp.int32(-1), each, best_predicted
-    )
+    pruning = None
+    if isinstance(program.method, robust_training.Truncation):
+        pruning = robust_training.Pruning(*(jnp.ones(samples, jnp.float32) for _ in range(2)))
+    none = jnp.int32(-1)
+    return Progress(state, best_state, jnp.float32(-1), none, none, each, best_predicted, pruning)
 
 
 def train_epoch(
@@ -83,8 +86,12 @@ def train_epoch(
     program: ts.Program,
     batch_size: int,
     with_jacobian: bool,
+    weights: jax.Array | None = None,
 ) -> tuple[ts.TrainState, ts.LossParts]:
     """One pass over the training part in a new random order, including the partial last batch.
+
+    Args:
+      weights: float32 (training samples,), of their losses; by default 1.
 
     Returns:
       the new state, and the mean over the epoch of every part of the loss, as computed in training.
@@ -97,8 +104,9 @@ def train_epoch(
 
     def batch(index, key):
         images, labels = pictures.preprocess(pictures.images[index]), member.noisy_labels[index]
+        weight = None if weights is None else weights[index]
         if not isinstance(program.method, robust_training.Mixup):
-            return ts.Batch(images, labels, member.transition_matrix, index)
+            return ts.Batch(images, labels, member.transition_matrix, index, weight=weight)
         mixed, other_labels, share = robust_training.mixture(
             key, images, labels, alpha=program.method.alpha
         )
@@ -157,6 +165,9 @@ def advance(
         pictures.images.shape[1:],
         program=program,
     )
+    pruning = progress.pruning
+    if pruning is not None:
+        pruning = robust_training.pruned(pruning, epoch, method=program.method)
     state, parts = train_epoch(
         state,
         member,
@@ -165,6 +176,7 @@ def advance(
         program=program,
         batch_size=batch_size,
         with_jacobian=with_jacobian,
+        weights=None if pruning is None else pruning.kept,
     )
     state = renewed(state, pictures, member.noisy_labels.shape[0], program=program)
     stopped = jnp.bool_(False)
@@ -194,6 +206,9 @@ def advance(
             progress.best_epoch,
         ),
     )
+    if pruning is not None:
+        best_loss = _choose(better, samples.loss, pruning.best_loss)
+        pruning = pruning._replace(best_loss=best_loss)
     advanced = Progress(
         state,
         best_state,
@@ -202,6 +217,7 @@ def advance(
         progress.diverged_epoch,
         samples._replace(loss=mean_loss),
         best_predicted,
+        pruning,
     )
     frozen = progress.replace(
         diverged_epoch=jnp.where(progress.diverged_epoch < 0, epoch, progress.diverged_epoch)

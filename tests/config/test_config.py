@@ -193,6 +193,17 @@ def test_ends_of_the_ranges_are_allowed(allowed):
     assert dataclasses.asdict(Config(**allowed)).items() >= allowed.items()
 
 
+@pytest.mark.parametrize("start", [None, 3, 4])
+def test_truncation_that_never_starts_is_refused(start):
+    with pytest.raises(InputError) as refusal:
+        Config(method="truncation", epochs_num=3, truncation_start_epoch=start)
+    assert str(refusal.value) == (
+        f"--truncation_start_epoch={start or 39} with --epochs_num=3: --method=truncation would "
+        "leave out no sample; allowed here: 1 to 2"
+    )
+    assert Config(method="truncation", epochs_num=3, truncation_start_epoch=2)
+
+
 @pytest.mark.parametrize("start", [3, 4])
 def test_jacobian_term_that_never_starts_is_refused(start):
     with pytest.raises(InputError) as refusal:
@@ -363,6 +374,8 @@ COMPANIONS = {
     **{f"{name}_{hyper}": {"loss": name} for name, hypers in LOSSES.items() for hyper in hypers},
     **{f"{name}_{hyper}": {"method": name} for name, hypers in METHODS.items() for hyper in hypers},
 }
+for name in METHODS["truncation"]:  # which starts late
+    COMPANIONS[f"truncation_{name}"]["epochs_num"] = 100
 
 
 def other_value(name):

@@ -38,6 +38,7 @@ def one_trainer(monkeypatch):
     [
         dict(method="elr", loss="gce", do_sn=True, wd_coef=1e-4, entropy_coef=0.1,
              jacob_coef=1e-3, jacob_start_epoch=0),
+        dict(method="truncation", loss="gce", truncation_start_epoch=1, truncation_every=1),
         dict(method="mixup", loss="forward", noise_type="flip_noise", noise_draws=2),
     ],
     ids=lambda settings: settings["method"],

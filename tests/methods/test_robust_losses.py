@@ -320,10 +320,10 @@ def test_defaults_are_allowed_and_each_hyper_parameter_has_a_flag():
     for kind, table in (("loss", LOSSES), ("method", METHODS)):
         for name in table:
             for dataset in ("mnist", "cifar10", "cifar100"):
-                config = Config(dataset=dataset, **{kind: name})
+                config = Config(dataset=dataset, epochs_num=120, **{kind: name})
                 settings = getattr(config, f"{kind}_settings")
                 flags = {f"{name}_{hyper}": value for hyper, value in settings.items()}
-                given = Config(dataset=dataset, **{kind: name}, **flags)
+                given = Config(dataset=dataset, epochs_num=120, **{kind: name}, **flags)
                 assert getattr(given, f"{kind}_settings") == settings
 
 

@@ -186,6 +186,33 @@ def test_mixed_labels_count_by_their_share():
     assert float(parts.loss) != pytest.approx(float(one.loss), rel=1e-3)
 
 
+def test_samples_count_by_their_weight():
+    weight = np.array([1, 0, 0, 1, 1, 0, 1, 1], np.float32)
+    _, parts = step(None, ts.Batch(IMAGES, LABELS, weight=weight))
+    state, whole = plain()
+    assert float(parts.cross_entropy) == pytest.approx(float(whole.cross_entropy), rel=1e-6)
+    each = np.zeros(8)
+    for i in range(8):
+        one = np.eye(8, dtype=np.float32)[i]
+        each[i] = 8 * step(None, ts.Batch(IMAGES, LABELS, weight=one))[1].label_loss
+    assert each.mean() == pytest.approx(float(whole.label_loss), rel=1e-5)
+    assert float(parts.label_loss) == pytest.approx((weight * each).mean(), rel=1e-5)
+    ones, _ = step(None, ts.Batch(IMAGES, LABELS, weight=np.ones(8, np.float32)))
+    assert_close(ones.params, state.params)
+
+
+def test_truncation_chooses_by_the_best_nets_probabilities_when_it_is_time():
+    method = robust_training.Truncation(k=0.25, start_epoch=3, every=2)
+    pruning = robust_training.Pruning(
+        jnp.float32([1, 0, 1, 1]), -jnp.log(jnp.float32([0.9, 0.3, 0.2, 0.0]))
+    )
+    for epoch in range(8):
+        found = robust_training.pruned(pruning, jnp.int32(epoch), method=method)
+        expected = [1, 1, 0, 0] if epoch in (3, 5, 7) else [1, 0, 1, 1]
+        np.testing.assert_array_equal(found.kept, expected)
+        np.testing.assert_array_equal(found.best_loss, pruning.best_loss)
+
+
 # Epochs
 
 
@@ -222,3 +249,41 @@ def test_early_stopping_goes_back_to_the_best_epoch_and_stays(monkeypatch):
     assert states == [1, 2, 3, 4, 2, 2]
     assert told == [True] * 4 + [False] * 2
     assert (progress.best_epoch, progress.best_valid_accuracy) == (1, 60)
+
+
+def test_truncation_trains_on_what_the_best_epoch_finds_likely(monkeypatch):
+    """The weights of an epoch are those of the best epoch before it, also of a later one."""
+    accuracy = jnp.float32([50, 60, 55, 70, 65])
+    losses = jnp.float32([[0.1, 0.1], [0.1, 0.9], [0.9, 0.9], [0.9, 0.1], [0.9, 0.9]])
+    seen = []
+
+    def train_epoch(state, *_, weights, **__):
+        seen.append([int(x) for x in weights])
+        return state + 1, ts.LossParts(*[jnp.float32(1)] * 6)
+
+    monkeypatch.setattr(loop, "train_epoch", train_epoch)
+    monkeypatch.setattr(
+        loop, "evaluate",
+        lambda state, *_, **__: (
+            {"valid_accuracy": accuracy[state - 1]},
+            loop.Samples(losses[state - 1], jnp.zeros(2, jnp.int32)),
+        ),
+    )  # fmt: skip
+    monkeypatch.setattr(es, "after_evaluation", lambda state, *_, **__: state)
+    monkeypatch.setattr(loop, "forward_passes", lambda _: 1)
+    p = program(robust_training.Truncation(k=0.5, start_epoch=2, every=1))
+    p = dataclasses.replace(p, renew_averages=False)  # the states are numbers
+    two, ones, never = jnp.zeros(2, jnp.int32), jnp.ones(2, jnp.float32), jnp.int32(-1)
+    progress = loop.Progress(
+        jnp.int32(0), jnp.int32(0), jnp.float32(-1), never, never, loop.Samples(ones, two), two,
+        robust_training.Pruning(ones, ones),
+    )  # fmt: skip
+    member = loop.Member(jax.random.key(0), two, two, NONE)
+    pictures = loop.Pictures(*[jnp.zeros((2, 28, 28, 1), jnp.uint8)] * 5)
+    for epoch in range(5):
+        progress, _ = loop.advance(
+            progress, member, pictures, jnp.int32(epoch),
+            program=p, batch_size=1, with_jacobian=False,
+        )  # fmt: skip
+    # All at first; then by epoch 2, the best until epoch 4 is.
+    assert seen == [[1, 1], [1, 1], [1, 0], [1, 0], [0, 1]]
