@@ -2,7 +2,8 @@
 
 python -m jaxnoise.reproduce NAME trains a run whose results are kept in reference/, and reports
 whether its test accuracies agree with them. Without NAME it lists all references;
---record=RUN_DIR keeps a finished run's results as a new reference NAME.
+--record RUN_DIR keeps a finished run's results as a new reference NAME. Further folders of the same
+run, made on other CPUs or by other versions, make the reference hold there too.
 """
 
 import sys
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = CommandParser("reproduce", __doc__)
     parser.add_argument("name", metavar="NAME", nargs="?")
     parser.add_argument(
-        "--record", type=Path, metavar="RUN_DIR", help="finished run to keep as NAME"
+        "--record", type=Path, metavar="RUN_DIR", nargs="+", help="finished run to keep as NAME"
     )
     for flag in ("results_dir", "data_dir", "manual_dir", "cache_dir"):
         parser.add_argument(f"--{flag}", metavar="DIR", help="as for main.py")
@@ -32,13 +33,13 @@ def main(argv: list[str] | None = None) -> int:
     return commands.ended(lambda: _main(**arguments))
 
 
-def _main(name: str | None, record: Path | None, **where: str | None) -> int:
+def _main(name: str | None, record: list[Path] | None, **where: str | None) -> int:
     if name is None:
         rows = [(each, references.read(each)["command"]) for each in references.names()]
         print(tabulate(rows, ["NAME", "command"]))
         return 0
     if record is not None:
-        print(references.keep(name, record))
+        print(references.keep(name, record[0], record[1:]))
         return 0
     reference = references.read(name)
     given = {flag: value for flag, value in where.items() if value is not None}

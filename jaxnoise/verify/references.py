@@ -1,6 +1,7 @@
 """Reference results: kept as reference/NAME.json, and compared with new runs."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,22 +37,36 @@ class Comparison(NamedTuple):
         return self.equal or bool(self.low <= self.now.mean() <= self.high)
 
 
-def keep(name: str, run_dir: Path) -> Path:
+def keep(name: str, run_dir: Path, elsewhere: Sequence[Path] = ()) -> Path:
     """Keeps a finished run's results as reference/NAME.json, a few kilobytes.
 
+    Args:
+      elsewhere: the same run made by other arithmetic: on another CPU, by another version of JAX or
+        under other flags of XLA. They widen and centre the intervals of `compare`.
+
     Raises:
-      InputError: there is no finished run, it has fewer than 3 repeats or one that diverged, or the
-        name is taken.
+      InputError: there is no finished run, it has fewer than 3 repeats or one that diverged, a run
+        of `elsewhere` is not the same, or the name is taken.
     """
     run = pairs.read(run_dir)
     config, scores = (files.read_json(run_dir / document) for document in documents.OF_A_RUN)
     path = REFERENCE / f"{name}.json"
     if path.exists():
         raise InputError(f"NAME={name}: {path} exists; allowed is a name that is not taken")
-    if run.n < 3 or not run.survived.all():
-        raise InputError(
-            f"--record={run_dir}: allowed are runs of 3 repeats or more, none of which diverged"
-        )
+    others = [pairs.read(folder) for folder in elsewhere]
+    for each in (run, *others):
+        if each.n < 3 or not each.survived.all():
+            raise InputError(
+                f"--record={each.folder}: allowed are runs of 3 repeats or more, none of which "
+                "diverged"
+            )
+    for each in others:
+        same = (each.flags, each.data_sha256, each.labels_sha256)
+        if same != (run.flags, run.data_sha256, run.labels_sha256):
+            raise InputError(
+                f"--record={each.folder}: allowed are runs with the flags, images and labels of "
+                f"{run_dir}"
+            )
     flags = {name: x for name, x in run.flags.items() if x != pairs.DEFAULTS[name]}
     document = {
         "command": Config(**flags).command,
@@ -62,11 +77,21 @@ def keep(name: str, run_dir: Path) -> Path:
         "n": run.n,
         "mean": scores["mean"],
         "std": scores["std"],
-        "accuracy": {name: values.tolist() for name, values in run.accuracy.items()},
+        "accuracy": _lists(run.accuracy),
     }  # fmt: skip
+    if others:
+        document["elsewhere"] = [
+            {fact: each.facts.get(fact) for fact in ("versions", "device", "environment")}
+            | {"accuracy": _lists(each.accuracy)}
+            for each in others
+        ]
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def _lists(accuracy: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    return {name: values.tolist() for name, values in accuracy.items()}
 
 
 def read(name: str) -> dict[str, Any]:
@@ -91,10 +116,11 @@ def names() -> list[str]:
 def compare(reference: dict[str, Any], folder: Path) -> list[Comparison]:
     """Test accuracies of a finished run beside the reference's.
 
-    The interval is where the mean of m repeats is expected after a reference of n with mean r and
-    sample standard deviation s: r ± t(q, n − 1) s √(1/n + 1/m), Student's prediction interval, q
-    such that all of them together hold with probability CONFIDENCE at least. Its width comes from
-    the reference alone, so a run that varies more than the reference does not pass for that reason.
+    The interval is where the mean of m repeats is expected after n of the reference, those made
+    elsewhere included, with mean r and sample standard deviation s: r ± t(q, n − 1) s √(1/n + 1/m),
+    Student's prediction interval, q such that all of them together hold with probability CONFIDENCE
+    at least. Its width comes from the reference alone, so a run that varies more than the reference
+    does not pass for that reason.
 
     Raises:
       InputError: the run has other pictures or labels, or one of its repeats diverged.
@@ -113,8 +139,10 @@ def compare(reference: dict[str, Any], folder: Path) -> list[Comparison]:
     comparisons = []
     for name in SELECTIONS:
         kept, now = np.array(reference["accuracy"][name]), run.accuracy[name]
-        spread = kept.std(ddof=1) * np.sqrt(1 / len(kept) + 1 / len(now))
-        low, high = scipy.stats.t.interval(level, len(kept) - 1, kept.mean(), max(spread, 1e-9))
+        elsewhere = (each["accuracy"][name] for each in reference.get("elsewhere", ()))
+        every = np.concatenate([kept, *elsewhere])
+        spread = every.std(ddof=1) * np.sqrt(1 / len(every) + 1 / len(now))
+        low, high = scipy.stats.t.interval(level, len(every) - 1, every.mean(), max(spread, 1e-9))
         comparisons.append(Comparison(name, kept, now, float(low), float(high)))
     return comparisons
 

@@ -76,6 +76,30 @@ def test_interval_is_where_another_mean_is_expected(folder, tmp_path):
     assert last.agrees and not last.equal
 
 
+def test_runs_made_elsewhere_widen_and_centre_the_interval(folder, tmp_path, capsys):
+    there = changed(folder, tmp_path, lambda _: np.array([70.0, 74.0, 78.0]))
+    assert reproduce.main(["small", "--record", str(folder), str(there)]) == 0
+    reference = references.read("small")
+    assert [len(each["accuracy"]["last"]) for each in reference["elsewhere"]] == [3]
+    assert reference["elsewhere"][0]["versions"] == reference["versions"]
+    reference["accuracy"]["last"] = [80.0, 82.0, 84.0]
+    last = next(x for x in references.compare(reference, there) if x.name == "last")
+    mean, std = 78, np.std([70, 74, 78, 80, 82, 84], ddof=1)
+    half = 3.8100 * std * np.sqrt(1 / 6 + 1 / 3)  # t(1 − 0.05/8, 5) from a table
+    assert (last.low, last.high) == pytest.approx((mean - half, mean + half), rel=1e-3)
+    assert last.agrees and last.reference.tolist() == [80, 82, 84]
+
+
+def test_another_run_is_not_the_same_made_elsewhere(folder, tmp_path):
+    there = changed(folder, tmp_path, lambda x: x)
+    document = json.loads((there / "config.json").read_text())
+    document["flags"]["seed"] = 7
+    (there / "config.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="allowed are runs with the flags, images and labels of"):
+        references.keep("small", folder, [there])
+    assert references.names() == []
+
+
 @pytest.mark.parametrize(("off", "passes"), [(0.05, True), (-30, False), (30, False)])
 def test_other_accuracies_fail_where_they_are_too_far_off(off, passes, folder, tmp_path):
     references.keep("small", folder)
