@@ -9,7 +9,8 @@ they alternate. The first process only fills the cache of the data; it is not co
     python benchmarks/startup.py --whole --dataset=digits --noise_rate=0.4
 
 makes whole runs, and also shows what follows the first epoch. Loading matplotlib counts as part of
-the first epoch there, since its functions are timed.
+the first epoch there, since its functions are timed. `--sweep` does the same for the flags of
+`python -m jaxnoise.sweep`. Both also show what the command takes if all its runs are finished.
 """
 
 import json
@@ -25,7 +26,7 @@ from unittest import mock
 from tabulate import tabulate
 
 ROUNDS = 5
-CHILD, WHOLE = "--in_this_process", "--whole"
+CHILD, WHOLE, SWEEP = "--in_this_process", "--whole", "--sweep"
 COMPILATION = {
     "/jax/core/compile/jaxpr_trace_duration": "tracing",
     "/jax/core/compile/jaxpr_to_mlir_module_duration": "lowering",
@@ -63,7 +64,7 @@ def measure(argv: list[str]) -> dict[str, float]:
     return parts | {"the rest": total - sum(parts.values()), "total": total}
 
 
-def measure_whole(argv: list[str]) -> dict[str, float]:
+def measure_whole(argv: list[str], *, of_sweep: bool) -> dict[str, float]:
     """Measures the seconds of each part of a command, up to its end."""
     started = time.perf_counter()
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -73,6 +74,7 @@ def measure_whole(argv: list[str]) -> dict[str, float]:
     from jaxnoise.experiments import experiment
     from jaxnoise.figures import training_curves
     from jaxnoise.runs import resume
+    from jaxnoise.sweep import __main__ as sweep
     from jaxnoise.terminal.progress import EpochReport
     from jaxnoise.training import measurement
 
@@ -93,20 +95,26 @@ def measure_whole(argv: list[str]) -> dict[str, float]:
     def update(report, metrics):
         epochs.append(time.perf_counter())
 
-    main.define_flags()
-    flags.FLAGS(argv)
     with (
         timed(resume, "save"),
         timed(measurement, "of_nets"),
         timed(training_curves, "draw"),
         mock.patch.object(EpochReport, "update", update),
     ):
-        experiment.run(main.config_of_flags())
+        if of_sweep:
+            sweep.main(argv[1:])
+        else:
+            main.define_flags()
+            flags.FLAGS(argv)
+            experiment.run(main.config_of_flags())
     total = time.perf_counter() - started
-    training = epochs[-1] - epochs[0]
-    parts = {
-        "up to the end of the first epoch": epochs[0] - started,
-        "the other epochs": training - seconds["save"],
+    if not epochs:  # all runs are finished
+        return {"total": total}
+    parts = {"up to the end of the first epoch": epochs[0] - started}
+    if of_sweep:  # whose runs are measured between the epochs of others
+        return parts | {"the rest": total - epochs[0] + started, "total": total}
+    parts |= {
+        "the other epochs": epochs[-1] - epochs[0] - seconds["save"],
         "their checkpoints": seconds["save"],
         "measuring the nets": seconds["of_nets"],
         "figures": seconds["draw"],
@@ -115,31 +123,36 @@ def measure_whole(argv: list[str]) -> dict[str, float]:
 
 
 def report(argv: list[str]) -> None:
-    whole = [WHOLE] if WHOLE in argv else []
-    argv = [each for each in argv if each != WHOLE]
+    whole = [each for each in argv if each in (WHOLE, SWEEP)]
+    argv = [each for each in argv if each not in whole]
     runs: dict[str, list[dict[str, float]]] = {"cold": [], "warm": []}
     with tempfile.TemporaryDirectory() as cache:
         command = [sys.executable, __file__, CHILD, *whole, *argv, f"--cache_dir={cache}"]
-        command += [f"--results_dir={cache}/results", "--overwrite"]
-        for start in ["first", *["cold", "warm"] * ROUNDS]:
+        command += [f"--results_dir={cache}/results"]
+        starts = ["cold", "warm", *["finished"] * bool(whole)] * ROUNDS
+        for start in ["first", *starts]:
             if start == "cold":
                 shutil.rmtree(Path(cache, "programs"), ignore_errors=True)
-            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            again = [] if start == "finished" else ["--overwrite"]
+            output = subprocess.run(
+                [*command, *again], check=True, stdout=subprocess.PIPE, text=True
+            ).stdout
             runs.setdefault(start, []).append(json.loads(output.splitlines()[-1]))
-    rows = []
+    rows, shown = [], [start for start in runs if start != "first"]
     for part in runs["cold"][0]:
         row = [part]
-        for start in ("cold", "warm"):
-            seconds = [run[part] for run in runs[start]]
-            row += [statistics.median(seconds), min(seconds), max(seconds)]
+        for start in shown:
+            seconds = [run[part] for run in runs[start] if part in run]
+            row += [statistics.median(seconds), min(seconds), max(seconds)] if seconds else [""] * 3
         rows.append(row)
-    header = ["part", "cold", "min", "max", "warm", "min", "max"]
+    header = ["part", *(column for start in shown for column in (start, "min", "max"))]
     print(tabulate(rows, header, floatfmt=".2f"))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:3] == [CHILD, WHOLE]:
-        print(json.dumps(measure_whole([sys.argv[0], *sys.argv[3:]])))
+    if sys.argv[1:2] == [CHILD] and sys.argv[2] in (WHOLE, SWEEP):
+        argv = [sys.argv[0], *sys.argv[3:]]
+        print(json.dumps(measure_whole(argv, of_sweep=sys.argv[2] == SWEEP)))
     elif sys.argv[1:2] == [CHILD]:
         print(json.dumps(measure([sys.argv[0], *sys.argv[2:]])))
     else:
