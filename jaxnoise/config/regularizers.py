@@ -72,9 +72,10 @@ class RegularizerConfig:
 
     preset: str = _flag(
         "default",
-        "paper trains as the original code does: gradients of spectral norms flow through the "
-        "vectors of the power iteration, which are updated in evaluation too, and flags that the "
-        "paper fixes cannot be changed.",
+        "paper trains and measures as the original code does: gradients of spectral norms flow "
+        "through the vectors of the power iteration, which are updated in evaluation too, batch "
+        "norm is evaluated with running averages, and flags that the paper fixes cannot be "
+        "changed.",
         choices=("default", "paper"),
     )
 
