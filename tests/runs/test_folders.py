@@ -1,6 +1,7 @@
 """The run folder: its name, its files, and what each of them says."""
 
 import json
+import math
 import pathlib
 import re
 from types import SimpleNamespace
@@ -151,7 +152,7 @@ def test_sessions_are_the_facts_of_the_config_so_far(tmp_path):
 def test_config_json_holds_hyperparameters_that_are_defaults(tmp_path):
     documents.write_config(tmp_path, Config(dataset="cifar100", loss="sce", sce_beta=2.0), {})
     document = json.loads((tmp_path / "config.json").read_text())
-    expected = {"sce_alpha": 6.0, "sce_beta": 2.0, "sce_log_zero": -4.0}
+    expected = {"sce_alpha": 6.0, "sce_beta": 2.0, "sce_log_zero": math.log(1e-4)}
     assert document["hyperparameters"] == expected
     assert documents.sessions(tmp_path) == []
 
