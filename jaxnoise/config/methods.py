@@ -165,8 +165,9 @@ class MethodConfig:
                         )
         start = self.method_settings.get("start_epoch", 0)
         if start >= self.epochs_num:
+            given = f"{start}{' (the default)' * (self.truncation_start_epoch is None)}"
             raise InputError(
-                f"--{self.method}_start_epoch={start} with --epochs_num={self.epochs_num}: "
+                f"--{self.method}_start_epoch={given} with --epochs_num={self.epochs_num}: "
                 f"--method={self.method} would leave out no sample; allowed here: 1 to "
                 f"{self.epochs_num - 1}"
             )

@@ -168,7 +168,7 @@ def announce(
         log.info("         --noise_rate is 0: training on the data set's own labels")
     _warn_of_exact_jacobian(config, dataset.num_classes)
     if lags:
-        _tell_of_few_steps(config, int(np.sum(dataset.split == 0)))
+        _tell_of_running_averages(config, int(np.sum(dataset.split == 0)))
     late = config.jacob_coef > 0 and config.jacob_start_epoch > 0
     log.info(
         "Training %s%s, %s%s, on %s",
@@ -212,17 +212,16 @@ def _warn_of_exact_jacobian(config: Config, num_classes: int) -> None:
         )
 
 
-def _tell_of_few_steps(config: Config, samples: int) -> None:
-    """Running averages forget their initial 0 and 1 as MOMENTUM^steps: down to 2 % in 400 steps."""
+def _tell_of_running_averages(config: Config, samples: int) -> None:
+    """They forget their initial 0 and 1 as MOMENTUM^steps: down to 2 % in 400 steps."""
     steps = -(-samples // config.batch_size)
-    late = math.ceil(4 / (1 - batch_norm.MOMENTUM) / steps)
-    if late > config.epochs_num / 2:
-        log.info(
-            "Epochs   %s each: for about %d epochs, batch norm's running averages lag, and with "
-            "them all accuracies; raise --epochs_num or lower --batch_size",
-            counted(steps, "step"),
-            late,
-        )
+    log.info(
+        "Epochs   %s each: for about %s, batch norm's running averages lag far behind, and with "
+        "them all accuracies and the best epoch%s",
+        counted(steps, "step"),
+        counted(math.ceil(4 / (1 - batch_norm.MOMENTUM) / steps), "epoch"),
+        " (--preset=paper evaluates with them)" * (config.preset == "paper"),
+    )
 
 
 def scores(folder: Path) -> None:

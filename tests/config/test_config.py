@@ -197,9 +197,10 @@ def test_ends_of_the_ranges_are_allowed(allowed):
 def test_truncation_that_never_starts_is_refused(start):
     with pytest.raises(InputError) as refusal:
         Config(method="truncation", epochs_num=3, truncation_start_epoch=start)
+    given = start or "39 (the default)"
     assert str(refusal.value) == (
-        f"--truncation_start_epoch={start or 39} with --epochs_num=3: --method=truncation would "
-        "leave out no sample; allowed here: 1 to 2"
+        f"--truncation_start_epoch={given} with --epochs_num=3: --method=truncation would leave "
+        "out no sample; allowed here: 1 to 2"
     )
     assert Config(method="truncation", epochs_num=3, truncation_start_epoch=2)
 

@@ -204,11 +204,16 @@ def test_title_says_what_sets_a_run_apart():
     assert console.title(config, ", ") == "digits, lenet, uniform_noise 0.25, wd_0.0001"
 
 
-@pytest.mark.parametrize(("samples", "epochs", "told"), [(176, 10, 67), (1293, 30, None)])
-def test_averages_that_lag_are_told(samples, epochs, told, stdout):
-    console._tell_of_few_steps(Config(epochs_num=epochs), samples)
-    lines = stdout.getvalue()
-    assert (f"for about {told} epochs" in lines) if told else lines == ""
+@pytest.mark.parametrize(
+    ("samples", "told"),
+    [(176, "about 67 epochs, "), (1293, "about 10 epochs, "), (54000, "1 epoch, ")],
+)
+def test_averages_that_lag_are_told(samples, told, stdout):
+    console._tell_of_running_averages(Config(), samples)
+    console._tell_of_running_averages(Config(preset="paper"), samples)
+    default, paper = stdout.getvalue().splitlines()
+    assert told in default and "preset" not in default
+    assert told in paper and paper.endswith("(--preset=paper evaluates with them)")
 
 
 def test_cost_of_the_exact_jacobian_is_told_before_it_is_paid(stdout):
