@@ -65,6 +65,17 @@ def test_reference_holds_the_settings_that_are_no_defaults(folder):
     assert references.names() == ["small"]
 
 
+def test_reference_holds_the_defaults_of_its_method(tmp_path):
+    config = Config(**SETTINGS, method="elr", results_dir=str(tmp_path))
+    experiment.run(config)
+    references.keep("elr", folders.run_folder(config))
+    flags = references.read("elr")["flags"]
+    assert flags == SETTINGS | {
+        "net": "lenet", "method": "elr", "elr_beta": 0.7, "elr_weight": 3.0,
+    }  # fmt: skip
+    assert Config(**flags).hyperparameters == config.hyperparameters
+
+
 def test_interval_is_where_another_mean_is_expected(folder, tmp_path):
     references.keep("small", folder)
     reference = references.read("small")
