@@ -14,6 +14,7 @@ the first epoch there, since its functions are timed. `--sweep` does the same fo
 """
 
 import json
+import runpy
 import shutil
 import statistics
 import subprocess
@@ -74,7 +75,6 @@ def measure_whole(argv: list[str], *, of_sweep: bool) -> dict[str, float]:
     from jaxnoise.experiments import experiment
     from jaxnoise.figures import training_curves
     from jaxnoise.runs import resume
-    from jaxnoise.sweep import __main__ as sweep
     from jaxnoise.terminal.progress import EpochReport
     from jaxnoise.training import measurement
 
@@ -102,7 +102,7 @@ def measure_whole(argv: list[str], *, of_sweep: bool) -> dict[str, float]:
         mock.patch.object(EpochReport, "update", update),
     ):
         if of_sweep:
-            sweep.main(argv[1:])
+            _run_sweep(argv)
         else:
             main.define_flags()
             flags.FLAGS(argv)
@@ -120,6 +120,15 @@ def measure_whole(argv: list[str], *, of_sweep: bool) -> dict[str, float]:
         "figures": seconds["draw"],
     }
     return parts | {"the rest": total - sum(parts.values()), "total": total}
+
+
+def _run_sweep(argv: list[str]) -> None:
+    sys.argv = argv
+    try:
+        runpy.run_module("jaxnoise.sweep", run_name="__main__")
+    except SystemExit as ended:
+        if ended.code:
+            raise
 
 
 def report(argv: list[str]) -> None:
