@@ -2,10 +2,10 @@
 
     python benchmarks/batch_norm_averages.py --dataset=digits --noise_rate=0.4
 
-takes the flags of main.py. Averages do not change what is trained, so each column is about the same
+takes the flags of main.py. Averages do not change what is trained, so all rows are about the same
 nets: averages with momentum m from 0 and 1, as in TensorFlow 1; divided by 1 − m^steps, as Adam's
-are; and taken anew after each epoch, from at most N samples of the training part. The last column,
-from all of them, is what the others estimate.
+are; and taken anew after each epoch, from at most N samples of the training part. Those from all of
+them are what the others estimate.
 """
 
 import functools

@@ -163,14 +163,15 @@ class MethodConfig:
                             f"--{name}_{hyper}={value:g} with --{kind}={getattr(self, kind)}: "
                             f"allowed only with --{kind}={name}"
                         )
-        start = self.method_settings.get("start_epoch", 0)
-        if start >= self.epochs_num:
-            given = f"{start}{' (the default)' * (self.truncation_start_epoch is None)}"
-            raise InputError(
-                f"--{self.method}_start_epoch={given} with --epochs_num={self.epochs_num}: "
-                f"--method={self.method} would leave out no sample; allowed here: 1 to "
-                f"{self.epochs_num - 1}"
-            )
+        if self.method == "truncation":
+            start = self.method_settings["start_epoch"]
+            if start >= self.epochs_num:
+                default = " (the default)" * (self.truncation_start_epoch is None)
+                raise InputError(
+                    f"--truncation_start_epoch={start}{default} with "
+                    f"--epochs_num={self.epochs_num}: --method=truncation would leave out no "
+                    f"sample; allowed here: 1 to {self.epochs_num - 1}"
+                )
         for name, default in (("forward_matrix", "true"), ("forward_file", None)):
             value = getattr(self, name)
             if value != default and self.loss != "forward":

@@ -109,17 +109,8 @@ def tell(planned: Sequence[PlannedRun]) -> None:
              f"{estimate.compile_seconds:.0f} s", _minutes(seconds),
              f"{estimate.bytes / 2**20:.0f} MiB", estimate.measured)
         )  # fmt: skip
-    header = [
-        "program",
-        "net",
-        "runs",
-        "repeats",
-        "at once",
-        "compilation",
-        "time",
-        "memory",
-        "measured",
-    ]
+    header = ["program", "net", "runs", "repeats", "at once", "compilation", "time", "memory",
+              "measured"]  # fmt: skip
     log.info("%s\n", tabulate(rows, header, disable_numparse=True))
     log.info(
         "%s, %d already finished; the rest takes about %s, without the final measurements and "

@@ -70,19 +70,24 @@ def renewed(
     # Each batch is spread over the training part, whose samples may be in the order of classes.
     index = jnp.asarray(chosen.reshape(batch, -1).T, jnp.int32)
 
-    def moments(index: jax.Array) -> Any:
+    def of_batch(index: jax.Array) -> Any:
         images = pictures.preprocess(pictures.images[index])
-        mutable = [*state.variables, batch_norm.MOMENTS]
-        with program.matmul_precision():
-            variables = {"params": state.params, **state.variables}
-            _, found = program.net.apply(variables, images, train=True, mutable=mutable)
-        return found.get(batch_norm.MOMENTS, {})
+        return batch_moments(state, images, program=program)
 
-    moved = lax.map(moments, index)
-    if not moved:
+    moments = lax.map(of_batch, index)
+    if not moments:
         return state
-    stats = batch_norm.of_all_batches(state.variables["batch_stats"], moved)
+    stats = batch_norm.of_all_batches(state.variables["batch_stats"], moments)
     return state.replace(variables=state.variables | {"batch_stats": stats})
+
+
+def batch_moments(state: ts.TrainState, images: jax.Array, *, program: ts.Program) -> Any:
+    """What the layers put into `batch_norm.MOMENTS` for preprocessed images; else an empty dict."""
+    variables = {"params": state.params, **state.variables}
+    mutable = [*state.variables, batch_norm.MOMENTS]
+    with program.matmul_precision():
+        _, found = program.net.apply(variables, images, train=True, mutable=mutable)
+    return found.get(batch_norm.MOMENTS, {})
 
 
 def evaluate(

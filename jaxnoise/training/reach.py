@@ -4,6 +4,7 @@ Weight decay goes by the names of parameters, spectral normalization and bfloat1
 layers. A net of one's own may have other names and layers.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,9 +13,9 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from jaxnoise.config import Config, InputError
-from jaxnoise.layers import batch_norm
 from jaxnoise.methods import optim
 from jaxnoise.train_step import TrainState
+from jaxnoise.training import evaluation
 from jaxnoise.training.assembly import Engine
 
 _PRODUCTS = ("dot_general", "conv_general_dilated")
@@ -69,13 +70,10 @@ def keeps_running_averages(engine: Engine, state: TrainState) -> bool:
     if not program.renew_averages or not stats:
         return bool(stats)
     images = engine.pictures.images[:2].astype(jnp.float32)
-    mutable = [*state.variables, batch_norm.MOMENTS]
-    variables = {"params": state.params, **state.variables}
-    _, found = jax.eval_shape(
-        lambda variables: program.net.apply(variables, images, train=True, mutable=mutable),
-        variables,
+    moments = jax.eval_shape(
+        functools.partial(evaluation.batch_moments, program=program), state, images
     )
-    return jax.tree.structure(found.get(batch_norm.MOMENTS)) != jax.tree.structure(stats)
+    return jax.tree.structure(moments) != jax.tree.structure(stats)
 
 
 def _refuse(config: Config, setting: str, unreached: list[tuple], rule: str) -> None:
