@@ -92,13 +92,16 @@ class RegularizerConfig:
             if value != defaults[name] and not getattr(self, needed):
                 raise InputError(f"--{name}={value}: requires --{needed}")
         if self.preset == "paper":
-            for name in _FIXED_BY_PAPER:
-                value = getattr(self, name)
-                if value != defaults[name]:
-                    raise InputError(
-                        f"--{name}={value} with --preset=paper: allowed is the paper's value, the "
-                        "default"
+            changed = [name for name in _FIXED_BY_PAPER if getattr(self, name) != defaults[name]]
+            if changed:
+                given, fixed = (
+                    ", ".join(f"--{name}={value}" for name, value in values)
+                    for values in (
+                        [(name, getattr(self, name)) for name in changed],
+                        [(name, defaults[name]) for name in changed],
                     )
+                )
+                raise InputError(f"{given} with --preset=paper: allowed is the paper's {fixed}")
 
     @property
     def regularizers(self) -> str:

@@ -23,6 +23,9 @@ from jaxnoise.terminal import commands
 
 log = logging.getLogger("jaxnoise")
 
+# Validation images; with fewer, one of them is more than a point of accuracy.
+_FEW = 100
+
 _about: contextvars.ContextVar[Path | None] = contextvars.ContextVar("about", default=None)
 
 
@@ -161,6 +164,12 @@ def announce(
     log.info("Results  %s", folder)
     log.info("Data     %s images, %d classes", sizes, dataset.num_classes)
     draws = dataset.noisy_labels[: config.draws]
+    if (valid := np.sum(dataset.split == SPLITS.index("valid"))) < _FEW:
+        log.warning(
+            "         the best epoch is chosen by %s: each is %.2g %% of that accuracy",
+            counted(valid, "validation image"),
+            100 / valid,
+        )
     log.info("Noise    %s", "\n         ".join(noise.in_words(noise.summary(config, draws))))
     if config.noise_is_given and not any(labels.changed.any() for labels in draws):
         log.warning("         no label differs from the true one: are these the noisy labels?")

@@ -155,8 +155,9 @@ def advance(
     progress stays that of the epoch before, and its scalars are NaN.
 
     Returns:
-      the new progress and the epoch's scalars: those of `evaluate`, and `step_*`, the parts of the
-      loss as computed in training.
+      the new progress and the epoch's scalars: those of `evaluate`, `step_*`, the parts of the loss
+      as computed in training, and with `robust_training.Truncation` `kept`, the share of the
+      training samples that were trained on, in percent.
     """
     # Done here, not at the end of the epoch before, so that the state kept is the state measured.
     state = es.after_evaluation(
@@ -207,6 +208,7 @@ def advance(
         ),
     )
     if pruning is not None:
+        metrics["kept"] = 100 * pruning.kept.mean()
         best_loss = _choose(better, samples.loss, pruning.best_loss)
         pruning = pruning._replace(best_loss=best_loss)
     advanced = Progress(

@@ -302,11 +302,12 @@ def test_flags_of_the_noise_that_do_not_go_together_are_refused(settings, said):
         ({"wd_mode": "decoupled"}, "--wd_mode=decoupled: requires --wd_coef"),
         (
             {"preset": "paper", "do_sn": True, "sn_mode": "exact"},
-            "--sn_mode=exact with --preset=paper: allowed is the paper's value, the default",
+            "--sn_mode=exact with --preset=paper: allowed is the paper's --sn_mode=reshaped",
         ),
         (
-            {"preset": "paper", "jacob_mode": "exact"},
-            "--jacob_mode=exact with --preset=paper: allowed is the paper's value, the default",
+            {"preset": "paper", "jacob_mode": "exact", "batch_size": 64},
+            "--jacob_mode=exact, --batch_size=64 with --preset=paper: allowed is the paper's "
+            "--jacob_mode=projection, --batch_size=32",
         ),
     ],
 )

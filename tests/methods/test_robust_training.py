@@ -255,7 +255,7 @@ def test_truncation_trains_on_what_the_best_epoch_finds_likely(monkeypatch):
     """The weights of an epoch are those of the best epoch before it, also of a later one."""
     accuracy = jnp.float32([50, 60, 55, 70, 65])
     losses = jnp.float32([[0.1, 0.1], [0.1, 0.9], [0.9, 0.9], [0.9, 0.1], [0.9, 0.9]])
-    seen = []
+    seen, kept = [], []
 
     def train_epoch(state, *_, weights, **__):
         seen.append([int(x) for x in weights])
@@ -281,9 +281,11 @@ def test_truncation_trains_on_what_the_best_epoch_finds_likely(monkeypatch):
     member = loop.Member(jax.random.key(0), two, two, NONE)
     pictures = loop.Pictures(*[jnp.zeros((2, 28, 28, 1), jnp.uint8)] * 5)
     for epoch in range(5):
-        progress, _ = loop.advance(
+        progress, metrics = loop.advance(
             progress, member, pictures, jnp.int32(epoch),
             program=p, batch_size=1, with_jacobian=False,
         )  # fmt: skip
+        kept.append(float(metrics["kept"]))
     # All at first; then by epoch 2, the best until epoch 4 is.
     assert seen == [[1, 1], [1, 1], [1, 0], [1, 0], [0, 1]]
+    assert kept == [100, 100, 50, 50, 50]
