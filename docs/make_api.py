@@ -1,4 +1,7 @@
-"""Writes docs/api.md from the docstrings of jaxnoise's public names: python docs/make_api.py."""
+"""Writes docs/api.md and docs/flags.md: python docs/make_api.py.
+
+They come from the docstrings of jaxnoise's public names and from the help of the flags.
+"""
 
 import inspect
 import pathlib
@@ -8,6 +11,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import jaxnoise  # noqa: E402
+from jaxnoise.config import FIELDS, help  # noqa: E402
 
 INTRODUCTION = """# API reference
 
@@ -46,3 +50,4 @@ def _docstring(value: object) -> str:
 
 if __name__ == "__main__":
     (ROOT / "docs" / "api.md").write_text(text(), encoding="utf-8")
+    (ROOT / "docs" / "flags.md").write_text(help.markdown(FIELDS), encoding="utf-8")

@@ -27,7 +27,7 @@ only what stands below it. From the top:
     losses.py methods        the paper's losses; robust ones, optimizers
     labels                   noise
     data.py datasets         pictures
-    config                   settings
+    config activity.py       settings; what is being done
 """
 
 import importlib

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from jaxnoise.report.comparison import compare
+from jaxnoise.terminal import fitting
 from jaxnoise.terminal.commands import CommandParser, ended
 
 
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 def _main(runs: list[Path], out: Path | None, baseline: Path | None) -> int:
     # As a pattern such as NOISE/* gives them: what an earlier comparison wrote.
     named = [run for run in runs if not (run.stem == "comparison" and run.is_file())]
-    print(compare(named or runs, out, baseline))
+    fitting.show(compare(named or runs, out, baseline))
     return 0
 
 

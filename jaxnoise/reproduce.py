@@ -14,7 +14,7 @@ from tabulate import tabulate
 from jaxnoise.config import Config
 from jaxnoise.experiments import experiment
 from jaxnoise.runs import folders
-from jaxnoise.terminal import commands, console, interruption
+from jaxnoise.terminal import commands, console, fitting, interruption
 from jaxnoise.terminal.commands import CommandParser
 from jaxnoise.training import devices
 from jaxnoise.verify import references
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
 def _main(name: str | None, record: list[Path] | None, **where: str | None) -> int:
     if name is None:
         rows = [(each, references.read(each)["command"]) for each in references.names()]
-        print(tabulate(rows, ["NAME", "command"]))
+        fitting.show(tabulate(rows, ["NAME", "command"]))
         return 0
     if record is not None:
         print(references.keep(name, record[0], record[1:]))
@@ -53,7 +53,7 @@ def _main(name: str | None, record: list[Path] | None, **where: str | None) -> i
         experiment.run(config, watch)
     comparisons = references.compare(reference, folder)
     passed = all(each.agrees for each in comparisons)
-    print(f"\n{name}, n = {reference['n']}\n\n{references.table(comparisons)}\n")
+    fitting.show(f"\n{name}, n = {reference['n']}\n\n{references.table(comparisons)}\n")
     joint = f"{100 * references.CONFIDENCE:g} %"
     print(f"Allowed are the reference's prediction intervals, which hold jointly with {joint}.")
     if kept:

@@ -18,7 +18,7 @@ from jaxnoise.runs import folders
 from jaxnoise.sweep import grid
 from jaxnoise.sweep.arguments import add_flags, given
 from jaxnoise.sweep.search import OBJECTIVES, RANGES, parse_ranges, search, write
-from jaxnoise.terminal import commands, console, interruption
+from jaxnoise.terminal import commands, console, display, interruption
 from jaxnoise.terminal.commands import CommandParser, complain
 from jaxnoise.training import devices
 
@@ -65,7 +65,7 @@ def _main(arguments: dict[str, Any]) -> int:
         raise InputError("--tune: allowed is one value for each of the other flags")
     console.log_to_console(runs=False)
     devices.start(base, gpu_asked="GPU_num" in listed)
-    with interruption.Watch() as watch:
+    with display.live(), interruption.Watch() as watch:
         found = search(base, ranges, trials=arguments["trials"], batch=arguments["batch"],
                        metric=metric, watch=watch)  # fmt: skip
     if not found:

@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from jaxnoise.spectrum.wave_figure import write
+from jaxnoise.terminal import fitting
 from jaxnoise.terminal.commands import CommandParser, ended
 
 
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(runs: list[Path], out: Path | None) -> int:
-    print(write(runs, out))
+    fitting.show(write(runs, out))
     return 0
 
 

@@ -36,7 +36,7 @@ def entries(folder: pathlib.Path) -> set[str]:
 
 def test_nothing_stands_at_the_top_that_is_not_meant_to():
     assert entries(PACKAGE) == WINGS | READ_FIRST | COMMANDS | {
-        "__init__.py", "__main__.py", "py.typed",
+        "__init__.py", "__main__.py", "activity.py", "py.typed",
     }  # fmt: skip
     helpers = {
         "main_program.py", "nonsense_files.py", "own_pictures.py", "places.py", "run_folders.py",

@@ -7,7 +7,7 @@ those whose content is part of a run's identity.
 May import: nothing of jaxnoise.
 """
 
-from jaxnoise.config import class_folders
+from jaxnoise.config import class_folders, help
 from jaxnoise.config.data import NOISE_FLAGS
 from jaxnoise.config.flags import InputError, flag_type
 from jaxnoise.config.methods import LOSSES, METHODS, MethodConfig
@@ -27,5 +27,6 @@ __all__ = [
     "class_folders",
     "counted",
     "flag_type",
+    "help",
     "nearest",
 ]

@@ -11,11 +11,10 @@ import inspect
 import json
 import os
 import shlex
-import textwrap
 from pathlib import Path
 from typing import Any
 
-from jaxnoise.config import class_folders
+from jaxnoise.config import class_folders, help
 from jaxnoise.config.data import DataConfig
 from jaxnoise.config.flags import InputError, check, flag_type
 from jaxnoise.config.methods import MethodConfig
@@ -135,11 +134,7 @@ FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
 def _described() -> str:
     """The docstring of Config with the help of every flag, so that help(Config) shows it."""
-    lines = [inspect.getdoc(Config), "", "Args:"]
-    for name, field in FIELDS.items():
-        words = f"{name}: {field.metadata['help']} Default: {field.default!r}."
-        lines.append(textwrap.fill(words, 96, initial_indent="  ", subsequent_indent="    "))
-    return "\n".join(lines)
+    return f"{inspect.getdoc(Config)}\n\n{help.text(FIELDS, 96, dashes='')}"
 
 
 Config.__doc__ = _described()

@@ -10,4 +10,5 @@ __all__ = [
     "command_line",
     "experiment",
     "forward_matrix",
+    "known_programs",
 ]

@@ -11,9 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxnoise import activity
 from jaxnoise.config import Config
 from jaxnoise.datasets import places
-from jaxnoise.experiments import forward_matrix
+from jaxnoise.experiments import forward_matrix, known_programs
 from jaxnoise.labels import noise, noisy_dataset
 from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
 from jaxnoise.runs import checkpoint, documents, folders, lock, noise_record, provenance, resume
@@ -23,6 +24,7 @@ from jaxnoise.scores import divergence, scoring, selection
 from jaxnoise.spectrum import dynamics
 from jaxnoise.terminal import console
 from jaxnoise.terminal.progress import EpochReport, warn_of_divergence
+from jaxnoise.terminal.time_left import EpochSeconds, TimeLeft
 from jaxnoise.training import assembly, devices, loop, measurement, reach, surroundings
 from jaxnoise.training.assembly import Engine
 
@@ -103,11 +105,12 @@ class ActiveRun:
         self.point = devices.of_the_first(point)
 
     @contextlib.contextmanager
-    def recording(self, engine: Engine, *, bar: bool) -> Iterator[None]:
+    def recording(self, engine: Engine, *, bar: bool, known: EpochSeconds) -> Iterator[None]:
         """Inside, epochs are recorded.
 
         Args:
           bar: whether a terminal shows a progress bar of this run.
+          known: what epochs of the program took in earlier runs.
         """
         history = self.point.history if self.point else {}
         self._before, self._started = self.point.seconds if self.point else 0.0, time.time()
@@ -119,7 +122,8 @@ class ActiveRun:
             EpochReport(
                 self.config.epochs_num,
                 self.epochs,
-                jacob_start_epoch=self.config.jacob_start_epoch if self.config.jacob_coef else 0,
+                jacob_start_epoch=known_programs.jacob_start(self.config),
+                known=known,
                 bar=bar,
             ) as self._report,
         ):
@@ -128,6 +132,11 @@ class ActiveRun:
                 self._writer.write(epoch + 1, row)
             yield
         self._spectra.finish(self.point.history)
+
+    @property
+    def time_left(self) -> TimeLeft:
+        """What the epochs recorded took."""
+        return self._report.time_left
 
     def record(self, progress: loop.Progress, metrics: dict[str, np.ndarray]) -> None:
         """Reports one more epoch: its members' progress and scalars, (repeats, ...)."""
@@ -155,13 +164,13 @@ class ActiveRun:
         started, folder, config, dataset = time.time(), self.folder, self.config, self.dataset
         progress, history, seconds = self.point
         diverged = divergence.epochs(history)
-        log.info("Measuring the Jacobian norms, calibration and detection …")
-        groups = engine.trainer.spread(progress.best_state, self.members, engine.pictures)
-        scores = (
-            measurement.of_history(history, progress.best_epoch)
-            | measurement.of_nets(config, dataset, engine, groups)
-            | measurement.of_losses(dataset, progress.samples.loss)
-        )
+        with activity.doing("measuring the Jacobian norms, calibration and detection"):
+            groups = engine.trainer.spread(progress.best_state, self.members, engine.pictures)
+            scores = (
+                measurement.of_history(history, progress.best_epoch)
+                | measurement.of_nets(config, dataset, engine, groups)
+                | measurement.of_losses(dataset, progress.samples.loss)
+            )
         for name, state in zip(checkpoint.NETS, (progress.best_state, progress.state), strict=True):
             checkpoint.save_nets(folder, name, state)
         write_history(folder, history)
@@ -178,7 +187,8 @@ class ActiveRun:
             config.validation_labels,
         )
         documents.write_scores(folder, report)
-        with apart(f"the figures in {folder / 'figures'}"):
+        drawing = activity.doing("drawing the figures", logged=False)
+        with drawing, apart(f"the figures in {folder / 'figures'}"):
             title = console.title(config, ", ")
             training_curves.draw(folder / "figures", history, scores["best_epoch"], title=title)
         resume.clear(folder / checkpoint.FOLDER)

@@ -10,11 +10,12 @@ import jax
 import numpy as np
 
 from jaxnoise.config import Config, InputError, counted
-from jaxnoise.experiments import active_run, forward_matrix
+from jaxnoise.experiments import active_run, forward_matrix, known_programs
 from jaxnoise.experiments.active_run import ActiveRun
 from jaxnoise.labels.noisy_dataset import load_splits
 from jaxnoise.runs import folders, lock, resume
 from jaxnoise.terminal import console, interruption
+from jaxnoise.terminal.time_left import EpochSeconds
 from jaxnoise.training import assembly
 from jaxnoise.training.assembly import Engine
 
@@ -54,6 +55,9 @@ def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> N
         progress=progress,
     )
 
+    configs, splits = [each.config for each in runs], runs[0].dataset
+    known = known_programs.read(configs, splits)
+    known = known.of_epochs(len(members)) if known else EpochSeconds()
     pace, kept = resume.Pace(), runs[0].epochs
 
     def tell() -> None:
@@ -77,7 +81,7 @@ def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> N
         tell()  # of an earlier session
     with contextlib.closing(epochs), contextlib.ExitStack() as recordings:
         for each in runs:
-            recordings.enter_context(each.recording(engine, bar=each is runs[0]))
+            recordings.enter_context(each.recording(engine, bar=each is runs[0], known=known))
         for groups, metrics in epochs:
             progress = engine.trainer.gather(groups, len(members))
             for each, place in zip(runs, places, strict=True):
@@ -86,6 +90,8 @@ def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> N
             if pace.due() or runs[0].epochs == config.epochs_num:
                 save()
             watch.check(runs[0].epochs, save)
+    if jax.process_count() == 1:
+        known_programs.learn(configs, splits, engine, members, runs[0].time_left)
 
 
 def _part(tree: Any, place: slice) -> Any:

@@ -16,18 +16,18 @@ import sys
 
 from absl import app, flags
 
-from jaxnoise.config import FIELDS, Config, InputError, flag_type, nearest
-from jaxnoise.terminal import commands
+from jaxnoise.config import FIELDS, Config, InputError, flag_type, help, nearest
+from jaxnoise.terminal import commands, fitting
 from jaxnoise.terminal.commands import complain
 
 log = logging.getLogger("jaxnoise")
 
 
-def define_flags() -> None:
-    """One absl flag for each field of Config, with its name, type, default and help.
+_HELP = {"--help", "-help", "-h", "-?", "--helpshort", "-helpshort"}
 
-    They are registered for the started program, so that --helpshort lists them.
-    """
+
+def define_flags() -> None:
+    """One absl flag for each field of Config, with its name, type, default and help."""
     for field in dataclasses.fields(Config):
         define = {
             bool: flags.DEFINE_bool,
@@ -35,11 +35,14 @@ def define_flags() -> None:
             float: flags.DEFINE_float,
             str: flags.DEFINE_string,
         }[flag_type(field)]
-        define(field.name, field.default, field.metadata["help"], module_name=sys.argv[0])
+        define(field.name, field.default, field.metadata["help"])
 
 
 def parse_flags(argv: list[str]) -> list[str]:
-    """Parses as absl does, but reports a bad flag in one line."""
+    """Parses as absl does, but groups the flags in its help, and reports a bad one in one line."""
+    if _HELP & {*argv[1:]}:
+        print(f"{__doc__}\n{help.text(FIELDS, min(100, fitting.columns()))}")
+        raise SystemExit(0)
     try:
         return flags.FLAGS(argv)
     except UnicodeDecodeError as error:
@@ -85,7 +88,7 @@ def _main(argv: list[str]) -> int:
     config = config_of_flags()
     # Imported late, so that the response to --helpshort or a bad flag is immediate.
     from jaxnoise.experiments import experiment
-    from jaxnoise.terminal import console, interruption
+    from jaxnoise.terminal import console, display, interruption
     from jaxnoise.training import devices
 
     console.log_to_console()
@@ -95,7 +98,7 @@ def _main(argv: list[str]) -> int:
                 "--%s is given twice: %r counts, the last one", name, flags.FLAGS[name].value
             )
     devices.start(config, gpu_asked=flags.FLAGS["GPU_num"].present > 0)
-    with interruption.Watch() as watch:
+    with display.live(), interruption.Watch() as watch:
         scores = experiment.run(config, watch)
     if config.fail_on_divergence and any(scores.get("diverged_at_epoch", [])):
         complain("--fail_on_divergence: a repeat diverged; scores.txt names it")
@@ -106,8 +109,6 @@ def _main(argv: list[str]) -> int:
 def program() -> None:
     """The whole command; it ends the process with its exit code."""
     define_flags()
-    # absl shows the docstring of the started module, which an installed command does not have.
-    sys.modules["__main__"].__doc__ = __doc__
     try:
         try:
             app.run(main, flags_parser=parse_flags)

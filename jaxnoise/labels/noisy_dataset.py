@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from jaxnoise import data
+from jaxnoise import activity, data
 from jaxnoise.config import FIELDS, Config, InputError
 from jaxnoise.datasets.splits import stratified
 from jaxnoise.labels import named, noise, reading
@@ -128,13 +128,14 @@ def load_splits(config: Config) -> SplitDataset:
     Raises:
       InputError: see `data.load`; or a size is larger than that of the data set.
     """
-    dataset = data.load(
-        config.dataset,
-        data_dir=config.data_dir,
-        manual_dir=config.manual_dir,
-        cache_dir=config.cache_dir,
-        split_seed=config.split_seed,
-    )
+    with activity.doing(f"loading the images of {config.dataset}", logged=False):
+        dataset = data.load(
+            config.dataset,
+            data_dir=config.data_dir,
+            manual_dir=config.manual_dir,
+            cache_dir=config.cache_dir,
+            split_seed=config.split_seed,
+        )
     seed, train_labels, test_labels = config.split_seed, dataset.train_labels, dataset.test_labels
     rest = len(train_labels) - dataset.valid_size
     pool = _subset(rest, config.train_size, "train_size", seed)

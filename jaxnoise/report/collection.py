@@ -89,7 +89,7 @@ def collect(results_dir: Path) -> list[Entry]:
     # A run that a link names too is one run, by its own name.
     real = {folder.resolve(): folder for folder in sorted(there, key=Path.is_symlink, reverse=True)}
     there = sorted(real.values())
-    reading = progress.progress_bar(there, desc="reading runs", unit="run", leave=False)
+    reading = progress.progress_bar(there, "reading runs")
     found = {folder: _entry(folder, planned.get(folder, {})) for folder in reading}
     for folder, cell in planned.items():
         found.setdefault(folder, _entry(folder, cell))

@@ -69,7 +69,7 @@ _MARK = '<meta name="generator" content="jaxnoise.report">'
 def _figures(entries: Sequence[Entry], out: Path) -> dict[str, str]:
     """Saves the figures of each selection; returns them as SVG."""
     pictures = {}
-    for name in progress_bar(_DRAWN, desc="drawing figures", unit="figure", leave=False):
+    for name in progress_bar(_DRAWN, "drawing figures"):
         if figure := by_rate(entries, name):
             pictures[name] = svg(figure)
             save(figure, out / f"accuracy_by_rate_{name}")
@@ -90,7 +90,7 @@ def _page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    reading = progress_bar(entries, desc="reading curves", unit="run", leave=False)
+    reading = progress_bar(entries, "reading curves")
     histories = [_history(entry.folder) if entry.state == FINISHED else None for entry in reading]
     return environment.get_template("report.html.jinja").render(
         mark=_MARK,

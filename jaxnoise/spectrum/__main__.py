@@ -19,7 +19,7 @@ from jaxnoise.runs.record import read_record
 from jaxnoise.spectrum import figures, fourier_lines, verdict
 from jaxnoise.spectrum.measure import measure, stem_of
 from jaxnoise.spectrum.verdict import Measured
-from jaxnoise.terminal import console, location_flags
+from jaxnoise.terminal import console, fitting, location_flags
 from jaxnoise.terminal.commands import CommandParser, ended
 
 PICTURES = 500
@@ -60,7 +60,7 @@ def _main(arguments: dict[str, Any]) -> int:
     if len({folder.resolve() for folder in runs}) < len(runs):
         raise InputError(f"RUN_DIR={' '.join(map(str, runs))}: one of them is given twice")
     measured = [measure(folder, **how, **where) for folder in runs]
-    print(f"\n{verdict.text(measured)}")
+    fitting.show(f"\n{verdict.text(measured)}")
     stem = stem_of(arguments["checkpoint"])
     print(f"Written: {stem}.json, {stem}.npz and figures/{stem}_*, in the folder of each run")
     if len(measured) > 1:

@@ -18,7 +18,7 @@ from jaxnoise.config import FIELDS, InputError, nearest
 from jaxnoise.runs import folders
 from jaxnoise.sweep import estimate, grid, job, plans, progress, slurm
 from jaxnoise.sweep.arguments import add_flags, given
-from jaxnoise.terminal import commands, console, interruption
+from jaxnoise.terminal import commands, console, display, interruption
 from jaxnoise.terminal.commands import CommandParser
 from jaxnoise.training import devices
 
@@ -47,9 +47,10 @@ def _main(arguments: dict[str, Any], slurm_words: Sequence[str]) -> int:
     for run in planned:
         folders.check_usable(run.folder)
     if arguments["dry_run"]:
-        estimate.tell(planned)
+        with display.live():
+            estimate.tell(planned)
         return 0
-    with interruption.Watch() as watch:
+    with display.live(), interruption.Watch() as watch:
         if where == "slurm":
             return slurm.run(planned, options, watch, **jobs, wait=arguments["wait"])
         plan, left = plans.write(planned), progress.left_of(planned)

@@ -4,17 +4,20 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from jaxnoise.config import FIELDS, flag_type
+from jaxnoise.config import FIELDS, flag_type, help
 from jaxnoise.sweep import grid
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds all flags of main.py; `given` reads them."""
-    flags = parser.add_argument_group("flags of main.py, each with comma-separated values")
-    for name, field in FIELDS.items():
-        bare = {"nargs": "?", "const": "true"} if flag_type(field) is bool else {}
-        help = field.metadata["help"].replace("%", "%%")
-        flags.add_argument(f"--{name}", metavar="VALUES", help=help, action=_Once, **bare)
+    for title, names in help.GROUPS.items():
+        about = f"flags of main.py, each with comma-separated values: {title.lower()}"
+        group = parser.add_argument_group(about)
+        for name in names:
+            field = FIELDS[name]
+            bare = {"nargs": "?", "const": "true"} if flag_type(field) is bool else {}
+            said = field.metadata["help"].replace("%", "%%")
+            group.add_argument(f"--{name}", metavar="VALUES", help=said, action=_Once, **bare)
 
 
 class _Once(argparse.Action):

@@ -4,17 +4,20 @@ import dataclasses
 import logging
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from tabulate import tabulate
 
 from jaxnoise.config import Config, counted
+from jaxnoise.experiments import known_programs
+from jaxnoise.experiments.known_programs import Estimate
 from jaxnoise.labels.noisy_dataset import SPLITS, SplitDataset, load_splits
 from jaxnoise.runs import folders
-from jaxnoise.sweep import known_programs
 from jaxnoise.sweep.grid import PlannedRun
-from jaxnoise.sweep.known_programs import Estimate
 from jaxnoise.terminal import console
+from jaxnoise.terminal.display import duration
+from jaxnoise.terminal.time_left import EpochSeconds
 from jaxnoise.training import assembly, loop, measurement
 
 log = logging.getLogger("jaxnoise")
@@ -36,18 +39,22 @@ def measure(configs: Sequence[Config], splits: SplitDataset) -> Estimate:
     everyone = _members(config, splits, sum(config.total_repeats for config in configs))
     at_once = min(trainer.at_once(everyone, whole), len(everyone))
     members = _members(config, part, at_once)
-    # Two epochs without the Jacobian term, and two with it if the program has it; the first of each
-    # includes compilation.
-    epochs = 4 if config.jacob_coef > 0 else 2
-    times = [time.time()]
-    for _ in trainer.epochs(members, assembly.pictures(part), epochs=epochs, jacob_start_epoch=2):
+    # Two epochs of each kind; the first includes compilation.
+    stages, times = assembly.stages(config), [time.time()]
+    for _ in trainer.epochs(
+        members,
+        assembly.pictures(part),
+        epochs=2 * len(stages),
+        jacob_start_epoch=2 * stages.index(True) if True in stages else 2,
+    ):
         times.append(time.time())
     first, second = np.diff(times)[::2], np.diff(times)[1::2]
     scale = len(splits.labels) / len(part.labels)
+    took = {kind: float(seconds * scale) for kind, seconds in zip(stages, second, strict=True)}
     return Estimate(
         at_once,
         float(np.maximum(0, first - second).sum()),
-        (second[0] * scale, second[-1] * scale),
+        EpochSeconds(took.get(False), took.get(True)),
         trainer.memory(everyone, whole),
         known_programs.today(),
     )
@@ -88,12 +95,13 @@ def tell(planned: Sequence[PlannedRun]) -> None:
     finished = set(configs) - set(left)
     rows = [
         (run.name or "", console.title(run.config, " · "), run.config.total_repeats,
-         "finished" if run.config in finished else "", run.folder)
+         "finished" if run.config in finished else "to do", run.folder)
         for run in planned
     ]  # fmt: skip
-    named = any(run.name for run in planned)
-    log.info("%s\n", _table(["row", "run", "repeats", "", "folder"], rows, named=named))
+    without = None if any(run.name for run in planned) else "row"
+    log.info("%s\n", _table(["row", "run", "repeats", "state", "folder"], rows, without=without))
     rows, total, programs = [], 0.0, assembly.by_program(left)
+    apart = _told_apart([program[0] for program in programs])
     for number, program in enumerate(programs, start=1):
         splits = load_splits(program[0])
         estimate = known_programs.read(program, splits)
@@ -105,26 +113,39 @@ def tell(planned: Sequence[PlannedRun]) -> None:
         total += seconds
         members = sum(config.total_repeats for config in program)
         rows.append(
-            (len(rows) + 1, program[0].network, len(program), members, estimate.at_once,
-             f"{estimate.compile_seconds:.0f} s", _minutes(seconds),
+            (number, apart[number - 1], program[0].network, len(program), members, estimate.at_once,
+             f"{estimate.compile_seconds:.0f} s", duration(seconds),
              f"{estimate.bytes / 2**20:.0f} MiB", estimate.measured)
         )  # fmt: skip
-    header = ["program", "net", "runs", "repeats", "at once", "compilation", "time", "memory",
-              "measured"]  # fmt: skip
-    log.info("%s\n", tabulate(rows, header, disable_numparse=True))
+    header = ["program", "settings", "net", "runs", "repeats", "at once", "compilation", "time",
+              "memory", "measured"]  # fmt: skip
+    log.info("%s\n", _table(header, rows, without=None if len(programs) > 1 else "settings"))
     log.info(
         "%s, %d already finished; the rest takes about %s, without the final measurements and "
-        "figures of each run (measured on %d steps or fewer of each program; memory without JAX "
-        "itself)",
-        counted(len(configs), "run"), len(finished), _minutes(total), STEPS,
+        "figures of each run (measured in earlier runs of each program, or on %d steps or fewer; "
+        "memory without JAX itself)",
+        counted(len(configs), "run"), len(finished), duration(total), STEPS,
     )  # fmt: skip
 
 
-def _table(header: list[str], rows: list[tuple], *, named: bool) -> str:
-    if not named:
-        header, rows = header[1:], [row[1:] for row in rows]
+def _told_apart(configs: Sequence[Config]) -> list[str]:
+    """The settings in which programs differ, apart from the net, in words."""
+    settings = [assembly.program_settings(config) for config in configs]
+    words = [[] for _ in settings]
+    for name in settings[0] if settings else ():
+        values = [each[name] for each in settings]
+        if name != "net" and len(set(values)) > 1:
+            for told, value in zip(words, values, strict=True):
+                told += [] if value in (None, False) else [_setting(name, value)]
+    return [", ".join(told) or "–" for told in words]
+
+
+def _setting(name: str, value: Any) -> str:
+    words = name.replace("_", " ") if name == "jacobian_term" else name
+    return words if value is True else f"{words} {value}"
+
+
+def _table(header: list[str], rows: list[tuple], *, without: str | None) -> str:
+    chosen = [i for i, name in enumerate(header) if name != without]
+    header, *rows = ([row[i] for i in chosen] for row in (header, *rows))
     return tabulate(rows, header, disable_numparse=True)
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

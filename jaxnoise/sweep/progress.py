@@ -13,6 +13,7 @@ from jaxnoise.scores.selection import SELECTIONS
 from jaxnoise.sweep import plans
 from jaxnoise.sweep.grid import PlannedRun
 from jaxnoise.terminal import console, interruption
+from jaxnoise.terminal.display import duration
 from jaxnoise.training import assembly
 
 log = logging.getLogger("jaxnoise")
@@ -49,20 +50,18 @@ def tell(outcomes: Iterable[Outcome], left: Sequence[Config], plan: Path) -> int
     Returns:
       the exit code: 1 if a run failed.
     """
-    started, failed, done = time.time(), [], 0
+    started, failed, done, worked = time.time(), [], 0, 0
+    work = sum(map(_work, left))
     for outcome in outcomes:
-        done += outcome.config in left
-        passed = time.time() - started
-        # The first includes loading and compilation, so it predicts no other run.
-        if done < 2:
-            first_ended, rest = passed, ""
-        else:
-            each = (passed - first_ended) / (done - 1)
-            rest = f", {_duration(each * (len(left) - done))} left"
+        passed, rest = time.time() - started, ""
+        if outcome.config in left:
+            done, worked = done + 1, worked + _work(outcome.config)
+            # With the compilations so far, as other programs are still to be compiled.
+            rest = f", about {duration(passed / worked * (work - worked))} left"
         log.info(
             "[%*d/%d] %s: %s  [%s%s]",
             len(str(len(left))), done, len(left),
-            console.title(outcome.config, " · "), _ending(outcome), _duration(passed), rest,
+            console.title(outcome.config, " · "), _ending(outcome), duration(passed), rest,
         )  # fmt: skip
         if outcome.error and not outcome.elsewhere:
             failed.append((outcome.config.command, outcome.error))
@@ -70,6 +69,11 @@ def tell(outcomes: Iterable[Outcome], left: Sequence[Config], plan: Path) -> int
     log.info("Plan%s: %s", ", with the errors of failed runs" if failed else "", plan)
     log.info("python -m jaxnoise.report %s shows all runs", plan.parents[1])
     return 1 if failed else 0
+
+
+def _work(config: Config) -> int:
+    """What the time of a run is about proportional to: epochs of all repeats."""
+    return config.epochs_num * config.total_repeats
 
 
 def tell_failed(failed: Iterable[tuple[str, str]]) -> None:
@@ -98,8 +102,3 @@ def _accuracy(folder: Path) -> str:
         told.append(f"{SELECTIONS[name].words} {mean:.2f} ± {std:.2f}")
     rest = f" ({n} of {repeats} repeats; the others diverged)" if n < repeats else ""
     return ", ".join(told) + rest
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes > 90 else f"{seconds:.0f} s"

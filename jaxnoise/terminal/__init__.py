@@ -6,7 +6,10 @@ May import: training (for devices), scores, labels, layers, config.
 __all__ = [
     "commands",
     "console",
+    "display",
+    "fitting",
     "interruption",
     "location_flags",
     "progress",
+    "time_left",
 ]

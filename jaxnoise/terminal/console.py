@@ -13,13 +13,12 @@ from typing import Any
 
 import absl.logging
 import numpy as np
-from tqdm import tqdm
 
 from jaxnoise.config import Config, InputError, MethodConfig, RegularizerConfig, counted
 from jaxnoise.labels import noise
 from jaxnoise.labels.noisy_dataset import SPLITS, NoisyDataset
 from jaxnoise.layers import batch_norm
-from jaxnoise.terminal import commands
+from jaxnoise.terminal import commands, display, fitting
 
 log = logging.getLogger("jaxnoise")
 
@@ -40,7 +39,7 @@ def about(folder: Path) -> Iterator[None]:
 
 
 def log_to_console(*, runs: bool = True) -> None:
-    """Sends the package's log to stdout, except, on a terminal, what the progress bar shows.
+    """Sends the package's log to stdout, except, on a terminal, what its live part shows.
 
     Args:
       runs: whether records `about` a single run go to stdout too; they always go to the run's log.
@@ -55,7 +54,7 @@ def log_to_console(*, runs: bool = True) -> None:
         return
     handler = _Console(sys.stdout)
     handler.addFilter(
-        lambda record: not (getattr(record, "on_bar", False) and handler.stream.isatty())
+        lambda record: not (getattr(record, "on_bar", False) and display.covers(handler.stream))
     )
     handler.addFilter(lambda _: runs or _about.get() is None)
     log.addHandler(handler)
@@ -80,9 +79,21 @@ class _Console(logging.StreamHandler):
     _failed = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not self._failed:  # removed, it would hide this record from the handlers after it
-            with tqdm.external_write_mode(self.stream):  # a line of its own, above a progress bar
-                super().emit(record)
+        if self._failed:  # removed, it would hide this record from the handlers after it
+            return
+        if not display.covers(self.stream):
+            return super().emit(record)
+        try:
+            display.write(self.format(record))
+        except OSError:
+            self.handleError(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if not self.stream.isatty():
+            return text
+        refill = getattr(record, "refill", False)
+        return fitting.fitted(text, fitting.columns(), refill=refill)
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
@@ -165,7 +176,7 @@ def announce(
     log.info("Data     %s images, %d classes", sizes, dataset.num_classes)
     draws = dataset.noisy_labels[: config.draws]
     if (valid := np.sum(dataset.split == SPLITS.index("valid"))) < _FEW:
-        log.warning(
+        log.info(
             "         the best epoch is chosen by %s: each is %.2g %% of that accuracy",
             counted(valid, "validation image"),
             100 / valid,
@@ -237,6 +248,6 @@ def scores(folder: Path) -> None:
     """Prints the table of scores of a finished run."""
     path = folder / "scores.txt"
     try:
-        log.info("\n%s", path.read_text(encoding="utf-8"))
+        log.info("\n%s", path.read_text(encoding="utf-8"), extra={"refill": True})
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: damaged ({error}); --overwrite trains the run again") from error

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import jax
 from jax.experimental import multihost_utils
 
+from jaxnoise.terminal import display
 from jaxnoise.terminal.commands import Interrupted
 from jaxnoise.training import devices
 
@@ -84,10 +85,11 @@ class Watch:
                 return
             # Not through the log, whose lock the main thread may hold.
             message = (
-                f"\n{signal.Signals(self._signal).name}: stopping after the current epoch, in "
-                f"{GRACE_SECONDS} s at the latest (a second signal stops at once); {self._saved}\n"
+                f"{signal.Signals(self._signal).name}: stopping after the current epoch, in "
+                f"{GRACE_SECONDS} s at the latest (a second signal stops at once); {self._saved}"
             )
-            os.write(2, message.encode(errors="replace"))
+            if not display.notice(message):
+                os.write(2, f"\n{message}\n".encode(errors="replace"))
             self._reader.settimeout(GRACE_SECONDS)
             try:
                 again = self._received()

@@ -1,7 +1,7 @@
 """Assembly of what is trained, from settings and labels: program, members, shared pictures."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -31,10 +31,18 @@ def engine(config: Config, dataset: SplitDataset) -> Engine:
     trainer = Trainer(
         made,
         config.batch_size,
+        stages=stages(config),
         members_at_once=config.members_at_once,
         programs=data.cache_folder(config.cache_dir) / "programs",
     )
     return Engine(made, trainer, pictures(dataset))
+
+
+def stages(config: Config) -> tuple[bool, ...]:
+    """The kinds of epochs of a run, in order: whether they have the Jacobian term."""
+    if config.jacob_coef == 0:
+        return (False,)
+    return (False, True) if config.jacob_start_epoch else (True,)
 
 
 # Flags that change the members, not the program that they run in.
@@ -44,11 +52,16 @@ _TRACED = (
 )  # fmt: skip
 
 
-def program_key(config: Config) -> tuple:
-    """A key that is equal for settings whose runs can share a program and its pictures."""
+def program_settings(config: Config) -> dict[str, Any]:
+    """The settings that are part of the program; the others are traced."""
     static = {name: x for name, x in config.result_settings.items() if name not in _TRACED}
     # A switched-off Jacobian term is left out of the program, which makes it faster.
-    return *static.items(), config.jacob_coef > 0
+    return static | {"jacobian_term": config.jacob_coef > 0}
+
+
+def program_key(config: Config) -> tuple:
+    """A key that is equal for settings whose runs can share a program and its pictures."""
+    return tuple(program_settings(config).items())
 
 
 def by_program(configs: Iterable[Config]) -> list[list[Config]]:

@@ -1,18 +1,17 @@
 """`Compiled`, a function of one member turned into a compiled program for a group of members."""
 
-import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 from jax.sharding import Mesh, PartitionSpec
 
+from jaxnoise import activity
 from jaxnoise.training import surroundings
-from jaxnoise.training.program_cache import ProgramCache
-
-log = logging.getLogger("jaxnoise")
+from jaxnoise.training.program_cache import CompileTimes, ProgramCache
 
 
 class Compiled:
@@ -30,6 +29,7 @@ class Compiled:
         shared: int = 0,
         name: str | None = None,
         programs: ProgramCache | None = None,
+        times: CompileTimes | None = None,
         **how: Any,
     ):
         """Prepares the mapping; the first call compiles it.
@@ -39,8 +39,9 @@ class Compiled:
           mesh: all devices, along the axis "members".
           members: number of leading arguments that belong to members and have an axis (members,).
           shared: number of trailing arguments that all members share.
-          name: what the log says is being compiled; None for what takes no time to speak of.
+          name: what the log says is being compiled; None: it does not.
           programs: where compiled programs are kept; None: nowhere.
+          times: where the time that compiling takes is kept; None: nowhere.
           how: options of `jax.jit`.
         """
         along, whole = PartitionSpec("members"), PartitionSpec()
@@ -53,7 +54,8 @@ class Compiled:
         )
         self._options = _compiler_options(mesh.devices.flat[0].platform)
         self._jitted = jax.jit(self.mapped, compiler_options=self._options, **how)
-        self._name, self._kept, self._lock = name, programs, threading.Lock()
+        self._name, self._kept, self._times = name, programs, times
+        self._lock = threading.Lock()
         self._programs: dict[Any, Any] = {}
 
     def __call__(self, *arguments: Any) -> Any:
@@ -75,14 +77,20 @@ class Compiled:
         key = jax.tree.structure(arguments), *(x.shape for x in jax.tree.leaves(arguments))
         with self._lock:
             if key not in self._programs:
-                self._programs[key] = self._compiled(self._jitted.lower(*arguments))
+                with activity.doing(f"preparing {self._name or 'a program'}", logged=False):
+                    self._programs[key] = self._compiled(self._jitted.lower(*arguments))
             return self._programs[key]
 
     def _compiled(self, lowered: jax.stages.Lowered) -> Any:
         def compile() -> jax.stages.Compiled:
-            if self._name:
-                log.info("Compiling %s …", self._name)
-            return lowered.compile()
+            size, started = len(lowered.as_text()), time.monotonic()
+            expected = self._times and self._times.expected(size)
+            what, logged = f"compiling {self._name or 'a program'}", self._name is not None
+            with activity.doing(what, expected=expected, logged=logged):
+                program = lowered.compile()
+            if self._times:
+                self._times.learn(size, time.monotonic() - started)
+            return program
 
         return self._kept.compiled(lowered, self._options, compile) if self._kept else compile()
 

@@ -12,10 +12,12 @@ deleted, and one that cannot be read or written, or is another user's, is left o
 import contextlib
 import hashlib
 import importlib.metadata
+import json
 import logging
 import os
 import platform
 import tempfile
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +31,7 @@ log = logging.getLogger("jaxnoise")
 # Bytes of all entries; those unused for longest make room. One of an epoch of training has 1 MB.
 LARGEST = 512 * 2**20
 _DIGEST = 32  # bytes of a SHA-256
+_REMEMBERED = 100  # programs whose times are known
 
 
 class ProgramCache:
@@ -108,6 +111,39 @@ class ProgramCache:
             total += size
             if age and total > LARGEST:
                 _delete(path)
+
+
+class CompileTimes:
+    """How long compiling took, by the length of a program's StableHLO: for predictions alone."""
+
+    def __init__(self, folder: Path):
+        """The times are in `compiling.json` in this folder, which need not exist."""
+        self._folder = folder
+
+    def expected(self, size: int) -> float | None:
+        """Seconds that the known program of the nearest size took; None if none is near."""
+        sizes = self._known()
+        nearest = min(sizes, key=lambda known: abs(int(known) - size), default=None)
+        near = nearest is not None and 0.8 < int(nearest) / size < 1.25
+        return sizes[nearest] if near else None
+
+    def learn(self, size: int, seconds: float) -> None:
+        """Remembers a time, for the runs to come."""
+        known = self._known()
+        known.pop(str(size), None)
+        newest = dict(list({**known, str(size): round(seconds, 1)}.items())[-_REMEMBERED:])
+        with contextlib.suppress(OSError):  # it only serves a prediction
+            self._folder.mkdir(parents=True, exist_ok=True)
+            partial = self._folder / f".compiling-{os.getpid()}-{threading.get_ident()}"
+            partial.write_text(json.dumps(newest))
+            os.replace(partial, self._folder / "compiling.json")
+
+    def _known(self) -> dict[str, float]:
+        """Seconds by the length of a program's StableHLO; those learned last come last."""
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+            known = json.loads((self._folder / "compiling.json").read_text())
+            return {str(int(size)): float(seconds) for size, seconds in known.items()}
+        return {}
 
 
 def _key(lowered: jax.stages.Lowered, options: dict[str, Any] | None) -> str:

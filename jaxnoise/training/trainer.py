@@ -10,7 +10,7 @@ import functools
 import operator
 import os
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxnoise.train_step import Program
 from jaxnoise.training import evaluation, loop
 from jaxnoise.training.compiled import Compiled
-from jaxnoise.training.program_cache import ProgramCache
+from jaxnoise.training.program_cache import CompileTimes, ProgramCache
 
 # Share of a device's memory that a program may take; the rest is for fragments and other programs.
 MEMORY_SHARE = 0.9
@@ -37,6 +37,7 @@ class Trainer:
         program: Program,
         batch_size: int,
         *,
+        stages: Sequence[bool] = (False, True),
         members_at_once: int = 0,
         memory_bytes: int | None = None,
         programs: Path | None = None,
@@ -44,9 +45,11 @@ class Trainer:
         """Sets up programs for all devices that JAX has; they are compiled when first called.
 
         Args:
+          stages: the kinds of epochs there will be, in order: whether they have the Jacobian term.
           members_at_once: largest size of a group; 0 lets the hardware decide.
           memory_bytes: memory of one device; by default what the device reports, if it does.
-          programs: folder in which compiled programs of a CPU are kept; None: nowhere.
+          programs: folder in which compiled programs of a CPU are kept, and how long compiling
+            takes; None: nowhere.
         """
         self._members_at_once = members_at_once
         devices = jax.devices()
@@ -55,12 +58,19 @@ class Trainer:
         )
         self._on_cores = devices[0].platform == "cpu" and len(devices) == 1
         self._workers = _cores() if self._on_cores else 1
-        kept = ProgramCache(programs) if programs and self._on_cores else None
-        self._compile = functools.partial(Compiled, mesh=self._mesh, programs=kept)
+        self._compile = functools.partial(
+            Compiled,
+            mesh=self._mesh,
+            programs=ProgramCache(programs) if programs and self._on_cores else None,
+            times=CompileTimes(programs) if programs else None,
+        )
         stats = jax.local_devices()[0].memory_stats() or {}
         self._memory = memory_bytes or stats.get("bytes_limit")
         # On cores a worker may be ahead, and must not free the progress that is still to be read.
         donated = () if self._on_cores else (0,)
+        numbers = {False: "", True: ""}
+        if len(stages) > 1:
+            numbers |= {kind: f" (program {i} of 2)" for i, kind in enumerate(stages, start=1)}
         self._advance = {
             with_jacobian: self._compile(
                 functools.partial(
@@ -71,18 +81,22 @@ class Trainer:
                 ),
                 members=2,
                 shared=2,
-                name="an epoch of training" + " with the Jacobian term" * with_jacobian,
+                name="an epoch of training" + " with the Jacobian term" * with_jacobian + number,
                 donate_argnums=donated,
             )
-            for with_jacobian in (False, True)
+            for with_jacobian, number in numbers.items()
         }
+        self._largest = self._advance[stages[-1]]
         # Not by device_put, which does not move keys to the devices of other hosts.
         self._spread = jax.jit(lambda group: group, out_shardings=self._along)
         start = functools.partial(loop.start, program=program)
         self._start = self._compile(start, shared=1)
         self._mean_jacobian, self._logits = (
-            self._compile(functools.partial(measure, program=program), shared=2)
-            for measure in (evaluation.mean_jacobian, evaluation.logits)
+            self._compile(functools.partial(measure, program=program), shared=2, name=name)
+            for measure, name in (
+                (evaluation.mean_jacobian, "the Jacobian norms"),
+                (evaluation.logits, None),
+            )
         )
         self._evaluate = self._compile(
             lambda state, labels, pictures: evaluation.evaluate(
@@ -222,12 +236,12 @@ class Trainer:
         """Bytes that training takes on a device; on a CPU, for all busy cores together."""
         workers = min(self._workers, len(members))
         size = self._group_size(members, pictures)
-        return workers * self._advance[False].memory(*self._arguments(size, members, pictures))
+        return workers * self._largest.memory(*self._arguments(size, members, pictures))
 
     def _arguments(
         self, size: int, members: list[loop.Member], pictures: loop.Pictures
     ) -> tuple[Any, ...]:
-        """The arguments of `_advance` for a group of that size, as shapes."""
+        """The arguments of an epoch's program for a group of that size, as shapes."""
         group = jax.eval_shape(loop.stack_members, members[:1] * size)
         group, progress = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._along),
@@ -249,7 +263,7 @@ class Trainer:
             if self._memory is None or per_device == 1:
                 return size
             arguments = self._arguments(size, members, pictures)
-            fitting = MEMORY_SHARE * self._memory / self._advance[False].memory(*arguments)
+            fitting = MEMORY_SHARE * self._memory / self._largest.memory(*arguments)
             if fitting >= 1:
                 return size
             at_once = max(1, min(per_device - 1, int(per_device * fitting))) * devices

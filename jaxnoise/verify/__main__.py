@@ -16,7 +16,7 @@ from jaxnoise.config import Config, InputError
 from jaxnoise.runs import provenance
 from jaxnoise.runs.record import read_record, searching_data
 from jaxnoise.scores.scoring import SCORES
-from jaxnoise.terminal import console, location_flags
+from jaxnoise.terminal import console, fitting, location_flags
 from jaxnoise.terminal.commands import CommandParser, complain, ended
 from jaxnoise.training import surroundings
 from jaxnoise.verify.check import sentence, table
@@ -92,7 +92,7 @@ def _main(arguments: dict[str, Any]) -> int:
         except InputError as error:
             code = complain(error)
         else:
-            print(told, end="\n\n")
+            fitting.show(f"{told}\n")
             code = max(code, int(not matches))
     return code
 

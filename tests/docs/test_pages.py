@@ -16,7 +16,7 @@ import pytest
 import synthetic
 from places import ROOT
 
-from jaxnoise.config import Config, flag_type
+from jaxnoise.config import FIELDS, Config, flag_type, help
 from jaxnoise.experiments import experiment
 from jaxnoise.runs import folders
 
@@ -35,15 +35,6 @@ def parsed(flags: str) -> dict:
         name = words.pop(0).removeprefix("--")
         settings[name] = True if kinds[name] is bool else kinds[name](words.pop(0))
     return settings
-
-
-def test_flag_table_is_config():
-    rows = re.findall(r"^\| `--(\w+)` \| (.*?) \| (.*) \|$", README, re.M)
-    expected = [
-        (field.name, "" if field.default is None else f"`{field.default}`", field.metadata["help"])
-        for field in dataclasses.fields(Config)
-    ]
-    assert rows == expected
 
 
 def anchors(page: pathlib.Path) -> set[str]:
@@ -91,12 +82,13 @@ def test_published_example_runs(flags, tmp_path, monkeypatch):
     assert ('"step_jacobian": [0.0]' in metrics.read_text()) == ("jacob_coef" not in settings)
 
 
-def test_api_page_is_made_from_the_docstrings():
+def test_pages_are_made_from_the_docstrings_and_flags():
     spec = importlib.util.spec_from_file_location("make_api", ROOT / "docs" / "make_api.py")
     make_api = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(make_api)
-    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    assert page == make_api.text(), "docs/api.md: python docs/make_api.py writes it anew"
+    for name, text in (("api", make_api.text()), ("flags", help.markdown(FIELDS))):
+        page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+        assert page == text, f"docs/{name}.md: python docs/make_api.py writes it anew"
 
 
 def test_there_are_four_published_examples():

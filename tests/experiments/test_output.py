@@ -86,6 +86,9 @@ def test_a_handler_whose_output_fails_falls_silent_alone(capsys, monkeypatch):
         def flush(self):
             raise BrokenPipeError
 
+        def isatty(self):
+            return False
+
     monkeypatch.setattr("sys.stdout", Gone())
     console.log_to_console()
     records = []

@@ -2,21 +2,24 @@
 
 import json
 import logging
+import types
+from pathlib import Path
 
 import pytest
 
 from jaxnoise.config import Config
-from jaxnoise.experiments import batch
+from jaxnoise.experiments import batch, known_programs
 from jaxnoise.experiments.batch import Outcome
 from jaxnoise.labels.noisy_dataset import load_splits
 from jaxnoise.runs import documents
 from jaxnoise.sweep import __main__ as sweep
-from jaxnoise.sweep import estimate, known_programs, progress
+from jaxnoise.sweep import estimate, progress
 from jaxnoise.sweep.grid import planned_runs
 from jaxnoise.terminal import console
+from jaxnoise.terminal.time_left import EpochSeconds
 
 FLAGS = ["--dataset=digits", "--noise_rate=0,0.4", "--wd_coef=0,1e-4", "--total_repeats=2"]
-ESTIMATE = known_programs.Estimate(2, 5.0, (1.0, 3.0), 2**20, "2026-11-26")
+ESTIMATE = known_programs.Estimate(2, 5.0, EpochSeconds(1.0, 3.0), 2**20, "2026-11-26")
 
 
 @pytest.fixture
@@ -171,7 +174,7 @@ def test_an_estimate_with_nonsense_is_measured_again(tmp_path):
     splits = load_splits(config)
     known_programs.write(ESTIMATE, [config], splits)
     assert known_programs.read([config], splits) == ESTIMATE
-    nonsense = ({"at_once": 0}, {"compile_seconds": -1.0}, {"epoch_seconds": (1.0, float("nan"))})
+    nonsense = ({"at_once": 0}, {"compile_seconds": -1.0}, {"epoch_seconds": (None, 3.0)})
     for change in nonsense:
         known_programs.write(ESTIMATE._replace(**change), [config], splits)
         assert known_programs.read([config], splits) is None
@@ -194,11 +197,17 @@ def test_estimate_counts_members_and_epochs_with_the_jacobian_term():
     assert ESTIMATE.seconds([x.config for x in planned]) == 5 + 12 / 2 * (10 * 1 + 20 * 3)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "told"), [(7.4, "7 s"), (5399, "5399 s"), (6000, "1 h 40 min")]
-)
-def test_durations(seconds, told):
-    assert progress._duration(seconds) == told
+def test_time_left_of_a_sweep_counts_epochs_and_the_compilations_so_far(ran, monkeypatch, caplog):
+    clock = iter([0.0, 60.0, 70.0, 100.0])
+    monkeypatch.setattr(progress, "time", types.SimpleNamespace(time=lambda: next(clock)))
+    caplog.set_level("INFO", "jaxnoise")
+    left = [Config(dataset="digits", epochs_num=epochs, seed=seed)
+            for seed, epochs in enumerate((10, 10, 20))]  # fmt: skip
+    elsewhere = Config(dataset="digits", seed=9)  # such as a first stage: not waited for
+    outcomes = [Outcome(config) for config in (left[0], elsewhere, *left[1:])]
+    progress.tell(outcomes[:3], left, Path("results/sweeps/plan.json"))
+    told = [record.message.split("  ")[-1] for record in caplog.records if "]" in record.message]
+    assert told == ["[60 s, about 3 min left]", "[70 s]", "[2 min, about 2 min left]"]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """What a user reads while a run works."""
 
+import contextlib
 import io
 import re
 
 import numpy as np
 import pytest
+import rich.console
 
+from jaxnoise import activity
 from jaxnoise.config import Config
-from jaxnoise.terminal import console, progress
+from jaxnoise.terminal import console, display, progress, time_left
 
 
 @pytest.fixture
@@ -113,8 +116,8 @@ def test_time_left_is_of_epochs_with_the_jacobian_term_once_they_have_begun(stdo
             clock[0] += seconds
             epochs.update(metrics())
     told = [re.search(r"\[\d+ s(.*)\]", line)[1] for line in stdout.getvalue().splitlines()]
-    more = [f", more than {seconds} s left" for seconds in (10, 8)]
-    assert told == ["", *more, "", ", 10 s left", ", 5 s left", ", 0 s left"]
+    more = [f", more than {seconds} s left" for seconds in (10, 8, 6)]
+    assert told == ["", *more, ", 10 s left", ", 5 s left", ", 0 s left"]
 
 
 def test_a_resumed_run_that_has_the_jacobian_term_already_predicts_as_any_other(stdout, clock):
@@ -125,51 +128,85 @@ def test_a_resumed_run_that_has_the_jacobian_term_already_predicts_as_any_other(
     assert "[32 s, 2 s left]" in stdout.getvalue()
 
 
-def test_a_line_stands_above_the_bar(stdout, monkeypatch):
-    """On a terminal, where both go to one place."""
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr("sys.stdout", stdout)
+@contextlib.contextmanager
+def terminal(monkeypatch, stdout, columns=80):
+    """Lets the log's stdout be a terminal of so many columns, with a live part."""
     monkeypatch.setattr(stdout, "isatty", lambda: True)
-    monkeypatch.setattr(stdout, "write", terminal.write)
-    monkeypatch.setenv("COLUMNS", "80")
-    with progress.EpochReport(2):
-        console.log.info("Compiling")
-        lines = terminal.getvalue().split("\r")
-    before, written = lines[lines.index("Compiling\n") - 1 :][:2]
-    assert (before, written) == (" " * 80, "Compiling\n")  # the bar is wiped out first
-    assert "0/2" in lines[-1]  # and is there again below
+    monkeypatch.setattr("sys.stdout", stdout)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    with display.live():
+        yield
 
 
-def test_bar_is_there_where_a_terminal_reports_no_size(monkeypatch):
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr("tqdm.std._screen_shape_wrapper", lambda: lambda _: (-1, -1))
-    with progress.EpochReport(2):
-        assert "0/2" in terminal.getvalue()
+def shown(columns=80):
+    """What the live part looks like, as lines."""
+    paper = rich.console.Console(file=io.StringIO(), width=columns)
+    paper.print(display._rendered())
+    return paper.file.getvalue().splitlines()
 
 
 def test_terminal_has_a_bar_and_the_log_file_the_lines(stdout, monkeypatch, tmp_path):
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr(stdout, "isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "110")
-    with console.log_file(tmp_path / "log.txt"), progress.EpochReport(2) as epochs:
+    with (
+        terminal(monkeypatch, stdout),
+        console.log_file(tmp_path / "log.txt"),
+        progress.EpochReport(2) as epochs,
+    ):
         epochs.update(metrics())
         console.log.info("something else")
         epochs.update(metrics())
-    assert stdout.getvalue() == "something else\n"
-    last_bar = terminal.getvalue().split("\r")[-1]
-    assert "2/2" in last_bar and "loss 2.000" in last_bar and "valid 55.0 %" in last_bar
+        bar, numbers = shown()
+    assert "something else\n" in stdout.getvalue() and "accuracy (%)" not in stdout.getvalue()
+    assert bar.startswith("epoch 2/2 ━") and len(bar.rstrip()) <= 80
+    assert numbers.rstrip() == (
+        "test 75.0 %  valid 55.0 %  train 35.0 %  train/noisy 15.0 %  loss 2.0000"
+    )
     lines = (tmp_path / "log.txt").read_text().splitlines()
     assert [line.split("  ", 1)[1][:9] for line in lines] == ["epoch 1/2", "something", "epoch 2/2"]
     assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", line) for line in lines)
 
 
+def test_the_last_activity_that_goes_on_is_shown_with_what_it_took_before(stdout, monkeypatch):
+    now = [50.0]
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    with terminal(monkeypatch, stdout), activity.doing("measuring"):
+        with activity.doing("compiling a program", expected=25):
+            now[0] += 12
+            assert shown()[0].rstrip().endswith("compiling a program: 12 s of about 25 s")
+        assert shown()[0].rstrip().endswith("measuring: 12 s")
+    assert "…" not in stdout.getvalue()  # not a second time, as a line
+    assert activity.now() is None and shown() == []
+
+
+def test_activities_are_lines_where_no_terminal_shows_them(stdout):
+    with activity.doing("compiling a program"), activity.doing("loading", logged=False):
+        pass
+    assert stdout.getvalue() == "Compiling a program …\n"
+
+
+def test_a_bar_counts_down_within_an_epoch(clock):
+    known = time_left.EpochSeconds(plain=60)
+    with progress.EpochReport(3, known=known) as epochs:
+        assert "0 s, about 3 min left" in shown()[0]
+        clock[0] += 70
+        epochs.update(metrics())
+        clock[0] += 50
+        assert "2 min, about 70 s left" in shown()[0]
+    with progress.EpochReport(3, bar=False):
+        assert shown() == []
+
+
+def test_a_message_about_a_signal_is_in_the_live_part(stdout, monkeypatch):
+    assert not display.notice("SIGINT: stopping")  # there is none: who says it must print it
+    with terminal(monkeypatch, stdout):
+        assert display.notice("SIGINT: stopping")
+        assert shown()[0].rstrip() == "SIGINT: stopping"
+
+
 def test_lines_are_kept_where_the_bar_goes_elsewhere(stdout, monkeypatch):
     """As in `main.py > out.txt` from a terminal."""
     monkeypatch.setattr("sys.stderr", Terminal())
-    with progress.EpochReport(1) as epochs:
+    with display.live(), progress.EpochReport(1) as epochs:
         epochs.update(metrics())
     assert stdout.getvalue().startswith("epoch 1/1  ")
 

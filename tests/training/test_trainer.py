@@ -160,8 +160,8 @@ def test_a_member_that_diverges_changes_no_other_in_groups_of_any_size(members_a
 
 def test_members_that_do_not_fit_run_in_chunks():
     trainer = Trainer(program(), BATCH, members_at_once=5, memory_bytes=10**12)
-    real, needs = trainer._advance[False].memory, []
-    trainer._advance[False].memory = lambda *arguments: needs.append(real(*arguments)) or needs[0]
+    real, needs = trainer._largest.memory, []
+    trainer._largest.memory = lambda *arguments: needs.append(real(*arguments)) or needs[0]
     next(trainer.epochs(members(5), pictures(), epochs=1, jacob_start_epoch=1))
     rows, groups = train(5, members_at_once=5, memory_bytes=needs[0])  # a tenth is kept free
     assert groups > 1

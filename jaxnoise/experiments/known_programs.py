@@ -1,4 +1,4 @@
-"""What dry runs have measured of programs on this machine, kept in `estimates` of the cache.
+"""What runs and dry runs took of this machine's time and memory, kept in `estimates` of the cache.
 
 An estimate is found again only by all that the time and memory of its program depend on: its
 settings, code and surroundings, the sizes of its data, the number of repeats, and the machine.
@@ -19,7 +19,9 @@ from jaxnoise import data
 from jaxnoise.config import Config
 from jaxnoise.labels.noisy_dataset import SplitDataset
 from jaxnoise.runs import files
-from jaxnoise.training import assembly, program_cache, surroundings
+from jaxnoise.terminal.time_left import EpochSeconds, TimeLeft
+from jaxnoise.training import assembly, loop, program_cache, surroundings
+from jaxnoise.training.assembly import Engine
 
 
 class Estimate(NamedTuple):
@@ -27,33 +29,63 @@ class Estimate(NamedTuple):
 
     at_once: int  # members that train side by side
     compile_seconds: float
-    epoch_seconds: tuple[float, float]  # of `at_once` members: without and with the Jacobian term
+    epoch_seconds: EpochSeconds  # of `at_once` members
     bytes: int  # of device memory, or on a CPU of the process
     measured: str  # on which day, as in 2026-11-26
 
     def seconds(self, configs: Sequence[Config]) -> float:
         """The time to train all these runs, without the final measurements and figures."""
         config, members = configs[0], sum(config.total_repeats for config in configs)
-        plain, jacobian = self.epoch_seconds
-        off = config.jacob_start_epoch if config.jacob_coef > 0 else config.epochs_num
+        left = TimeLeft(config.epochs_num, 0, jacob_start(config), self.of_epochs(members))
+        return self.compile_seconds + left.seconds[0]
+
+    def of_epochs(self, members: int) -> EpochSeconds:
+        """The time that an epoch of so many members takes."""
         rounds = members / self.at_once
-        epochs = off * plain + (config.epochs_num - off) * jacobian
-        return self.compile_seconds + rounds * epochs
+        return EpochSeconds(*(each and each * rounds for each in self.epoch_seconds))
+
+
+def jacob_start(config: Config) -> int | None:
+    """The first epoch with the Jacobian term, from 0; None if none has it."""
+    return config.jacob_start_epoch if config.jacob_coef > 0 else None
 
 
 def today() -> str:
     return time.strftime("%Y-%m-%d")
 
 
+def learn(
+    configs: Sequence[Config],
+    splits: SplitDataset,
+    engine: Engine,
+    members: list[loop.Member],
+    took: TimeLeft,
+) -> None:
+    """Keeps what training these runs together took, if all their kinds of epochs were measured.
+
+    Args:
+      members: of the runs.
+      took: the time of all members together.
+    """
+    if all(
+        took.measured[with_jacobian] is not None for with_jacobian in assembly.stages(configs[0])
+    ):
+        at_once = min(engine.trainer.at_once(members, engine.pictures), len(members))
+        share = at_once / len(members)
+        epochs = EpochSeconds(*(each and each * share for each in took.measured))
+        memory = engine.trainer.memory(members, engine.pictures)
+        write(Estimate(at_once, took.compiling, epochs, memory, today()), configs, splits)
+
+
 def read(configs: Sequence[Config], splits: SplitDataset) -> Estimate | None:
     """The estimate that `write` kept for these runs of one program; None if there is none."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # none, or damaged
         found = files.read_json(_path(configs, splits))
-        plain, jacobian = map(float, found["epoch_seconds"])
+        epochs = EpochSeconds(*(each and float(each) for each in found["epoch_seconds"]))
         at_once, compiling = int(found["at_once"]), float(found["compile_seconds"])
-        if at_once >= 1 and all(seconds >= 0 for seconds in (compiling, plain, jacobian)):
-            memory, measured = int(found["bytes"]), str(found["measured"])
-            return Estimate(at_once, compiling, (plain, jacobian), memory, measured)
+        needed = [epochs[with_jacobian] for with_jacobian in assembly.stages(configs[0])]
+        if at_once >= 1 and all(seconds >= 0 for seconds in (compiling, *needed)):
+            return Estimate(at_once, compiling, epochs, int(found["bytes"]), str(found["measured"]))
     return None
 
 
