@@ -158,7 +158,7 @@ class ActiveRun:
     def finish(self, engine: Engine) -> None:
         """Measures the trained nets, and writes all remaining results."""
         # Here, so that matplotlib loads after training has begun.
-        from jaxnoise.figures import training_curves
+        from jaxnoise.experiments import run_figures
         from jaxnoise.figures.drawing import apart
 
         started, folder, config, dataset = time.time(), self.folder, self.config, self.dataset
@@ -189,8 +189,7 @@ class ActiveRun:
         documents.write_scores(folder, report)
         drawing = activity.doing("drawing the figures", logged=False)
         with drawing, apart(f"the figures in {folder / 'figures'}"):
-            title = console.title(config, ", ")
-            training_curves.draw(folder / "figures", history, scores["best_epoch"], title=title)
+            run_figures.draw(folder, config, dataset, history, samples, scores["best_epoch"])
         resume.clear(folder / checkpoint.FOLDER)
         console.scores(folder)
         if diverged.any():

@@ -1,4 +1,4 @@
-"""Figures: colours and layout that all of them share, and the curves of a run.
+"""Figures: colours and layout that all of them share, and the curves and labels of a run.
 
 Takes arrays of all repeats; gives .png and .pdf files, or SVG for a page.
 
@@ -7,6 +7,8 @@ May import: scores.
 
 __all__ = [
     "colours",
+    "confusion",
+    "contact_sheet",
     "drawing",
     "training_curves",
 ]

@@ -4,7 +4,12 @@ Okabe and Ito's palette, distinguishable with any colour vision ("Color Universa
 https://jfly.uni-koeln.de/color/); line styles and markers distinguish curves in grey.
 """
 
+import re
+import zlib
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from jaxnoise.config import LOSSES, METHODS
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -14,6 +19,10 @@ GUIDE, NOTE = "0.6", "0.4"
 PAPER = "white"
 # Quantities that rise or fall from a start.
 DIVERGING = "PuOr_r"
+# Shares from none to all, and the grey levels of a picture.
+SEQUENTIAL, GREY_LEVELS = "Blues", "gray"
+# The frame of a picture whose label is wrong.
+WRONG = VERMILION
 
 
 class Look(NamedTuple):
@@ -29,7 +38,7 @@ class Look(NamedTuple):
 CURVES = {
     "train_noisy": Look("train, noisy labels", VERMILION, "-"),
     "train": Look("train, true labels", ORANGE, "--"),
-    "valid": Look("validation", BLUE, "-."),
+    "valid": Look("validation, true labels", BLUE, "-."),
     "test": Look("test", BLACK, "-"),
 }
 # Predictions for training samples whose label the noise has changed, and for the others.
@@ -59,17 +68,61 @@ CIRCLE = {
     "autodiff": Look("Jacobian by autodiff", ORANGE, marker="D"),
     "wd": Look("weight decay", BLUE, marker="^"),
 }
-_SERIES = (
-    (BLACK, "o"), (BLUE, "s"), (GREEN, "^"), (VERMILION, "D"), (PURPLE, "v"), (ORANGE, "P"),
-    (SKY, "X"),
-)  # fmt: skip
-_STYLES = ("-", "--", "-.", ":")
+# Methods, by `kind_of`: colours for kinds of ideas, then line styles. Black is the baseline.
+_METHODS = {
+    "": (BLACK, "-", "o"),
+    "wd": (BLUE, "-", "s"),
+    "sn": (GREEN, "-", "^"),
+    "jacob": (VERMILION, "-", "D"),
+    "entropy": (PURPLE, "-", "v"),
+    "wd sn": (SKY, "-", "P"),
+    "gce": (ORANGE, "-", "X"),
+    "mae": (ORANGE, "--", "o"),
+    "sce": (ORANGE, "-.", "s"),
+    "nce_rce": (ORANGE, ":", "^"),
+    "gce truncation": (VERMILION, "-.", "X"),
+    "bi_tempered": (PURPLE, "--", "D"),
+    "label_smoothing": (PURPLE, "-.", "P"),
+    "forward": (BLUE, "--", "X"),
+    "forward estimated": (BLUE, "-.", "v"),
+    "mixup": (GREEN, "--", "s"),
+    "elr": (SKY, "--", "^"),
+    "sam": (VERMILION, "--", "o"),
+    "early_stopping": (SKY, "-.", "D"),
+}
+_COLOURS, _STYLES = (BLUE, GREEN, VERMILION, PURPLE, SKY, ORANGE), ("-", "--", "-.", ":")
+_MARKERS = ("s", "^", "D", "v", "P", "X", "o")
+_IDEAS = (*(name for name in LOSSES if name != "ce"), *METHODS, "estimated", "wd", "jacob",
+          "entropy", "sn")  # fmt: skip
 
 
-def series(number: int, label: str) -> Look:
-    """The look of one of several runs or methods side by side, counted from 0.
+def methods(labels: Sequence[str], regularizations: Sequence[str]) -> list[Look]:
+    """The looks of methods side by side: the same method looks the same in every figure.
 
-    Each cycle through the colours has a line style of its own.
+    Methods that differ in numbers alone share a colour, and have line styles of their own. So has a
+    method that is not in the table, whose colour follows from its name.
+
+    Args:
+      labels: of the methods, for the legend.
+      regularizations: `Config.regularization` of each, or the name of its run's folder.
     """
-    colour, marker = _SERIES[number % len(_SERIES)]
-    return Look(label, colour, _STYLES[number // len(_SERIES) % len(_STYLES)], marker)
+    taken: set[tuple[str, str]] = set()
+    looks = []
+    for label, regularization in zip(labels, regularizations, strict=True):
+        kind = kind_of(regularization)
+        number = zlib.crc32(kind.encode())
+        other = _COLOURS[number % len(_COLOURS)], _STYLES[1], _MARKERS[number % len(_MARKERS)]
+        colour, style, marker = _METHODS.get(kind, other)
+        start = _STYLES.index(style)
+        free = [x for x in (*_STYLES[start:], *_STYLES[:start]) if (colour, x) not in taken]
+        style = free[0] if free else style
+        taken.add((colour, style))
+        looks.append(Look(label, colour, style, marker))
+    return looks
+
+
+def kind_of(regularization: str) -> str:
+    """The ideas in a name such as `allcnn_gce_q_0.5_wd_0.0001_sn-a9258f21`: `gce wd sn`."""
+    return " ".join(
+        idea for idea in _IDEAS if re.search(rf"(?:^|_){idea}(?=[_-]|$)", regularization)
+    )

@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,35 @@ def decorate(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def epochs(axes: Axes, number: int) -> None:
+    """The x axis as epochs from 1 to a number."""
+    whole_numbers(axes)
+    margin = min(0.8, 0.3 + 0.02 * number)  # 0 is no epoch
+    axes.set_xlim(1 - margin, number + margin)
+    axes.set_xlabel("epoch")
+
+
 def whole_numbers(axes: Axes) -> None:
     """Few ticks on the x axis, at whole numbers: of epochs, say."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))
 
 
-def legend_below(figure: Figure, axes: Axes, *, columns: int) -> None:
+def legend_below(figure: Figure, axes: Axes) -> None:
     """One legend for the whole figure, with the curves of some of its axes."""
     handles, labels = axes.get_legend_handles_labels()
+    columns = columns_that_fit(labels, figure.get_figwidth())
     figure.legend(
         handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
     )
+
+
+def columns_that_fit(labels: Sequence[str], inches: float) -> int:
+    """The largest number of columns in which a legend fits into that width."""
+    # At size 9 about 15.5 letters fit into an inch; a mark takes as much as six, a gap as four.
+    room, longest = 15.5 * inches + 4, max(map(len, labels), default=0)
+    if sum(map(len, labels)) + 10 * len(labels) <= room:
+        return max(1, len(labels))
+    return max(1, min(len(labels) - 1, int(room / (longest + 10))))
 
 
 @contextlib.contextmanager

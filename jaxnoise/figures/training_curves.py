@@ -1,4 +1,4 @@
-"""Figures of a run: loss, accuracy and memorization per epoch, as mean and band over repeats.
+"""Figures of a run: loss, accuracy and memorization per epoch, as a mean over thin repeats.
 
 Loss and accuracy are also drawn repeat by repeat. Means are over the repeats that did not diverge;
 if all diverged, over all of them, up to the epoch in which the first did.
@@ -8,18 +8,23 @@ import math
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxnoise.figures.colours import CURVES, GUIDE, MEMORIZATION, PAPER, Look
-from jaxnoise.figures.drawing import decorate, legend_below, save, whole_numbers
+from jaxnoise.figures.drawing import decorate, legend_below, save
+from jaxnoise.figures.drawing import epochs as epochs_axis
 from jaxnoise.scores import divergence
 
 _UNITS = {"loss": "cross-entropy (nats)", "accuracy": "accuracy (%)"}
 
 
 def draw(
-    folder: Path, history: dict[str, np.ndarray], best_epoch: np.ndarray, *, title: str
+    folder: Path,
+    history: dict[str, np.ndarray],
+    best_epoch: np.ndarray,
+    *,
+    title: str,
+    validation_labels: str = "clean",
 ) -> None:
     """Writes the figures of loss, accuracy and memorization, each as .png and .pdf.
 
@@ -29,13 +34,16 @@ def draw(
         float (epochs, repeats).
       best_epoch: int (repeats,), counted from 1; 0 if there is none.
       title: of every figure.
+      validation_labels: clean or noisy, those that chose the best epoch.
     """
     folder.mkdir(exist_ok=True)
     diverged = divergence.epochs(history)
     for quantity in _UNITS:
         curves = {name: history[f"{name}_{quantity}"] for name in CURVES}
         save(_mean_figure(curves, CURVES, diverged, _UNITS[quantity], title), folder / quantity)
-        figure = _repeats_figure(curves, quantity, best_epoch, diverged, title)
+        figure = _repeats_figure(
+            curves, quantity, best_epoch, diverged, title, f"best {validation_labels} validation"
+        )
         save(figure, folder / f"{quantity}_repeats")
     shares = {name: history[name] for name in MEMORIZATION}
     # Without noise, changed labels have no curves.
@@ -55,7 +63,11 @@ def _mean_figure(
     y_label: str,
     title: str,
 ) -> Figure:
-    """Mean ± std of each curve, float (epochs, repeats), in its label, colour and line style."""
+    """The mean of each curve, float (epochs, repeats), in its colour and line style.
+
+    Below it every repeat is a thin line, which stays in the range of its quantity; a band of mean
+    ± std would not.
+    """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     epochs, repeats = next(iter(curves.values())).shape
@@ -64,15 +76,16 @@ def _mean_figure(
         label, colour, style, _ = drawn_as[name]
         # In float64, because a loss that is still finite may have a square that is not.
         values = np.float64(values[:, covered])
-        x, mean, std = np.arange(1, epochs + 1), values.mean(axis=1), values.std(axis=1)
-        axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.1, linewidth=0)
+        x, mean = np.arange(1, epochs + 1), values.mean(axis=1)
+        thin = max(0.08, 0.3 / len(values[0]) ** 0.5)
+        axes.plot(x, values, color=colour, linewidth=0.7, alpha=thin, **_marker(epochs))
         axes.plot(x, mean, style, color=colour, label=label, linewidth=1.8, **_marker(epochs))
     decorate(axes)
-    whole_numbers(axes)
-    axes.set_xlabel("epoch")
+    epochs_axis(axes, epochs)
     axes.set_ylabel(y_label)
-    axes.set_title(f"{title}\n{divergence.averaged_in_words(diverged)}", fontsize=10)
-    _legend_below(figure, axes)
+    words = divergence.averaged_in_words(diverged, "mean") + "; thin: each of them" * (repeats > 1)
+    axes.set_title(f"{title}\n{words}", fontsize=10)
+    legend_below(figure, axes)
     return figure
 
 
@@ -82,6 +95,7 @@ def _repeats_figure(
     best_epoch: np.ndarray,
     diverged: np.ndarray,
     title: str,
+    best: str,
 ) -> Figure:
     epochs, repeats = curves["test"].shape
     columns = min(repeats, 5)
@@ -102,24 +116,23 @@ def _repeats_figure(
                 end = np.clip(values[last, i], low, high)
                 axes.plot(x[last], end, "X", color=colour, markeredgecolor=PAPER)
         if chosen := int(best_epoch[i]):
-            axes.axvline(
-                chosen, color=GUIDE, linewidth=0.8, zorder=0, label="best validation epoch"
-            )
+            axes.axvline(chosen, color=GUIDE, linewidth=0.8, zorder=0, label=best)
         decorate(axes)
-        whole_numbers(axes)
+        epochs_axis(axes, epochs)
         name = f"repeat {i + 1}"
         axes.set_title(
             f"{name}: diverged at epoch {diverged[i]}" if diverged[i] else name, fontsize=9
         )
         if i + columns >= repeats:
-            axes.set_xlabel("epoch")
             axes.tick_params(labelbottom=True)
+        else:
+            axes.set_xlabel("")
     if diverged.any() and np.isfinite(high - low):
         margin = 0.05 * (high - low)
         panels.flat[0].set_ylim(low - margin, high + margin)
     figure.supylabel(_UNITS[quantity], fontsize=10)
     figure.suptitle(title, fontsize=10)
-    _legend_below(figure, panels.flat[0])
+    legend_below(figure, panels.flat[0])
     return figure
 
 
@@ -132,10 +145,3 @@ def _range(curves: dict[str, np.ndarray], diverged: np.ndarray) -> tuple[float, 
 def _marker(epochs: int) -> dict[str, str]:
     """A single epoch is a point, which a line alone would not show."""
     return {"marker": "o"} if epochs == 1 else {}
-
-
-def _legend_below(figure: Figure, axes: Axes) -> None:
-    labels = axes.get_legend_handles_labels()[1]
-    # Four long labels in one line would not fit.
-    wide = figure.get_figwidth() > 6 and max(map(len, labels)) < 25
-    legend_below(figure, axes, columns=len(labels) if wide else 2)

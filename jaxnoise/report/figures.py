@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxnoise.config import counted
-from jaxnoise.figures.colours import series
-from jaxnoise.figures.drawing import decorate, plain, whole_numbers
+from jaxnoise.figures import colours
+from jaxnoise.figures.drawing import columns_that_fit, decorate, plain, whole_numbers
 from jaxnoise.report.collection import Entry, one_of_each
 from jaxnoise.scores.selection import SELECTIONS
 
@@ -29,12 +29,12 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
     }
     if not places:
         return None
-    methods = list(dict.fromkeys(entry.method for entry in able))
+    methods = {entry.method: entry.folder.name for entry in able}
+    looks = dict(zip(methods, colours.methods(list(methods), list(methods.values())), strict=True))
     columns = min(3, len(places))
     rows = -(-len(places) // columns)
     width = max(4.7, 3.6 * columns)
-    # At this size of letters about 14 fit into an inch; a line and its gap take six more.
-    beside = min(3, len(methods), max(1, int(14 * width / (max(map(len, methods)) + 6))))
+    beside = min(3, columns_that_fit(list(methods), width))
     legend = -(-len(methods) // beside)
     figure = Figure(figsize=(width, 3.0 * rows + 0.24 * legend + 0.4), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False)
@@ -47,7 +47,7 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
             line.sort(key=lambda entry: entry.column.rate)
             mean, std = np.transpose([x.run.mean_and_std()[selection] for x in line])
             rate = [100 * entry.column.rate for entry in line]
-            _, colour, style, marker = series(methods.index(method), method)
+            _, colour, style, marker = looks[method]
             axes.fill_between(rate, mean - std, mean + std, color=colour, alpha=0.1, linewidth=0)
             (handles[method],) = axes.plot(
                 rate, mean, marker=marker, color=colour, markersize=4,

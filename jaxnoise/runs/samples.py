@@ -1,6 +1,7 @@
 """What the nets made of each training sample: samples.npz, and suspects.csv, derived from it."""
 
 import csv
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -103,6 +104,21 @@ def write_suspects(
     counts = [(predicted[votes] == k).sum(axis=0) for k in range(-1, classes)]
     majority = np.argmax(counts, axis=0) - 1
     write("suspects.csv", given[0], majority, score[votes].mean(axis=0))
+
+
+def read_suspects(folder: Path, most: int) -> tuple[list[int], dict[str, list[str]]]:
+    """The most suspicious samples of a run's list; of several lists, the first repeat's.
+
+    Returns:
+      their `index`, and the names of their classes as `given`, `predicted` and, if the list has
+      it, `true`.
+    """
+    (path,) = (*folder.glob("suspects.csv"), *folder.glob("suspects_repeat_1.csv"))
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(itertools.islice(csv.DictReader(file), most))
+    kinds = [kind for kind in ("given", "predicted", "true") if f"{kind}_label" in rows[0]]
+    labels = {kind: [row[f"{kind}_label"] for row in rows] for kind in kinds}
+    return [int(row["index"]) for row in rows], labels
 
 
 def _write(path: Path, columns: Mapping[str, Sequence], order: np.ndarray) -> None:

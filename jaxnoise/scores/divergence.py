@@ -44,13 +44,13 @@ def covered(diverged: np.ndarray) -> str:
     return f"{np.sum(diverged == 0)} of {counted(len(diverged), 'repeat')}"
 
 
-def averaged_in_words(diverged: np.ndarray) -> str:
-    """Which repeats a mean ± std, epoch by epoch, covers: if all diverged, all of them."""
+def averaged_in_words(diverged: np.ndarray, what: str = "mean ± std") -> str:
+    """Which repeats a statistic, epoch by epoch, covers: if all diverged, all of them."""
     repeats = len(diverged)
     if not diverged.any():
-        return f"mean ± std over {repeats} repeats" if repeats > 1 else "one repeat"
+        return f"{what} over {repeats} repeats" if repeats > 1 else "one repeat"
     if (diverged == 0).any():
-        return f"mean ± std over {covered(diverged)}; the others diverged"
+        return f"{what} over {covered(diverged)}; the others diverged"
     if repeats == 1:
         return in_words(diverged)
-    return f"mean ± std over {repeats} repeats until the first diverged; all of them did in the end"
+    return f"{what} over {repeats} repeats until the first diverged; all of them did in the end"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxnoise.config import InputError
+from jaxnoise.figures.colours import methods
 from jaxnoise.figures.drawing import own_style, save
 from jaxnoise.runs.checkpoint import NETS
 from jaxnoise.runs.record import read_record
@@ -75,7 +76,7 @@ def _draw_verdict(measured: list[Measured]) -> Path:
     measured, _ = verdict.baseline_first(measured)
     common, labels = verdict.common_and_labels([one.run.config for one in measured])
     figure = figures.verdict(
-        labels,
+        methods(labels, [one.run.config.regularization for one in measured]),
         [one.share("changed") for one in measured],
         [one.test_accuracy for one in measured],
         title=common or "several data sets, nets and noises",

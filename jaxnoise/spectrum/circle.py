@@ -189,5 +189,5 @@ def draw(measured: dict[Regularizer, np.ndarray]) -> Figure:
         decorate(axes)
     figure.suptitle("a wide net on a circle: measured (points), neural tangent kernel (lines)",
                     fontsize=10)  # fmt: skip
-    legend_below(figure, left, columns=len(measured))
+    legend_below(figure, left)
     return figure

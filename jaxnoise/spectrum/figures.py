@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxnoise.figures.colours import BLACK, GUIDE, NORMS, NOTE, PAPER, SETS, series
+from jaxnoise.figures.colours import BLACK, GUIDE, NORMS, NOTE, PAPER, SETS, Look
 from jaxnoise.figures.drawing import decorate, legend_below, save
 from jaxnoise.spectrum.fourier_lines import DIRECTIONS
 from jaxnoise.spectrum.panel import Panel
@@ -186,11 +186,11 @@ def _plain_decades(axes: Axes, *subs: float) -> None:
 
 def _finish(figure: Figure, axes: Axes, title: str, shows: str) -> None:
     figure.suptitle(f"{title}\n{shows}", fontsize=10)
-    legend_below(figure, axes, columns=len(axes.get_legend_handles_labels()[1]))
+    legend_below(figure, axes)
 
 
 def verdict(
-    names: Sequence[str],
+    looks: Sequence[Look],
     shares: Sequence[np.ndarray],
     accuracies: Sequence[np.ndarray],
     *,
@@ -201,15 +201,15 @@ def verdict(
     If the thesis explained everything, points would fall from the upper left to the lower right.
 
     Args:
-      names: of the runs.
+      looks: of the runs.
       shares: of high frequencies on changed samples, percent, (members, DIRECTIONS) each.
       accuracies: on test, percent, (members,) each.
     """
     figure = Figure(figsize=(9.6, 3.5), layout="constrained")
     panels = figure.subplots(1, len(DIRECTIONS), sharey=True)
     for j, (axes, direction) in enumerate(zip(panels, DIRECTIONS, strict=True)):
-        for i, (name, share, accuracy) in enumerate(zip(names, shares, accuracies, strict=True)):
-            label, colour, _, marker = series(i, name)
+        for look, share, accuracy in zip(looks, shares, accuracies, strict=True):
+            label, colour, _, marker = look
             axes.plot(
                 share[:, j], accuracy, marker, label=label, markersize=5, color=colour, alpha=0.8,
                 markeredgecolor=PAPER,
@@ -218,6 +218,6 @@ def verdict(
         axes.set_title(DIRECTION_WORDS[direction], fontsize=10)
         axes.set_xlabel("high-frequency share\non changed samples (%)")
     panels[0].set_ylabel("test accuracy (%)")
-    legend_below(figure, panels[0], columns=min(5, len(names)))
+    legend_below(figure, panels[0])
     figure.suptitle(f"{title}, a point for each repeat", fontsize=10)
     return figure

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jaxnoise.config import InputError, counted
-from jaxnoise.figures.colours import PAPER, series
+from jaxnoise.figures.colours import PAPER, methods
 from jaxnoise.figures.drawing import decorate, legend_below, own_style, save
 from jaxnoise.spectrum.wave_runs import LAST, Response, collect
 
@@ -51,8 +51,9 @@ def draw(rows: dict[str, list[Response]]) -> Figure:
     figure = Figure(figsize=(10.2, 4.0), layout="constrained")
     half, fitted, test = panels = figure.subplots(1, 3)
     never, any_never = 1.35 * config.epochs_num, False
-    for i, (name, row) in enumerate(rows.items()):
-        label, colour, line, marker = series(i, name)
+    looks = methods(list(rows), list(rows))
+    for i, (look, row) in enumerate(zip(looks, rows.values(), strict=True)):
+        label, colour, line, marker = look
         # Side by side, so that none hides another.
         shift = 1.05 ** (i - (len(rows) - 1) / 2)
         x = np.array([response.config.wave_frequency for response in row]) * shift
@@ -74,7 +75,7 @@ def draw(rows: dict[str, list[Response]]) -> Figure:
     half.yaxis.set_major_formatter(
         FuncFormatter(lambda y, _: f"> {config.epochs_num}" if y == never else f"{y:g}")
     )
-    half.set_ylabel("epochs until half of the\nchanged labels are predicted")
+    half.set_ylabel("epochs until half of the changed\nlabels are predicted (log scale)")
     fitted.set_ylabel("changed labels predicted\nafter the last epoch (%)")
     fitted.set_ylim(0, 103)
     test.set_ylabel("test accuracy\nafter the last epoch (%)")
@@ -85,14 +86,14 @@ def draw(rows: dict[str, list[Response]]) -> Figure:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_minor_locator(NullLocator())
-        axes.set_xlabel("frequency of the noise\n(cycles per standard deviation)")
+        axes.set_xlabel("frequency of the noise\n(cycles per standard deviation, log scale)")
         decorate(axes)
     figure.suptitle(
         f"{config.dataset_name} · {config.network} · wave_noise {config.noise_rate:g} · "
         f"mean ± std over {counted(config.total_repeats, 'repeat')}",
         fontsize=10,
     )
-    legend_below(figure, half, columns=6)
+    legend_below(figure, half)
     return figure
 
 

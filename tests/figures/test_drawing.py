@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from jaxnoise.config import Config
 from jaxnoise.experiments import experiment
 from jaxnoise.figures import training_curves
-from jaxnoise.figures.drawing import apart, own_style, plain, save
+from jaxnoise.figures.drawing import apart, legend_below, own_style, plain, save
 from jaxnoise.runs import folders
 
 # What a user's matplotlibrc may say; LaTeX and the font are not there.
@@ -74,3 +74,24 @@ def test_a_run_whose_figures_fail_has_its_scores(tmp_path, monkeypatch, caplog):
     assert np.isfinite(scores["mean"]["test_accuracy"])
     assert json.loads((folder / "scores.json").read_text()) == scores
     assert f"the figures in {folder / 'figures'} could not be drawn: latex was" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["a"],
+        ["train"] * 5,
+        ["a longer label"] * 7,
+        ["a label of some length, with several words"] * 3,
+    ],
+)
+@pytest.mark.parametrize("inches", [5, 6.4, 9.6])
+def test_legends_stay_inside_figures_of_any_width(labels, inches):
+    figure = Figure(figsize=(inches, 4), layout="constrained")
+    axes = figure.subplots()
+    for i, label in enumerate(labels):
+        axes.plot([0, i], label=f"{label}{i}")
+    legend_below(figure, axes)
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width

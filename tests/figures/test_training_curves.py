@@ -36,7 +36,8 @@ def mean_figure(history, quantity):
 def repeats_figure(history, best_epoch):
     diverged = divergence.epochs(history)
     curves = curves_of(history, "accuracy")
-    return training_curves._repeats_figure(curves, "accuracy", best_epoch, diverged, "a run")
+    best = "best clean validation"
+    return training_curves._repeats_figure(curves, "accuracy", best_epoch, diverged, "a run", best)
 
 
 def diverge(history, repeat, epoch):
@@ -47,7 +48,11 @@ def diverge(history, repeat, epoch):
 
 def lines_of(axes):
     """Label → y values."""
-    return {line.get_label(): np.asarray(line.get_ydata()) for line in axes.get_lines()}
+    return {
+        line.get_label(): np.asarray(line.get_ydata())
+        for line in axes.get_lines()
+        if not line.get_label().startswith("_")
+    }
 
 
 def assert_valid_files(folder):
@@ -90,7 +95,9 @@ def test_means_are_of_the_repeats_that_did_not_diverge():
     (axes,) = mean_figure(history, "accuracy").get_axes()
     for name, (label, *_) in training_curves.CURVES.items():
         np.testing.assert_allclose(lines_of(axes)[label], expected[f"{name}_accuracy"], rtol=1e-6)
-    assert axes.get_title() == "a run\nmean ± std over 2 of 4 repeats; the others diverged"
+    assert axes.get_title() == (
+        "a run\nmean over 2 of 4 repeats; the others diverged; thin: each of them"
+    )
 
 
 def test_where_all_diverged_means_end_with_the_first():
@@ -118,7 +125,7 @@ def test_curves_of_a_repeat_that_diverged_end_with_a_mark():
     ]
     ends = [[[3, history[f"{name}_accuracy"][2, 1]]] for name in training_curves.CURVES]
     assert marks == [[], ends, []]
-    best = ["best validation epoch" in lines_of(axes) for axes in panels]
+    best = ["best clean validation" in lines_of(axes) for axes in panels]
     assert best == [True, True, False]
 
 
@@ -138,25 +145,22 @@ def test_a_repeat_on_its_way_to_infinity_leaves_the_others_legible():
 
 
 @pytest.mark.parametrize("quantity", ["loss", "accuracy"])
-def test_mean_figure_shows_mean_and_deviation(quantity):
+def test_mean_figure_shows_the_mean_and_every_repeat(quantity):
     history = random_history(6, 3)
-    figure = mean_figure(history, quantity)
-    (axes,) = figure.get_axes()
-    lines, bands = lines_of(axes), axes.collections
-    assert len(lines) == len(bands) == 4
-    for (name, (label, *_)), band in zip(training_curves.CURVES.items(), bands, strict=True):
+    (axes,) = mean_figure(history, quantity).get_axes()
+    means, lines = lines_of(axes), axes.get_lines()
+    assert len(means) == 4 and len(lines) == 4 * (3 + 1) and not axes.collections
+    for name, (label, colour, *_) in training_curves.CURVES.items():
         values = history[f"{name}_{quantity}"].astype(np.float64)
-        mean, std = values.mean(axis=1), values.std(axis=1)
         # float32 statistics of six values.
-        np.testing.assert_allclose(lines[label], mean, rtol=1e-5)
-        corners = band.get_paths()[0].vertices
-        for epoch in range(1, 7):
-            edges = corners[corners[:, 0] == epoch, 1]
-            span = [edges.min(), edges.max()]
-            expected = [mean[epoch - 1] - std[epoch - 1], mean[epoch - 1] + std[epoch - 1]]
-            np.testing.assert_allclose(span, expected, rtol=1e-4, atol=1e-4)
-    assert all(list(line.get_xdata()) == [1, 2, 3, 4, 5, 6] for line in axes.get_lines())
-    assert axes.get_title() == "a run\nmean ± std over 3 repeats"
+        np.testing.assert_allclose(means[label], values.mean(axis=1), rtol=1e-5)
+        thin = [line.get_ydata() for line in lines
+                if line.get_color() == colour and line.get_label() != label]  # fmt: skip
+        np.testing.assert_array_equal(np.transpose(thin), values)
+    assert all(list(line.get_xdata()) == [1, 2, 3, 4, 5, 6] for line in lines)
+    assert axes.get_title() == "a run\nmean over 3 repeats; thin: each of them"
+    low, high = axes.get_xlim()
+    assert 0 < low < 1 and 6 < high < 7  # there is no epoch 0, and no epoch 7
 
 
 def test_every_repeat_has_a_panel_with_its_own_lines():
@@ -168,7 +172,7 @@ def test_every_repeat_has_a_panel_with_its_own_lines():
         lines = lines_of(axes)
         for name, (label, *_) in training_curves.CURVES.items():
             np.testing.assert_array_equal(lines[label], history[f"{name}_accuracy"][:, i])
-        (marked,) = [x for x in axes.get_lines() if x.get_label() == "best validation epoch"]
+        (marked,) = [x for x in axes.get_lines() if x.get_label() == "best clean validation"]
         assert set(marked.get_xdata()) == {best_epoch[i]}
     # Five in the first line, two in the second: the lowest of each column has the numbers.
     assert [axes.get_xlabel() for axes in panels] == ["", "", *["epoch"] * 5]
@@ -183,7 +187,7 @@ def test_a_single_epoch_is_a_visible_point():
 def test_legend_names_the_four_curves():
     (legend,) = mean_figure(random_history(2, 2), "loss").legends
     assert [text.get_text() for text in legend.get_texts()] == [
-        "train, noisy labels", "train, true labels", "validation", "test",
+        "train, noisy labels", "train, true labels", "validation, true labels", "test",
     ]  # fmt: skip
 
 

@@ -185,7 +185,7 @@ def test_all_can_diverge(every):
     assert told["diverged_at_epoch"] == [2, 2, 2] and told["n"] == 0
     assert {value for row in told["repeats"] for value in row.values()} == {None}
     assert set(told["mean"].values()) == {None}
-    assert len(list((every / "figures").iterdir())) == 10
+    assert len(list((every / "figures").iterdir())) == 14
 
 
 @pytest.mark.parametrize("folder", ["second", "every"])

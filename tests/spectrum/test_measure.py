@@ -16,6 +16,7 @@ from PIL import Image
 from jaxnoise import nets
 from jaxnoise.config import Config
 from jaxnoise.experiments import experiment
+from jaxnoise.figures.colours import methods
 from jaxnoise.layers import conv
 from jaxnoise.layers.spectral_norm import SpectralNorm
 from jaxnoise.runs import folders
@@ -171,7 +172,9 @@ def test_two_runs_are_compared(command):
 
 def test_verdict_is_drawn_with_a_point_for_each_repeat():
     shares = [np.full((4, len(DIRECTIONS)), 2.0), np.full((3, len(DIRECTIONS)), 1.0)]
-    figure = figures.verdict(["a", "b"], shares, [np.arange(4.0), np.arange(3.0)], title="t")
+    figure = figures.verdict(
+        methods(["a", "b"], ["no_reg", "sn"]), shares, [np.arange(4.0), np.arange(3.0)], title="t"
+    )
     panels = figure.axes
     assert len(panels) == len(DIRECTIONS)
     for axes in panels:
