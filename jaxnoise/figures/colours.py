@@ -4,6 +4,7 @@ Okabe and Ito's palette, distinguishable with any colour vision ("Color Universa
 https://jfly.uni-koeln.de/color/); line styles and markers distinguish curves in grey.
 """
 
+import itertools
 import re
 import zlib
 from collections.abc import Sequence
@@ -99,26 +100,32 @@ _IDEAS = (*(name for name in LOSSES if name != "ce"), *METHODS, "estimated", "wd
 def methods(labels: Sequence[str], regularizations: Sequence[str]) -> list[Look]:
     """The looks of methods side by side: the same method looks the same in every figure.
 
-    Methods that differ in numbers alone share a colour, and have line styles of their own. So has a
-    method that is not in the table, whose colour follows from its name.
+    Methods that differ in numbers alone share a colour; line styles, then markers, tell them apart.
+    So they do of a method that is not in the table, whose colour follows from its name.
 
     Args:
       labels: of the methods, for the legend.
       regularizations: `Config.regularization` of each, or the name of its run's folder.
     """
-    taken: set[tuple[str, str]] = set()
+    taken: set[tuple[str, str, str]] = set()
     looks = []
     for label, regularization in zip(labels, regularizations, strict=True):
         kind = kind_of(regularization)
         number = zlib.crc32(kind.encode())
         other = _COLOURS[number % len(_COLOURS)], _STYLES[1], _MARKERS[number % len(_MARKERS)]
         colour, style, marker = _METHODS.get(kind, other)
-        start = _STYLES.index(style)
-        free = [x for x in (*_STYLES[start:], *_STYLES[:start]) if (colour, x) not in taken]
-        style = free[0] if free else style
-        taken.add((colour, style))
-        looks.append(Look(label, colour, style, marker))
+        able = itertools.product(_from(_MARKERS, marker), _from(_STYLES, style))
+        free = ((colour, style, marker) for marker, style in able)
+        drawn = next((x for x in free if x not in taken), (colour, style, marker))
+        taken.add(drawn)
+        looks.append(Look(label, *drawn))
     return looks
+
+
+def _from(values: tuple[str, ...], first: str) -> tuple[str, ...]:
+    """The values in their order, from that one on and around."""
+    start = values.index(first)
+    return values[start:] + values[:start]
 
 
 def kind_of(regularization: str) -> str:

@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(results_dir: Path, out: Path | None) -> int:
     page = write(results_dir, out or results_dir / "report")
-    print(f"Written: {page}, with tables beside it, and figures if a method has two noise rates")
+    print(f"Written: {page}, with its tables and figures beside it")
     return 0
 
 

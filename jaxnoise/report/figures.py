@@ -1,25 +1,41 @@
-"""The figure of a report for papers: test accuracy against noise rate."""
+"""The figures of a report: test accuracy against noise rate, and against what a run costs."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from jaxnoise.config import counted
 from jaxnoise.figures import colours
+from jaxnoise.figures.colours import Look
 from jaxnoise.figures.drawing import columns_that_fit, decorate, plain, whole_numbers
 from jaxnoise.report.collection import Entry, one_of_each
 from jaxnoise.scores.selection import SELECTIONS
 
 
-def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
-    """Test accuracy against noise rate, mean ± std: a panel for each data set and noise model.
+def able(entries: Sequence[Entry]) -> list[Entry]:
+    """The runs that have an accuracy to draw, one for each method and noise."""
+    return [entry for entry in one_of_each(entries) if entry.run and entry.run.n]
 
+
+def looks(entries: Sequence[Entry]) -> dict[str, Look]:
+    """How each method is drawn."""
+    methods = {entry.method: entry.folder.name for entry in entries}
+    found = colours.methods(list(methods), list(methods.values()))
+    return dict(zip(methods, found, strict=True))
+
+
+def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
+    """Test accuracy against noise rate: a panel for each data set and noise model.
+
+    Lines lead through means; at each rate a thin bar reaches from the lowest to the highest repeat.
     None if no method has two rates.
     """
-    able = [x for x in one_of_each(entries) if x.run and x.run.n and x.column.rate is not None]
+    drawn = [entry for entry in able(entries) if entry.column.rate is not None]
     places: dict[tuple[str, str], dict[str, list[Entry]]] = {}
-    for entry in able:
+    for entry in drawn:
         lines = places.setdefault((entry.dataset, entry.column.model), {})
         lines.setdefault(entry.method, []).append(entry)
     places = {
@@ -29,41 +45,114 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
     }
     if not places:
         return None
-    methods = {entry.method: entry.folder.name for entry in able}
-    looks = dict(zip(methods, colours.methods(list(methods), list(methods.values())), strict=True))
-    columns = min(3, len(places))
-    rows = -(-len(places) // columns)
-    width = max(4.7, 3.6 * columns)
-    beside = min(3, columns_that_fit(list(methods), width))
-    legend = -(-len(methods) // beside)
-    figure = Figure(figsize=(width, 3.0 * rows + 0.24 * legend + 0.4), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False)
-    numbers = sorted({entry.run.n for entry in able})
-    n = f"{numbers[0]}–" * (len(numbers) > 1) + counted(numbers[-1], "repeat")
-    what = f"{SELECTIONS[selection].words}, mean ± std over {n}"
-    handles = {}
-    for axes, (place, lines) in zip(panels.flat, places.items(), strict=False):
-        for method, line in lines.items():
+    figure, panels = _panels(len(places))
+    shown, what = looks(drawn), _what(drawn, selection)
+    for axes, (place, lines) in zip(panels, places.items(), strict=False):
+        rates = [100 * entry.column.rate for line in lines.values() for entry in line]
+        # Side by side, so that no bar hides another.
+        apart = (max(rates) - min(rates)) * min(0.012, 0.1 / len(lines))
+        for i, (method, line) in enumerate(lines.items()):
             line.sort(key=lambda entry: entry.column.rate)
-            mean, std = np.transpose([x.run.mean_and_std()[selection] for x in line])
-            rate = [100 * entry.column.rate for entry in line]
-            _, colour, style, marker = looks[method]
-            axes.fill_between(rate, mean - std, mean + std, color=colour, alpha=0.1, linewidth=0)
-            (handles[method],) = axes.plot(
-                rate, mean, marker=marker, color=colour, markersize=4,
-                linestyle=style, linewidth=1.4,
-            )  # fmt: skip
+            shift = apart * (i - (len(lines) - 1) / 2)
+            x = [100 * entry.column.rate + shift for entry in line]
+            _points(axes, x, line, selection, shown[method], lines=True)
         decorate(axes)
         whole_numbers(axes)
         axes.set_title("\n".join([" · ".join(place)] + [what] * (len(places) == 1)), fontsize=10)
         axes.set_xlabel("noise rate, requested (%)")
-        axes.set_ylabel("test accuracy (%)")
-    for axes in panels.flat[len(places) :]:
-        axes.set_axis_off()
-    figure.legend(
-        handles.values(), map(plain, handles), loc="outside lower center", fontsize=8,
-        frameon=False, ncols=beside,
-    )  # fmt: skip
+    panels[0].set_ylabel("test accuracy (%)")
     if len(places) > 1:
         figure.suptitle(what, fontsize=10)
     return figure
+
+
+def by_cost(entries: Sequence[Entry], selection: str) -> Figure | None:
+    """Test accuracy against wall-clock time, at the highest noise rate of each noise model.
+
+    The time is that of the whole run, divided by its repeats. None if no run has recorded it.
+    """
+    drawn = [entry for entry in able(entries) if _seconds(entry)]
+    highest: dict[tuple[str, str], float] = {}
+    for entry in drawn:
+        place = entry.dataset, entry.column.model
+        highest[place] = max(highest.get(place, 0.0), entry.column.rate or 0.0)
+    places: dict[tuple[str, str], list[Entry]] = {}
+    for entry in drawn:
+        if (entry.column.rate or 0.0) == highest[entry.dataset, entry.column.model]:
+            places.setdefault((entry.dataset, entry.noise), []).append(entry)
+    if not places:
+        return None
+    figure, panels = _panels(len(places))
+    shown, what = looks(drawn), _what(drawn, selection)
+    for axes, (place, there) in zip(panels, sorted(places.items()), strict=False):
+        for entry in there:
+            _points(axes, [_seconds(entry)], [entry], selection, shown[entry.method], lines=False)
+        axes.set_xscale("log")
+        low, high = (f(_seconds(entry) for entry in there) for f in (min, max))
+        narrow = high < 10 * low
+        axes.xaxis.set_major_locator(MaxNLocator(5) if narrow else LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        decorate(axes)
+        axes.set_title("\n".join([" · ".join(place)] + [what] * (len(places) == 1)), fontsize=10)
+        axes.set_xlabel("wall-clock seconds per repeat (log scale)")
+    panels[0].set_ylabel("test accuracy (%)")
+    if len(places) > 1:
+        figure.suptitle(what, fontsize=10)
+    return figure
+
+
+def add_legend(figure: Figure, shown: dict[str, Look]) -> None:
+    """A legend of the methods below the panels, for which the figure gets room."""
+    width, height = figure.get_size_inches()
+    beside = min(3, columns_that_fit(list(shown), width))
+    figure.set_size_inches(width, height + 0.24 * -(-len(shown) // beside))
+    figure.set_layout_engine("constrained")
+    handles = [
+        figure.axes[0].plot([], [], marker=look.marker, color=look.colour, linestyle=look.style,
+                            markersize=4, linewidth=1.4)[0]
+        for look in shown.values()
+    ]  # fmt: skip
+    figure.legend(
+        handles, map(plain, shown), loc="outside lower center", fontsize=8, frameon=False,
+        ncols=beside,
+    )  # fmt: skip
+
+
+def _panels(number: int) -> tuple[Figure, Sequence[Axes]]:
+    columns = min(3, number)
+    rows = -(-number // columns)
+    size = (max(4.7, 3.6 * columns), 3.0 * rows + 0.4)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for axes in panels[number:]:
+        axes.set_axis_off()
+    return figure, panels
+
+
+def _points(
+    axes: Axes, x: Sequence[float], entries: Sequence[Entry], selection: str, look: Look,
+    *, lines: bool,
+) -> None:  # fmt: skip
+    """The mean of each run, and a bar from its lowest to its highest repeat."""
+    values = [entry.run.accuracy[selection][entry.run.survived] for entry in entries]
+    low, high = [v.min() for v in values], [v.max() for v in values]
+    axes.vlines(x, low, high, color=look.colour, linewidth=0.8, alpha=0.7)
+    axes.plot(
+        x, [v.mean() for v in values], marker=look.marker, color=look.colour, markersize=4,
+        linestyle=look.style if lines else "none", linewidth=1.4,
+    )  # fmt: skip
+
+
+def _what(entries: Sequence[Entry], selection: str) -> str:
+    numbers = sorted({entry.run.n for entry in entries})
+    n = f"{numbers[0]}–" * (len(numbers) > 1) + counted(numbers[-1], "repeat")
+    return f"{SELECTIONS[selection].words}, mean and range of {n}"
+
+
+def _seconds(entry: Entry) -> float | None:
+    """Seconds that a repeat of the run took, if it has recorded them."""
+    seconds = entry.run.facts.get("wall_seconds")
+    if not isinstance(seconds, int | float) or not np.isfinite(seconds) or seconds <= 0:
+        return None
+    return seconds / len(entry.run.survived)

@@ -2,11 +2,88 @@
 const rows = [...document.querySelectorAll("#runs tbody tr")];
 const dialog = document.getElementById("details");
 
-// The tables of other selections.
-document.getElementById("selection").addEventListener("change", event => {
+const data = JSON.parse(document.getElementById("data").textContent);
+
+// The tables of the chosen selection.
+const selection = document.getElementById("selection");
+function select() {
   for (const box of document.querySelectorAll("[data-selection]"))
-    box.hidden = box.dataset.selection !== event.target.value;
-});
+    box.hidden = box.dataset.selection !== selection.value;
+}
+
+// Differences from the chosen method: mean and 95 % interval, paired t over repeats.
+const baseline = document.getElementById("baseline");
+function difference(run, other, name) {
+  if (!run || !other || run.kind !== other.kind) return null;
+  const pairs = run.accuracy[name].map((x, i) => [x, other.accuracy[name][i] ?? null])
+    .filter(([x, y]) => x !== null && y !== null).map(([x, y]) => x - y);
+  const n = pairs.length;
+  if (n < 2) return null;
+  const mean = pairs.reduce((a, b) => a + b) / n;
+  const variance = pairs.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (n - 1);
+  const half = data.compared.t[n - 2] * Math.sqrt(variance / n);
+  return {mean, low: mean - half, high: mean + half};
+}
+function compare() {
+  const signed = x => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2);
+  const {runs} = data.compared;
+  for (const box of document.querySelectorAll("[data-less]")) {
+    const places = [...box.querySelectorAll("thead th")].slice(1).map(head => head.dataset);
+    const rows = [];
+    for (const {value: method} of baseline.options) {
+      if (method === baseline.value) continue;
+      const row = document.createElement("tr"), head = document.createElement("th");
+      head.scope = "row";
+      head.textContent = method;
+      row.append(head);
+      for (const place of places) {
+        const at = name => runs.find(run => run.method === name
+          && run.dataset === place.dataset && run.noise === place.noise);
+        const found = difference(at(method), at(baseline.value), box.dataset.selection);
+        const cell = document.createElement("td");
+        const words = document.createElement(!found ? "span"
+          : found.low > 0 || found.high < 0 ? "strong" : "span");
+        cell.className = "number";
+        words.className = found ? "" : "soft";
+        words.textContent = found
+          ? `${signed(found.mean)} [${signed(found.low)}, ${signed(found.high)}]` : "–";
+        cell.append(words);
+        row.append(cell);
+      }
+      rows.push(row);
+    }
+    box.querySelector("tbody").replaceChildren(...rows);
+    box.querySelector(".less").textContent = baseline.value;
+  }
+}
+
+// What is chosen stands in the address, so that it survives a reload and can be sent.
+const heads = [...document.querySelectorAll("#runs thead th")];
+const fields = () => [...document.querySelectorAll("[data-of], #text, #selection, #baseline")];
+const nameOf = field => field.dataset.of ?? field.id;
+const defaults = Object.fromEntries(fields().map(field => [nameOf(field), field.value]));
+function remember() {
+  const chosen = new URLSearchParams();
+  for (const field of fields())
+    if (field.value !== defaults[nameOf(field)]) chosen.set(nameOf(field), field.value);
+  const sorted = heads.find(head => head.ariaSort);
+  if (sorted) chosen.set("sort", `${sorted.ariaSort === "ascending" ? "" : "-"}${sorted.innerText.trim()}`);
+  history.replaceState(null, "", chosen.size ? `#${chosen}` : location.pathname + location.search);
+}
+function recall() {
+  const chosen = new URLSearchParams(location.hash.slice(1));
+  for (const field of fields()) {
+    const value = chosen.get(nameOf(field)) ?? defaults[nameOf(field)];
+    if (field.type === "search" || [...field.options].some(option => option.value === value))
+      field.value = value;
+  }
+  select();
+  compare();
+  filter();
+  const wanted = chosen.get("sort") ?? "", down = wanted.startsWith("-");
+  const head = heads.find(each => each.innerText.trim() === wanted.slice(down ? 1 : 0));
+  if (head) sort(head, !down);
+}
 
 // Filters.
 function filter() {
@@ -20,8 +97,6 @@ function filter() {
   }
   document.getElementById("count").textContent = `${shown} of ${rows.length} runs`;
 }
-document.getElementById("filters").addEventListener("input", filter);
-filter();
 
 // Sorting: what has no value stays below, whichever way.
 function value(row, column) {
@@ -29,8 +104,7 @@ function value(row, column) {
   const number = Number.parseFloat(text);
   return text === "" || text === "–" ? null : Number.isNaN(number) ? text : number;
 }
-function sort(heading) {
-  const up = heading.getAttribute("aria-sort") !== "ascending";
+function sort(heading, up) {
   for (const other of heading.parentNode.cells) other.removeAttribute("aria-sort");
   heading.setAttribute("aria-sort", up ? "ascending" : "descending");
   const column = heading.cellIndex;
@@ -44,10 +118,18 @@ function sort(heading) {
   document.querySelector("#runs tbody").append(...rows);
 }
 for (const button of document.querySelectorAll("#runs thead button"))
-  button.addEventListener("click", () => sort(button.parentNode));
+  button.addEventListener("click", () => {
+    sort(button.parentNode, button.parentNode.ariaSort !== "ascending");
+    remember();
+  });
+document.getElementById("filters").addEventListener("input", () => { filter(); remember(); });
+selection.addEventListener("change", () => { select(); remember(); });
+baseline.addEventListener("change", () => { compare(); remember(); });
+baseline.parentNode.hidden = !document.querySelector("[data-less]");
+addEventListener("hashchange", recall);
+recall();
 
 // Details: a run's own part of the page, made when it is opened.
-const data = JSON.parse(document.getElementById("data").textContent);
 document.getElementById("runs").addEventListener("click", event => {
   const number = event.target.dataset.run;
   if (number === undefined) return;
@@ -57,12 +139,27 @@ document.getElementById("runs").addEventListener("click", event => {
   for (const [name, text] of Object.entries({...run, config})) {
     const place = dialog.querySelector(`[data-name="${name}"]`);
     if (place === null) continue;
-    if (text) place.textContent = text;
+    if (name === "scores" && text.length) place.append(...tablesOf(text));
+    else if (text.length) place.textContent = text;
     else (place.closest("section, details") ?? place).remove();
   }
   dialog.showModal();
   draw(run.curves, dialog.querySelector('[data-name="plots"]'));
 });
+function tablesOf(scores) {  // two, side by side where there is room
+  const half = Math.ceil(scores.length / 2);
+  return [scores.slice(0, half), scores.slice(half)].map(part => {
+    const table = document.createElement("table");
+    table.className = "scores";
+    for (const [name, mean, std] of part) {
+      const row = table.insertRow();
+      row.insertCell().textContent = name;
+      row.insertCell().textContent = `${mean} ± ${std}`;
+      row.cells[1].className = "number";
+    }
+    return table;
+  });
+}
 dialog.addEventListener("click", async event => {
   if (event.target === dialog || "close" in event.target.dataset) dialog.close();
   const copied = event.target.dataset.copy;

@@ -1,6 +1,5 @@
 """A report: report.html with all runs of a results folder, tables and figures beside it."""
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -12,18 +11,16 @@ import numpy as np
 
 from jaxnoise.config import InputError
 from jaxnoise.figures.drawing import own_style, save, svg
-from jaxnoise.report import curves, plots
+from jaxnoise.report import curves, figures, made_by, plots, script_data
 from jaxnoise.report.collection import DAMAGED, FINISHED, Entry, collect
-from jaxnoise.report.figures import by_rate
+from jaxnoise.report.script_data import History
 from jaxnoise.report.tables import Table, in_words, latex, markdown, notes, table_csv, tables
 from jaxnoise.runs import files
-from jaxnoise.scores import divergence
 from jaxnoise.scores.selection import SELECTIONS
 from jaxnoise.terminal.progress import progress_bar
 
 log = logging.getLogger("jaxnoise")
 
-History = dict[str, np.ndarray]  # of history.npz, float (epochs, repeats) each
 # The selection behind the scores that main.py reports by default.
 HEADLINE = "best_clean_valid"
 # The oracle's accuracies are not results.
@@ -63,17 +60,40 @@ def write(results_dir: Path, out: Path) -> Path:
     return page
 
 
+# Of the legend, as SVG: dashes of line styles, and outlines of marks around (0, 0).
+_DASHES = {"-": "", "--": "6 3", "-.": "7 3 2 3", ":": "2 2.5"}
+_MARKS = {
+    "o": "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0",
+    "s": "M-3-3H3V3H-3Z",
+    "^": "M0-4L3.5 3H-3.5Z",
+    "v": "M0 4L3.5-3H-3.5Z",
+    "D": "M0-4L4 0L0 4L-4 0Z",
+    "P": "M-1.3-4H1.3V-1.3H4V1.3H1.3V4H-1.3V1.3H-4V-1.3H-1.3Z",
+    "X": "M-4-2L-2-4L0-2L2-4L4-2L2 0L4 2L2 4L0 2L-2 4L-4 2L-2 0Z",
+}
+
 _MARK = '<meta name="generator" content="jaxnoise.report">'
 
 
-def _figures(entries: Sequence[Entry], out: Path) -> dict[str, str]:
-    """Saves the figures of each selection; returns them as SVG."""
-    pictures = {}
+def _figures(entries: Sequence[Entry], out: Path) -> dict[str, dict[str, str]]:
+    """Saves the figures of each selection; returns them as SVG, by what they are against.
+
+    In the page a legend beside the figures serves all of them; each file has one of its own.
+    """
+    pictures: dict[str, dict[str, str]] = {"rate": {}, "cost": {}}
     for name in progress_bar(_DRAWN, "drawing figures"):
-        if figure := by_rate(entries, name):
-            pictures[name] = svg(figure)
-            save(figure, out / f"accuracy_by_rate_{name}")
+        for kind, draw in (("rate", figures.by_rate), ("cost", figures.by_cost)):
+            if figure := draw(entries, name):
+                pictures[kind][name] = svg(figure)
+                figures.add_legend(figure, figures.looks(figures.able(entries)))
+                save(figure, out / f"accuracy_by_{kind}_{name}")
     return pictures
+
+
+def _alone(pictures: dict[str, dict[str, str]]) -> set[str]:
+    """The kinds of figures that are shown for the chosen selection alone, to save room."""
+    wide = {kind for kind, drawn in pictures.items() if 'id="axes_2"' in "".join(drawn.values())}
+    return wide | {"cost"}
 
 
 def _page(
@@ -81,7 +101,7 @@ def _page(
     entries: Sequence[Entry],
     found: Sequence[Table],
     told: Sequence[str],
-    pictures: dict[str, str],
+    pictures: dict[str, dict[str, str]],
 ) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jaxnoise.report", ""),
@@ -100,12 +120,20 @@ def _page(
         headline=HEADLINE,
         tables=found,
         notes=told,
+        made=made_by.lines(entries),
+        commands=made_by.commands(entries),
         figures=pictures,
+        looks=figures.looks(figures.able(entries)),
+        alone=_alone(pictures),
+        dashes=_DASHES,
+        marks=_MARKS,
+        methods=list(dict.fromkeys(entry.method for entry in entries)),
+        plain=next((table.less for table in found if table.less), None),
         datasets=sorted({entry.dataset for entry in entries}),
         noises=sorted({entry.noise for entry in entries}),
         all_states=sorted({entry.state for entry in entries}),
         cells=[_cell(*each) for each in zip(entries, histories, strict=True)],
-        data=_for_script(entries, histories),
+        data=script_data.text(entries, histories),
         bokeh=plots.script(),
     )
 
@@ -125,40 +153,6 @@ def _cell(entry: Entry, history: History | None) -> dict[str, Any]:
         "true_rate": f"{100 * entry.run.true_rate:.2f}" if entry.run else "",
         "memorized": _memorized(history) if history else None,
     }
-
-
-def _for_script(entries: Sequence[Entry], histories: Sequence[History | None]) -> str:
-    """What page.js reads: plots, and the details of each run, as JSON that can stand in HTML.
-
-    Most lines of config.json are the same in many runs. So each line stands in `lines` once, and a
-    run has their places there.
-    """
-    lines: dict[str, int] = {}
-    runs = [
-        {
-            "title": f"{entry.method} · {entry.dataset} · {entry.noise}",
-            "folder": str(entry.folder),
-            "error": entry.error,
-            "command": entry.command,
-            "config": [lines.setdefault(line, len(lines)) for line in _config(entry.folder)],
-            "curves": (drawn := curves.of_run(history, entry.folder) if history else {}),
-            "over": divergence.averaged_in_words(divergence.epochs(history)) if drawn else "",
-        }
-        for entry, history in zip(entries, histories, strict=True)
-    ]
-    document = {"plots": plots.plots(), "lines": list(lines), "runs": runs}
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c")  # no </script> ends it
-
-
-def _config(folder: Path) -> list[str]:
-    """The lines of config.json; none if it is missing or damaged."""
-    path = folder / "config.json"
-    try:
-        files.read_json(path)
-        return path.read_text(encoding="utf-8").rstrip().split("\n")
-    except (OSError, ValueError):
-        return []
 
 
 def _history(folder: Path) -> History | None:

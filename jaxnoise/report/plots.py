@@ -66,7 +66,8 @@ def _plot(panel: Panel) -> figure:
     drawn = []
     for name, look in panel.looks.items():
         alone, shared = f"{name}_alone", dict(source=source, color=look.colour)
-        labelled = shared | {"legend_label": look.label}
+        # Legends here do not break lines, and a phone is narrow.
+        labelled = shared | {"legend_label": look.label.replace(" label, predicted", ", predicted")}
         drawn += [
             plot.varea("x", f"{name}_low", f"{name}_high", fill_alpha=0.12, **labelled),
             plot.line(
@@ -74,7 +75,9 @@ def _plot(panel: Panel) -> figure:
             ),
             plot.scatter("x", alone, size=6, name=alone, **shared),
         ]
-    plot.x_range, plot.y_range = (DataRange1d(renderers=drawn) for _ in range(2))
+    # A margin so small that no epoch 0 is in it.
+    plot.x_range = DataRange1d(renderers=drawn, range_padding=0.02)
+    plot.y_range = DataRange1d(renderers=drawn)
     hover = HoverTool(
         renderers=[boxes], mode="vline", point_policy="follow_mouse", visible=False,
         tooltips=_tooltip(panel),
@@ -96,8 +99,8 @@ def _decorate(plot: figure) -> None:
     (legend,) = plot.select(Legend)
     legend.update(
         name="legend", click_policy="hide", location="left", border_line_color=None, padding=0,
-        margin=4, spacing=0, glyph_height=16, glyph_width=32, label_height=16,
-        label_text_font=_FONT, label_text_font_size="12px",
+        margin=4, spacing=0, glyph_height=16, glyph_width=20, label_height=16,
+        label_text_font=_FONT, label_text_font_size="11px",
     )  # fmt: skip
     plot.add_layout(legend, "below")
 

@@ -16,6 +16,12 @@ class Difference(NamedTuple):
     high: float
 
 
+def t_quantile(degrees_of_freedom: int) -> float:
+    """How many standard errors a 95 % interval reaches to each side (Student's t)."""
+    # Not of scipy.stats, which takes half a second to import.
+    return float(stdtrit(degrees_of_freedom, (1 + CONFIDENCE) / 2))
+
+
 def paired_difference(difference: np.ndarray) -> Difference:
     """Mean d of paired differences and its 95 % interval d ± t(0.975, n − 1) · s/√n.
 
@@ -25,6 +31,5 @@ def paired_difference(difference: np.ndarray) -> Difference:
       difference: float (n,), n ≥ 2.
     """
     n, mean = len(difference), difference.mean()
-    quantile = stdtrit(n - 1, (1 + CONFIDENCE) / 2)  # scipy.stats takes half a second to import
-    half = quantile * difference.std(ddof=1) / np.sqrt(n)
+    half = t_quantile(n - 1) * difference.std(ddof=1) / np.sqrt(n)
     return Difference(*map(float, (mean, mean - half, mean + half)))

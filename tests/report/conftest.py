@@ -62,6 +62,8 @@ def browser():
     for argument in (
         "headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-sync",
         "disable-background-networking", "disable-component-update",
+        # With it, some versions of the driver wait for ever for a page.
+        "disable-features=BackForwardCache",
     ):  # fmt: skip
         options.add_argument(f"--{argument}")
     service = webdriver.ChromeService(driver)

@@ -11,10 +11,11 @@ import pytest
 from places import ROOT
 
 from jaxnoise.config import Config, InputError
-from jaxnoise.report import collection, tables
+from jaxnoise.figures import colours
+from jaxnoise.report import collection, made_by, tables
 from jaxnoise.report import page as report
 from jaxnoise.report.__main__ import main
-from jaxnoise.report.figures import by_rate
+from jaxnoise.report.figures import add_legend, by_cost, by_rate, looks
 from jaxnoise.runs import documents
 from jaxnoise.sweep import plans
 from jaxnoise.sweep.grid import PlannedRun
@@ -411,7 +412,55 @@ def test_legend_fits_into_the_figure_however_long_its_names_are(length, make, tm
             make([80.0, 81.0], noise_rate=rate, wd_coef=coefficient)
     entries = [x._replace(method=f"{x.method:x<{length}}") for x in collection.collect(tmp_path)]
     figure = by_rate(entries, "last")
+    add_legend(figure, looks(entries))
     figure.draw_without_rendering()
     (legend,) = figure.legends
     box, whole = legend.get_window_extent(), figure.bbox
     assert whole.x0 <= box.x0 and box.x1 <= whole.x1
+
+
+def test_bars_reach_from_the_lowest_to_the_highest_repeat(make, tmp_path):
+    make([80.0, 82, 87], noise_rate=0.2, wd_coef=1e-4)
+    make([70.0, 71, np.nan], noise_rate=0.4, wd_coef=1e-4)
+    make([99.0, 100, 100], noise_rate=0.2)
+    (axes,) = by_rate(collection.collect(tmp_path), "last").get_axes()
+    means = {line.get_color(): line.get_ydata().tolist() for line in axes.get_lines()}
+    assert means[colours.BLUE] == [83, 70.5] and means[colours.BLACK] == pytest.approx([299 / 3])
+    ends = [sorted(y for _, y in path.vertices) for bars in axes.collections
+            for path in bars.get_paths()]  # fmt: skip
+    assert ends == [[99, 100], [80, 87], [70, 71]] or ends == [[80, 87], [70, 71], [99, 100]]
+
+
+def test_cost_is_that_of_a_repeat_at_the_highest_rate(make, tmp_path):
+    for rate in (0.2, 0.4):
+        for wd in (0.0, 1e-4):
+            make([80.0, 82], facts={"wall_seconds": 100 * (1 + (wd > 0)) + rate},
+                 noise_rate=rate, wd_coef=wd)  # fmt: skip
+    make([90.0, 92], noise_rate=0.4, do_sn=True)  # has recorded no time
+    (axes,) = by_cost(collection.collect(tmp_path), "last").get_axes()
+    assert sorted(x for line in axes.get_lines() for x in line.get_xdata()) == [50.2, 100.2]
+    assert "uniform_noise_0.4" in axes.get_title() and "log scale" in axes.get_xlabel()
+
+
+def test_page_says_how_its_runs_were_made(make, tmp_path):
+    make([80.0], facts={"started": "2026-11-25T20:15:23+0000", "git_revision": "0123456789abcdef",
+                        "versions": {"python": "3.11.7", "jax": "0.10.2"},
+                        "device": {"kind": "cpu"},
+                        "command": ["main.py", "--noise_rate=0 1"]})  # fmt: skip
+    make([80.0], facts={"started": "2026-11-26T20:15:23+0000", "git_revision": None,
+                        "versions": {"python": "3.11.7", "jax": "0.12.0"},
+                        "device": {}, "command": ["jaxnoise.sweep", "--wd_coef=0,1"]},
+         wd_coef=1.0)  # fmt: skip
+    make([80.0], wd_coef=2.0)  # older: records none of it
+    entries = collection.collect(tmp_path)
+    assert made_by.lines(entries) == [
+        "Runs begun: 2026-11-25 to 2026-11-26",
+        "Versions: python 3.11.7, jax 0.10.2 / 0.12.0",
+        "Hardware: cpu",
+        "Code: 0123456789ab",
+    ]
+    assert sorted(made_by.commands(entries)) == [
+        "python -m jaxnoise.sweep --wd_coef=0,1", "python main.py '--noise_rate=0 1'",
+    ]  # fmt: skip
+    page = report.write(tmp_path, tmp_path / "report").read_text()
+    assert "The 2 commands that made the runs" in page and "jax 0.10.2 / 0.12.0" in page
