@@ -80,7 +80,8 @@ class EpochReport:
             f"epoch {self._done:{len(str(self._epochs))}d}/{self._epochs}"
             f"  {told}  [{self._latest - self._start:.0f} s{self._left()}]"
         )
-        log.info(line, extra={"on_bar": True})
+        # What a handler needs that logs elsewhere, as docs/library.md shows.
+        log.info(line, extra={"on_bar": True, "epoch": self._done, "metrics": metrics})
 
     def _left(self, about: str = "", since: float = 0.0) -> str:
         """The time left in words, less the seconds since the last epoch ended; empty if unknown."""

@@ -3,11 +3,15 @@
 import contextlib
 import io
 import re
+import sys
+import types
 
 import numpy as np
 import pytest
 import rich.console
+from places import ROOT
 
+import jaxnoise
 from jaxnoise import activity
 from jaxnoise.config import Config
 from jaxnoise.terminal import console, display, progress, time_left
@@ -259,3 +263,31 @@ def test_cost_of_the_exact_jacobian_is_told_before_it_is_paid(stdout):
     assert stdout.getvalue() == ""
     console._warn_of_exact_jacobian(Config(jacob_coef=0.1, jacob_mode="exact"), 100)
     assert "from epoch 11 on, a step takes about 101 times as long" in stdout.getvalue()
+
+
+def test_the_documented_handler_gets_every_epoch(stdout, monkeypatch):
+    page = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
+    of = r"^```python\n(import logging, jaxnoise, wandb\n.*?)```$"
+    (snippet,) = re.findall(of, page, re.M | re.S)
+    sent, begun = [], []
+    service = types.SimpleNamespace(
+        log=lambda numbers, step: sent.append((step, numbers)), init=lambda **how: begun.append(how)
+    )
+    monkeypatch.setitem(sys.modules, "wandb", service)
+
+    def run(config):
+        with progress.EpochReport(config.epochs_num) as epochs:
+            for loss in range(config.epochs_num):
+                epochs.update(metrics(loss))
+
+    monkeypatch.setattr(jaxnoise, "run", run)
+    monkeypatch.setattr(jaxnoise, "show_progress", lambda: None)
+    handlers = console.log.handlers[:]
+    try:
+        exec(snippet, {})
+    finally:
+        console.log.handlers[:] = handlers
+    assert begun[0]["config"]["noise_rate"] == 0.4
+    assert [step for step, numbers in sent if "step_loss/0" in numbers] == [1, 2, 3]
+    assert (2, {"step_loss/0": 0.5, "step_loss/1": 1.5}) in sent
+    assert (3, {"test_accuracy/0": 70.0, "test_accuracy/1": 80.0}) in sent
