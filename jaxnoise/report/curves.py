@@ -21,17 +21,23 @@ class Panel(NamedTuple):
     x: str  # what stands at the axes
     y: str
     logarithmic: bool = False
+    limits: tuple[float, float] | None = None  # no value can be beyond; nor is a band drawn there
 
 
 PANELS = {
     "accuracy": Panel(
-        {f"{name}_accuracy": look for name, look in CURVES.items()}, "epoch", "accuracy (%)"
+        {f"{name}_accuracy": look for name, look in CURVES.items()},
+        "epoch",
+        "accuracy (%)",
+        limits=(0, 100),
     ),
-    "memorization": Panel(MEMORIZATION, "epoch", "share of these training samples (%)"),
+    "memorization": Panel(
+        MEMORIZATION, "epoch", "share of these training samples (%)", limits=(0, 100)
+    ),
     "spectrum": Panel(
         {f"{name}_power": look for name, look in SETS.items()},
-        "frequency (cycles per unit distance)",
-        "share of power",
+        "frequency (cycles per unit distance, log scale)",
+        "share of power (log scale)",
         logarithmic=True,
     ),
 }

@@ -204,7 +204,8 @@ function fill(drawing, plot, numbers) {
 }
 
 // The columns of a plot's data source. A number that is not finite is null here.
-function columns({curves, logarithmic}, {x, mean, std}) {
+function columns({curves, logarithmic, limits}, {x, mean, std}) {
+  const [least, most] = limits ?? [-Infinity, Infinity];
   const length = Math.max(...mean.map(values => values?.length ?? 0));
   x ??= Array.from({length}, (_, i) => i + 1);
   const number = values => Array.from({length}, (_, i) => values?.[i] ?? NaN);
@@ -213,7 +214,8 @@ function columns({curves, logarithmic}, {x, mean, std}) {
   const ends = [];
   curves.forEach((name, i) => {
     const middle = number(mean[i]), spread = number(std[i]);
-    const low = middle.map((y, k) => y - spread[k]), high = middle.map((y, k) => y + spread[k]);
+    const low = middle.map((y, k) => Math.max(least, y - spread[k]));
+    const high = middle.map((y, k) => Math.min(most, y + spread[k]));
     found[name] = middle;
     found[`${name}_low`] = low;
     found[`${name}_high`] = high;

@@ -43,6 +43,7 @@ def plots() -> dict[str, dict[str, Any]]:
             "title": f"{panel.y} by {panel.x}",
             "curves": list(panel.looks),
             "logarithmic": panel.logarithmic,
+            "limits": panel.limits,
             "item": json_item(_plot(panel)),
         }
         for name, panel in PANELS.items()

@@ -181,7 +181,7 @@ def draw(measured: dict[Regularizer, np.ndarray]) -> Figure:
             left.plot(fine, half_time(theory, RATE), color=colour, linewidth=1.2)
             right.plot(fine, theory[-1], color=colour, linewidth=1.2)
     left.set_yscale("log")
-    left.set_ylabel("time to half of the final amplitude\n(step size × steps)")
+    left.set_ylabel("time to half of the final amplitude\n(step size × steps, log scale)")
     right.set_ylabel(f"amplitude learned at time {RATE * STEPS:g}\n(share of the target's)")
     right.set_ylim(0, 1.1)
     for axes in (left, right):

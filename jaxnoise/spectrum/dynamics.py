@@ -164,13 +164,13 @@ def draw(
         image, ax=rows[: len(sets)], aspect=30,
         label=f"log₁₀ of the change in share of power since epoch {epochs[0]}",
     )  # fmt: skip
-    rows[len(sets) // 2].set_ylabel(FREQUENCY)
+    rows[len(sets) // 2].set_ylabel(f"{FREQUENCY}, log scale")
     centroids, shares = rows[-2:]
     for name in sets:
         label, colour, style, _ = SETS[name]
-        mean, std = over_members(dynamics[f"{name}_centroid"].T)
-        centroids.plot(epochs, mean, style, color=colour, label=label)
-        centroids.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.15, lw=0)
+        values = dynamics[f"{name}_centroid"]
+        centroids.plot(epochs, values, color=colour, alpha=0.3, lw=0.7)
+        centroids.plot(epochs, over_members(values.T)[0], style, color=colour, label=label)
     centroids.set_ylabel("spectral centroid\n(cycles per\nunit distance)", fontsize=9)
     curves = {
         "changed_as_noisy": MEMORIZATION["changed_as_noisy"]._replace(label="changed, as noisy"),
@@ -179,9 +179,9 @@ def draw(
     }
     all_epochs = np.arange(1, len(history["test_accuracy"]) + 1)
     for name, (label, colour, style, _) in curves.items():
-        mean, std = over_members(history[name].T)
+        shares.plot(all_epochs, history[name], color=colour, alpha=0.3, lw=0.7)
+        mean, _ = over_members(history[name].T)
         shares.plot(all_epochs, mean, style, color=colour, label=label)
-        shares.fill_between(all_epochs, mean - std, mean + std, color=colour, alpha=0.15, lw=0)
     shares.set_ylabel("predictions (%)", fontsize=9)
     shares.set_ylim(-3, 103)
     shares.set_xlabel("epoch")
@@ -190,5 +190,5 @@ def draw(
         axes.legend(
             fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.24), ncols=3
         )
-    figure.suptitle(f"{title}, mean ± std over repeats", fontsize=10)
+    figure.suptitle(f"{title}, mean over repeats; thin: each of them", fontsize=10)
     return figure

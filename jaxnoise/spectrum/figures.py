@@ -58,14 +58,11 @@ def _lines(panel: Panel, length: float, cutoff: int, title: str) -> Figure:
         for name, power in panel.power.items():
             label, colour, style, _ = SETS[name]
             shares = mean_over_pictures(normalized(power[:, :, j]))
-            mean, std = over_members(shares)
+            mean, _ = over_members(shares)
             x = np.arange(len(mean)) / length
             # The trend has no place on a logarithmic axis, and the last bin is half a bin.
             drawn = slice(1, -1)
-            low, high = np.maximum(mean - std, 1e-3 * mean), mean + std
-            axes.fill_between(
-                x[drawn], low[drawn], high[drawn], color=colour, alpha=0.15, linewidth=0
-            )
+            axes.plot(x[drawn], shares.T[drawn], color=colour, linewidth=0.7, alpha=0.3)
             axes.plot(x[drawn], mean[drawn], style, color=colour, label=label, linewidth=1.6)
         axes.axvline(cutoff / length, color=GUIDE, linewidth=0.8, zorder=0)
         axes.annotate(
@@ -75,11 +72,11 @@ def _lines(panel: Panel, length: float, cutoff: int, title: str) -> Figure:
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_title(DIRECTION_WORDS[direction], fontsize=10)
-        axes.set_xlabel(FREQUENCY)
+        axes.set_xlabel(f"{FREQUENCY}\n(log scale)")
         decorate(axes)
         _plain_decades(axes, 1, 2, 5)
-    panels[0].set_ylabel("share of the power along the line")
-    _finish(figure, panels[0], title, "mean ± std over repeats of the mean over pictures")
+    panels[0].set_ylabel("share of the power along the line (log scale)")
+    _finish(figure, panels[0], title, "means over pictures: of each repeat (thin), of all of them")
     return figure
 
 
@@ -125,8 +122,8 @@ def _jacobian(summary: Summary, title: str) -> Figure:
     figure = Figure(figsize=(7.6, 3.7), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     quantities = (
-        (summary.frobenius, "‖J‖$_F$ (logits per unit distance)"),
-        (summary.largest, "largest singular value of J\n(logits per unit distance)"),
+        (summary.frobenius, "‖J‖$_F$\n(logits per unit distance, log scale)"),
+        (summary.largest, "largest singular value of J\n(logits per unit distance, log scale)"),
     )
     for axes, (values, x_label) in zip(panels, quantities, strict=True):
         for name, of_pictures in values.items():
@@ -159,7 +156,7 @@ def _layers(panel: Panel, summary: Summary, title: str) -> Figure:
             alpha=0.6, markeredgewidth=0,
         )  # fmt: skip
     left.set_xticks(range(len(names)), names, rotation=0 if len(names) < 7 else 35)
-    left.set_ylabel("norm")
+    left.set_ylabel("norm (log scale)")
     left.axhline(1, color=GUIDE, linewidth=0.8, zorder=0)
     bounds = {"measured\non pictures": summary.lower_bound, "product\nof layers": norms.upper_bound}
     for i, values in enumerate(bounds.values()):
@@ -167,7 +164,7 @@ def _layers(panel: Panel, summary: Summary, title: str) -> Figure:
                    markeredgewidth=0)  # fmt: skip
     right.set_xticks(range(len(bounds)), bounds)
     right.set_xlim(-0.5, 1.5)
-    right.set_ylabel("Lipschitz constant\n(logits per unit distance)")
+    right.set_ylabel("Lipschitz constant\n(logits per unit distance, log scale)")
     for axes in (left, right):
         axes.set_yscale("log")
         decorate(axes)

@@ -26,10 +26,10 @@ DRAWN = {
     "layers": figures._layers(PANEL, SUMMARY, "title"),
 }
 X_LABELS = {
-    "lines": [figures.FREQUENCY] * 3,
+    "lines": [f"{figures.FREQUENCY}\n(log scale)"] * 3,
     "summary": ["direction of the line"] * 3,
-    "jacobian": ["‖J‖$_F$ (logits per unit distance)",
-                 "largest singular value of J\n(logits per unit distance)"],
+    "jacobian": ["‖J‖$_F$\n(logits per unit distance, log scale)",
+                 "largest singular value of J\n(logits per unit distance, log scale)"],
     "layers": ["", ""],  # ticks name layers and bounds
 }  # fmt: skip
 
@@ -41,6 +41,13 @@ def test_axes_are_labelled_by_their_quantities(name):
     shared = name in ("lines", "jacobian")  # one y axis for all
     assert all(axes.get_ylabel() for axes in panels[: 1 if shared else None])
     assert all(axes.get_xlabel() or axes.get_xticklabels() for axes in panels)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_logarithmic_axis_says_so(name):
+    for axes in DRAWN[name].axes:
+        for axis, label in ((axes.xaxis, axes.get_xlabel()), (axes.yaxis, axes.get_ylabel())):
+            assert ("log scale" in label) == (axis.get_scale() == "log" and bool(label))
 
 
 @pytest.mark.parametrize("name", DRAWN)
