@@ -54,10 +54,7 @@ class Comparison:
             rows.append([str(i + 1), *settings, rate, *accuracies, n])
             if i > 0 and self._unpaired[i - 1] is None:
                 first, blank = self._runs[0], [""] * (len(settings) + 1)
-                intervals = [
-                    f"{d.mean:+.2f} [{d.low:+.2f}, {d.high:+.2f}]"
-                    for d in differences(run, first).values()
-                ]
+                intervals = map(str, differences(run, first).values())
                 rows.append([f"{i + 1} − 1", *blank, *intervals, pairs(run, first).sum()])
         if tablefmt == "github":
             return github(header, rows)

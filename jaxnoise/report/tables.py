@@ -136,8 +136,7 @@ def _differences(entry: Entry, other: Entry) -> dict[str, Difference]:
 
 
 def _in_words(difference: Difference) -> Value:
-    mean, low, high = (f"{x:+.2f}".replace("-", "−") for x in difference)
-    return Value(f"{mean} [{low}, {high}]", bold=difference.low > 0 or difference.high < 0)
+    return Value(str(difference), bold=difference.low > 0 or difference.high < 0)
 
 
 def _clearly_best(entries: Sequence[Entry], selection: str) -> Entry | None:

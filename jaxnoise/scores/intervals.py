@@ -15,6 +15,15 @@ class Difference(NamedTuple):
     low: float
     high: float
 
+    def __str__(self) -> str:
+        """As in `−0.36 [−0.79, +0.07]`."""
+        return f"{signed(self.mean)} [{signed(self.low)}, {signed(self.high)}]"
+
+
+def signed(x: float) -> str:
+    """Two decimals with a sign, which is no hyphen."""
+    return f"{x:+.2f}".replace("-", "−")
+
 
 def t_quantile(degrees_of_freedom: int) -> float:
     """How many standard errors a 95 % interval reaches to each side (Student's t)."""

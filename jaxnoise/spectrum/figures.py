@@ -75,7 +75,7 @@ def _lines(panel: Panel, length: float, cutoff: int, title: str) -> Figure:
         axes.set_xlabel(f"{FREQUENCY}\n(log scale)")
         decorate(axes)
         _plain_decades(axes, 1, 2, 5)
-    panels[0].set_ylabel("share of the power along the line (log scale)")
+    panels[0].set_ylabel("share of the power\nalong the line (log scale)")
     _finish(figure, panels[0], title, "means over pictures: of each repeat (thin), of all of them")
     return figure
 

@@ -10,7 +10,7 @@ from tabulate import tabulate
 from jaxnoise.config import Config
 from jaxnoise.runs import pairs
 from jaxnoise.runs.record import Record
-from jaxnoise.scores.intervals import CONFIDENCE, Difference, paired_difference
+from jaxnoise.scores.intervals import CONFIDENCE, Difference, paired_difference, signed
 from jaxnoise.spectrum.fourier_lines import DIRECTIONS
 from jaxnoise.spectrum.shares import mean_over_pictures
 from jaxnoise.spectrum.summary import Summary
@@ -192,8 +192,8 @@ def _differences(measured: list[Measured], labels: list[str]) -> list[str]:
                 found = paired_difference(difference)
                 lines.append(
                     f"{name} {_verb(found)} the high-frequency share on changed samples "
-                    f"({direction.replace('_', ' ')}): {found.mean:+.2f} "
-                    f"[{found.low:+.2f}, {found.high:+.2f}] percentage points relative to run 1."
+                    f"({direction.replace('_', ' ')}): {found} "
+                    "percentage points relative to run 1."
                 )
     return lines
 
@@ -227,8 +227,8 @@ def _correlations(measured: list[Measured]) -> list[str]:
         else:
             says = "no clear relation"
         lines.append(
-            f"{name[0].upper()}{name[1:]} and test accuracy: Spearman's ρ = {found.rho:+.2f} "
-            f"[{found.low:+.2f}, {found.high:+.2f}], {says}."
+            f"{name[0].upper()}{name[1:]} and test accuracy: Spearman's ρ = {signed(found.rho)} "
+            f"[{signed(found.low)}, {signed(found.high)}], {says}."
         )
     if lines:
         lines.append(
