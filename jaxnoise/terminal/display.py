@@ -80,8 +80,13 @@ def _rendered() -> RenderableType:
         passed = time.monotonic() - doing.since
         about = f" of about {duration(doing.expected)}" if doing.expected else ""
         mark = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[int(passed * 8) % 10]
-        parts.append(Text(f"{mark} {doing.what}: {duration(passed)}{about}"))
-    return Group(*parts, *map(Text, _notice))
+        parts.append(words(f"{mark} {doing.what}: {duration(passed)}{about}"))
+    return Group(*parts, *map(words, _notice))
+
+
+def words(text: str) -> Text:
+    """Text of the live part: it is broken into lines also while `write` writes one that is not."""
+    return Text(text, no_wrap=False, overflow="fold")
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,6 @@ from rich.console import Console, Group, RenderableType
 from rich.progress import track
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from jaxnoise.scores import divergence
 from jaxnoise.terminal import display
@@ -104,7 +103,7 @@ class EpochReport:
             ProgressBar(self._epochs, self._done),
             f"{display.duration(now - self._start)}{left}",
         )
-        return Group(line, Text(self._short)) if self._short else line
+        return Group(line, display.words(self._short)) if self._short else line
 
     def __enter__(self) -> "EpochReport":
         self._shown = contextlib.ExitStack()

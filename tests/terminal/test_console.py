@@ -205,6 +205,11 @@ def test_a_message_about_a_signal_is_in_the_live_part(stdout, monkeypatch):
     with terminal(monkeypatch, stdout):
         assert display.notice("SIGINT: stopping")
         assert shown()[0].rstrip() == "SIGINT: stopping"
+        display.notice("several words " * 10)
+        display._live.refresh()
+        console.log.info("a line above")  # with which the live part is drawn anew
+    *_, drawn = stdout.getvalue().partition("a line above\n")
+    assert drawn.count("words") == 2 * 10  # below the line, and at the end
 
 
 def test_lines_are_kept_where_the_bar_goes_elsewhere(stdout, monkeypatch):
