@@ -2,6 +2,8 @@
 
 import sys
 
+from jaxnoise.terminal import fitting
+
 COMMANDS = {
     "python main.py": "one run: corrupts labels, trains all repeats, writes scores and figures",
     "python -m jaxnoise.compare": "compares finished runs, with paired differences",
@@ -27,7 +29,7 @@ def text() -> str:
 
 def main() -> int:
     """The command; returns its exit code: 2 if an argument is given other than --help."""
-    print(text())
+    fitting.show(text())
     return 0 if len(sys.argv) == 1 or sys.argv[1:] in (["--help"], ["-h"]) else 2
 
 

@@ -105,13 +105,17 @@ class ActiveRun:
         self.point = devices.of_the_first(point)
 
     @contextlib.contextmanager
-    def recording(self, engine: Engine, *, bar: bool, known: EpochSeconds) -> Iterator[None]:
+    def recording(
+        self, engine: Engine, *, bar: bool, known: EpochSeconds, together: int
+    ) -> Iterator[None]:
         """Inside, epochs are recorded.
 
         Args:
           bar: whether a terminal shows a progress bar of this run.
           known: what epochs of the program took in earlier runs.
+          together: number of repeats that train together, those of other runs included.
         """
+        self._together = together
         history = self.point.history if self.point else {}
         self._before, self._started = self.point.seconds if self.point else 0.0, time.time()
         self._spectra = dynamics.Recorder(
@@ -178,7 +182,7 @@ class ActiveRun:
         write_samples(folder, samples)
         write_suspects(folder, dataset, samples, votes=diverged == 0)
         seconds += time.time() - started
-        documents.write_config(folder, config, self._facts | {"wall_seconds": round(seconds, 1)})
+        documents.write_config(folder, config, self._facts | self._times(seconds))
         report = scoring.Report(
             scores,
             selection.select(history),
@@ -187,6 +191,7 @@ class ActiveRun:
             config.validation_labels,
         )
         documents.write_scores(folder, report)
+        drawn = time.time()
         drawing = activity.doing("drawing the figures", logged=False)
         with drawing, apart(f"the figures in {folder / 'figures'}"):
             run_figures.draw(folder, config, dataset, history, samples, scores["best_epoch"])
@@ -198,4 +203,14 @@ class ActiveRun:
                 divergence.in_words(diverged),
                 divergence.covered(diverged),
             )
+        seconds += time.time() - drawn
         log.info("Took %.0f s. Results: %s", seconds, folder)
+
+    def _times(self, seconds: float) -> dict[str, float]:
+        """For config.json: the time until here and, if it is known, that of the epochs alone."""
+        took, config = self.time_left.measured, self.config
+        training = TimeLeft(config.epochs_num, 0, known_programs.jacob_start(config), took).seconds
+        found = {"wall_seconds": round(seconds, 1)}
+        if training[0] is not None and not training[1]:
+            found["training_seconds_per_repeat"] = round(training[0] / self._together, 3)
+        return found

@@ -81,7 +81,8 @@ def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> N
         tell()  # of an earlier session
     with contextlib.closing(epochs), contextlib.ExitStack() as recordings:
         for each in runs:
-            recordings.enter_context(each.recording(engine, bar=each is runs[0], known=known))
+            shown = each.recording(engine, bar=each is runs[0], known=known, together=len(members))
+            recordings.enter_context(shown)
         for groups, metrics in epochs:
             progress = engine.trainer.gather(groups, len(members))
             for each, place in zip(runs, places, strict=True):

@@ -41,7 +41,8 @@ def define_flags() -> None:
 def parse_flags(argv: list[str]) -> list[str]:
     """Parses as absl does, but groups the flags in its help, and reports a bad one in one line."""
     if _HELP & {*argv[1:]}:
-        print(f"{__doc__}\n{help.text(FIELDS, min(100, fitting.columns()))}")
+        width = min(100, fitting.columns())
+        print(f"{fitting.fitted(__doc__, width, refill=True)}\n{help.text(FIELDS, width)}")
         raise SystemExit(0)
     try:
         return flags.FLAGS(argv)

@@ -100,8 +100,8 @@ _IDEAS = (*(name for name in LOSSES if name != "ce"), *METHODS, "estimated", "wd
 def methods(labels: Sequence[str], regularizations: Sequence[str]) -> list[Look]:
     """The looks of methods side by side: the same method looks the same in every figure.
 
-    Methods that differ in numbers alone share a colour; line styles, then markers, tell them apart.
-    So they do of a method that is not in the table, whose colour follows from its name.
+    Methods that differ in numbers alone share a colour; line styles and markers tell them apart. So
+    they do of a method that is not in the table, whose colour follows from its name.
 
     Args:
       labels: of the methods, for the legend.
@@ -114,8 +114,10 @@ def methods(labels: Sequence[str], regularizations: Sequence[str]) -> list[Look]
         number = zlib.crc32(kind.encode())
         other = _COLOURS[number % len(_COLOURS)], _STYLES[1], _MARKERS[number % len(_MARKERS)]
         colour, style, marker = _METHODS.get(kind, other)
-        able = itertools.product(_from(_MARKERS, marker), _from(_STYLES, style))
-        free = ((colour, style, marker) for marker, style in able)
+        # Both change at once, since a single point has no line.
+        both = zip(itertools.cycle(_from(_STYLES, style)), itertools.cycle(_from(_MARKERS, marker)))
+        able = itertools.islice(both, len(_STYLES) * len(_MARKERS))
+        free = ((colour, *each) for each in able)
         drawn = next((x for x in free if x not in taken), (colour, style, marker))
         taken.add(drawn)
         looks.append(Look(label, *drawn))

@@ -33,7 +33,7 @@ def draw(
     classes = len(class_names)
     size = 0.42 * min(classes, _LEGIBLE) + 1.6
     names = 0.08 * max(map(len, class_names)) * (classes <= _LEGIBLE)  # below and beside
-    figure = Figure(figsize=(2 * (size + names), size + names + 0.5), layout="constrained")
+    figure = Figure(figsize=(2 * (size + names), size + names + 0.9), layout="compressed")
     left, right = figure.subplots(1, 2)
     known = predicted >= 0
     noise = shares(np.broadcast_to(true, given.shape), given, classes)

@@ -67,9 +67,9 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
 
 
 def by_cost(entries: Sequence[Entry], selection: str) -> Figure | None:
-    """Test accuracy against wall-clock time, at the highest noise rate of each noise model.
+    """Test accuracy against the time of training, at the highest noise rate of each noise model.
 
-    The time is that of the whole run, divided by its repeats. None if no run has recorded it.
+    None if no run has recorded it.
     """
     drawn = [entry for entry in able(entries) if _seconds(entry)]
     highest: dict[tuple[str, str], float] = {}
@@ -89,13 +89,13 @@ def by_cost(entries: Sequence[Entry], selection: str) -> Figure | None:
             _points(axes, [_seconds(entry)], [entry], selection, shown[entry.method], lines=False)
         axes.set_xscale("log")
         low, high = (f(_seconds(entry) for entry in there) for f in (min, max))
-        narrow = high < 10 * low
-        axes.xaxis.set_major_locator(MaxNLocator(5) if narrow else LogLocator(subs=(1, 2, 5)))
+        narrow = high < 3 * low
+        axes.xaxis.set_major_locator(MaxNLocator(5) if narrow else LogLocator(subs=(1, 2, 3, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         decorate(axes)
         axes.set_title("\n".join([" · ".join(place)] + [what] * (len(places) == 1)), fontsize=10)
-        axes.set_xlabel("wall-clock seconds per repeat (log scale)")
+        axes.set_xlabel("seconds of training per repeat (log scale)")
     panels[0].set_ylabel("test accuracy (%)")
     if len(places) > 1:
         figure.suptitle(what, fontsize=10)
@@ -151,8 +151,7 @@ def _what(entries: Sequence[Entry], selection: str) -> str:
 
 
 def _seconds(entry: Entry) -> float | None:
-    """Seconds that a repeat of the run took, if it has recorded them."""
-    seconds = entry.run.facts.get("wall_seconds")
-    if not isinstance(seconds, int | float) or not np.isfinite(seconds) or seconds <= 0:
-        return None
-    return seconds / len(entry.run.survived)
+    """Seconds that training a repeat of the run took, if it has recorded them."""
+    seconds = entry.run.facts.get("training_seconds_per_repeat")
+    able = isinstance(seconds, int | float) and np.isfinite(seconds) and seconds > 0
+    return seconds if able else None

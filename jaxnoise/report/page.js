@@ -25,7 +25,7 @@ function difference(run, other, name) {
   return {mean, low: mean - half, high: mean + half};
 }
 function compare() {
-  const signed = x => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2);
+  const signed = x => (x <= -0.005 ? "−" : "+") + Math.abs(x).toFixed(2);
   const {runs} = data.compared;
   for (const box of document.querySelectorAll("[data-less]")) {
     const places = [...box.querySelectorAll("thead th")].slice(1).map(head => head.dataset);
@@ -140,12 +140,19 @@ document.getElementById("runs").addEventListener("click", event => {
     const place = dialog.querySelector(`[data-name="${name}"]`);
     if (place === null) continue;
     if (name === "scores" && text.length) place.append(...tablesOf(text));
+    else if (name === "command") place.append(...text.split(" ").flatMap(unbroken));
     else if (text.length) place.textContent = text;
     else (place.closest("section, details") ?? place).remove();
   }
   dialog.showModal();
   draw(run.curves, dialog.querySelector('[data-name="plots"]'));
 });
+function unbroken(word) {  // else a line could end after the hyphens of a flag
+  const span = document.createElement("span");
+  span.className = "word";
+  span.textContent = word;
+  return [span, " "];
+}
 function tablesOf(scores) {  // two, side by side where there is room
   const half = Math.ceil(scores.length / 2);
   return [scores.slice(0, half), scores.slice(half)].map(part => {

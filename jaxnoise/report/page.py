@@ -90,10 +90,9 @@ def _figures(entries: Sequence[Entry], out: Path) -> dict[str, dict[str, str]]:
     return pictures
 
 
-def _alone(pictures: dict[str, dict[str, str]]) -> set[str]:
-    """The kinds of figures that are shown for the chosen selection alone, to save room."""
-    wide = {kind for kind, drawn in pictures.items() if 'id="axes_2"' in "".join(drawn.values())}
-    return wide | {"cost"}
+def _wide(pictures: dict[str, dict[str, str]]) -> set[str]:
+    """The kinds of figures that have several panels."""
+    return {kind for kind, drawn in pictures.items() if 'id="axes_2"' in "".join(drawn.values())}
 
 
 def _page(
@@ -124,7 +123,8 @@ def _page(
         commands=made_by.commands(entries),
         figures=pictures,
         looks=figures.looks(figures.able(entries)),
-        alone=_alone(pictures),
+        wide=_wide(pictures),
+        alone=_wide(pictures) | {"cost"},  # shown for the chosen selection alone, to save room
         dashes=_DASHES,
         marks=_MARKS,
         methods=list(dict.fromkeys(entry.method for entry in entries)),

@@ -65,7 +65,7 @@ def _scores(entry: Entry) -> list[list[str]]:
     try:
         document = documents.read_scores(entry.folder)
         both = zip(document["mean"].items(), document["std"].values(), strict=True)
-        return [[name, f"{x:.4g}", f"{std:.2g}"] for (name, x), std in both if x is not None]
+        return [[name, f"{x:.4g}", f"{std:#.2g}"] for (name, x), std in both if x is not None]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return []
 

@@ -23,6 +23,13 @@ NOTE = (
     "true difference, one in twenty excludes zero."
 )
 
+# Repeats; so few say little, also where an interval excludes zero.
+_FEW = 3
+_FEW_NOTE = (
+    "Some runs have three repeats or fewer. By luck, the interval of so few is narrow now and "
+    "then: do not rely on it."
+)
+
 
 class Value(NamedTuple):
     """The content of a cell."""
@@ -105,8 +112,10 @@ def notes(entries: Sequence[Entry]) -> list[str]:
                 "run 1", f"that of {plain}"
             )
             reasons.setdefault(because, []).append(f"{entry.method} ({entry.noise})")
+    fewest = min((entry.run.n for entry in entries if entry.run and entry.run.n), default=_FEW + 1)
+    few = [_FEW_NOTE] if fewest <= _FEW else []
     unpaired = (f"No difference for {', '.join(x)}: {because}." for because, x in reasons.items())
-    return [NOTE, *unpaired]
+    return [NOTE, *few, *unpaired]
 
 
 def _plain(entries: Sequence[Entry]) -> str:

@@ -21,8 +21,8 @@ class Difference(NamedTuple):
 
 
 def signed(x: float) -> str:
-    """Two decimals with a sign, which is no hyphen."""
-    return f"{x:+.2f}".replace("-", "−")
+    """Two decimals with a sign, which is no hyphen; what is rounded to zero is +0.00."""
+    return f"{round(x, 2) + 0.0:+.2f}".replace("-", "−")
 
 
 def t_quantile(degrees_of_freedom: int) -> float:

@@ -74,6 +74,9 @@ def _check_jobs(arguments: Mapping[str, Any], slurm_words: Sequence[str]) -> Non
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser("sweep", __doc__)
+    parser.usage = (
+        "%(prog)s [--grid=FILE] [--dry_run] [--executor=local|slurm] [--FLAG=VALUE,VALUE ...]"
+    )
     parser.add_argument(
         "--grid", type=Path, metavar="FILE",
         help="YAML file with values of flags and, under rows, named rows with values of their own",
@@ -84,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     jobs = parser.add_argument_group(
         "jobs",
-        "--slurm_NAME=VALUE sets an option of sbatch, as in --slurm_partition=gpu "
+        "--slurm_NAME=VALUE sets an option of sbatch, as in --slurm_partition=gpu\n"
         f"--slurm_gres=gpu:1; --slurm_time is in minutes, {slurm.DEFAULT_MINUTES} by default",
     )
     jobs.add_argument(

@@ -57,7 +57,8 @@ def tell(outcomes: Iterable[Outcome], left: Sequence[Config], plan: Path) -> int
         if outcome.config in left:
             done, worked = done + 1, worked + _work(outcome.config)
             # With the compilations so far, as other programs are still to be compiled.
-            rest = f", about {duration(passed / worked * (work - worked))} left"
+            if worked < work:
+                rest = f", about {duration(passed / worked * (work - worked))} left"
         log.info(
             "[%*d/%d] %s: %s  [%s%s]",
             len(str(len(left))), done, len(left),

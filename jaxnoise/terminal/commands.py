@@ -12,6 +12,7 @@ from typing import NoReturn
 import absl.logging
 
 from jaxnoise.config import InputError
+from jaxnoise.terminal import fitting
 
 
 class Interrupted(Exception):
@@ -59,7 +60,8 @@ class CommandParser(argparse.ArgumentParser):
 
     def __init__(self, name: str, description: str):
         super().__init__(
-            f"python -m jaxnoise.{name}", description=description, allow_abbrev=False,
+            f"python -m jaxnoise.{name}", allow_abbrev=False,
+            description=fitting.fitted(description, fitting.columns(), refill=True),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
 

@@ -28,7 +28,8 @@ def fitted(text: str, width: int, *, refill: bool = False) -> str:
     longer than a line, such as a path, is not broken.
 
     Args:
-      refill: whether the lines of a paragraph belong together, as those of `textwrap.fill` do.
+      refill: whether the lines of a paragraph belong together, as those of `textwrap.fill` do,
+        unless one of them is indented.
     """
     blocks = re.split(r"(\n\s*\n)", text)  # with what separates them
     return "".join(
@@ -46,7 +47,7 @@ def _block(block: str, width: int, refill: bool) -> str:
     around = re.fullmatch(r"(\n*)(?:.*?)(\n*)", block, re.DOTALL)
     if any(_RULE.fullmatch(line) for line in lines):
         inside = "\n\n".join(_parts(lines, width))
-    elif refill:
+    elif refill and not any(line.startswith(" ") for line in lines):
         inside = _wrapped(" ".join(lines), width)
     else:
         inside = "\n".join(_wrapped(line, width) for line in lines)
@@ -54,8 +55,10 @@ def _block(block: str, width: int, refill: bool) -> str:
 
 
 def _wrapped(line: str, width: int) -> str:
-    """The line in several, the others indented like its text."""
-    start = re.match(r"\s*", line)[0]
+    """The line in several, the others indented like its text, or the last of its columns."""
+    start = re.match(r"\s*(?:\S.*? {2,})?", line)[0]
+    if len(start) > width / 2:
+        start = re.match(r"\s*", line)[0]
     if (heading := re.match(r"[A-Z][a-z]+ +", line)) and heading.end() == _HEADING:
         start = heading[0]
     lines = textwrap.wrap(

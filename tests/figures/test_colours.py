@@ -51,5 +51,8 @@ def test_methods_that_share_a_colour_have_other_lines():
     looks = methods(names, names)
     assert {look.colour for look in looks[:3]} == {colours.BLUE}
     assert len({(look.colour, look.style) for look in looks}) == 5
+    assert len({(look.colour, look.marker) for look in looks}) == 5  # single points have no line
+    names = [f"wd_{i}" for i in range(28)]
+    assert len({look[1:] for look in methods(names, names)}) == 28
     table = [look[:2] for look in colours._METHODS.values()]
     assert len(set(table)) == len(table)

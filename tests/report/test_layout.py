@@ -73,7 +73,8 @@ def runs(make, number):
     rng = np.random.default_rng(0)
     facts = {
         "started": "2026-11-26T20:15:23+0000", "versions": {"python": "3.11.7", "jax": "0.10.2"},
-        "command": ["jaxnoise.sweep", "--grid=docs/gallery.yaml"], "wall_seconds": 100.0,
+        "command": ["jaxnoise.sweep", "--grid=docs/gallery.yaml"],
+        "training_seconds_per_repeat": 100.0,
     }  # fmt: skip
     rates = [0.0, 0.2, 0.4, 0.6] if number > 1 else [0.4]
     for i in range(number):
@@ -82,7 +83,7 @@ def runs(make, number):
             {}, {"wd_coef": 1e-4}, {"do_sn": True}, {"jacob_coef": 1e-3}, {"entropy_coef": 1.0},
         ]  # fmt: skip
         more = settings[method] if method < 5 else {"wd_coef": method * 1e-3}
-        facts["wall_seconds"] += 1
+        facts["training_seconds_per_repeat"] += 1
         make(list(90 - 40 * rate + rng.normal(0, 1, 3)), facts=dict(facts), noise_rate=rate, **more)
 
 

@@ -434,11 +434,11 @@ def test_bars_reach_from_the_lowest_to_the_highest_repeat(make, tmp_path):
 def test_cost_is_that_of_a_repeat_at_the_highest_rate(make, tmp_path):
     for rate in (0.2, 0.4):
         for wd in (0.0, 1e-4):
-            make([80.0, 82], facts={"wall_seconds": 100 * (1 + (wd > 0)) + rate},
+            make([80.0, 82], facts={"training_seconds_per_repeat": 50 * (1 + (wd > 0)) + rate},
                  noise_rate=rate, wd_coef=wd)  # fmt: skip
     make([90.0, 92], noise_rate=0.4, do_sn=True)  # has recorded no time
     (axes,) = by_cost(collection.collect(tmp_path), "last").get_axes()
-    assert sorted(x for line in axes.get_lines() for x in line.get_xdata()) == [50.2, 100.2]
+    assert sorted(x for line in axes.get_lines() for x in line.get_xdata()) == [50.4, 100.4]
     assert "uniform_noise_0.4" in axes.get_title() and "log scale" in axes.get_xlabel()
 
 

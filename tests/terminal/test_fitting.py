@@ -50,6 +50,8 @@ def test_lines_are_broken_between_words_and_paths_are_not():
         "Data     1302 train,\n         140 valid\n         images"
     )
     assert fitted("  an indented line of words", 16) == "  an indented\n  line of words"
+    assert fitted("  run  about some thing", 14) == "  run  about\n       some\n       thing"
+    assert fitted("[1/2] a long title of a run  [14 s]", 20).split("\n")[0] == "[1/2] a long title"
 
 
 def test_a_filled_paragraph_is_filled_anew():
@@ -57,3 +59,5 @@ def test_a_filled_paragraph_is_filled_anew():
     wide, narrow = (textwrap.fill(words, width) for width in (100, 80))
     assert fitted(wide, 80, refill=True) == narrow
     assert fitted("one\ntwo", 80, refill=True) == "one\ntwo"  # it fits
+    examples = "Examples:\n  a command\n  another command"
+    assert fitted(examples, 12, refill=True) == "Examples:\n  a command\n  another\n  command"
