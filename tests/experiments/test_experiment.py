@@ -193,7 +193,8 @@ def test_folder_is_complete(folder):
         "best", "best.sha256", "last", "last.sha256",
     }  # fmt: skip
     assert {path.name for path in (folder / "logs").iterdir()} == {"repeat_1", "repeat_2"}
-    stems = ("loss", "accuracy", "loss_repeats", "accuracy_repeats", "memorization")
+    stems = ("loss", "accuracy", "loss_repeats", "accuracy_repeats", "memorization", "confusion",
+             "suspects")  # fmt: skip
     figures = {f"{stem}{kind}" for stem in stems for kind in (".png", ".pdf")}
     assert {path.name for path in (folder / "figures").iterdir()} == figures
     assert all(path.stat().st_size for path in folder.rglob("*.pdf"))
