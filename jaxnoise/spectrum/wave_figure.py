@@ -86,7 +86,7 @@ def draw(rows: dict[str, list[Response]]) -> Figure:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_minor_locator(NullLocator())
-        axes.set_xlabel("frequency of the noise\n(cycles per standard deviation, log scale)")
+        axes.set_xlabel("frequency of the noise (cycles\nper standard deviation, log scale)")
         decorate(axes)
     figure.suptitle(
         f"{config.dataset_name} · {config.network} · wave_noise {config.noise_rate:g} · "
