@@ -94,13 +94,8 @@ class RegularizerConfig:
         if self.preset == "paper":
             changed = [name for name in _FIXED_BY_PAPER if getattr(self, name) != defaults[name]]
             if changed:
-                given, fixed = (
-                    ", ".join(f"--{name}={value}" for name, value in values)
-                    for values in (
-                        [(name, getattr(self, name)) for name in changed],
-                        [(name, defaults[name]) for name in changed],
-                    )
-                )
+                given = ", ".join(f"--{name}={getattr(self, name)}" for name in changed)
+                fixed = ", ".join(f"--{name}={defaults[name]}" for name in changed)
                 raise InputError(f"{given} with --preset=paper: allowed is the paper's {fixed}")
 
     @property

@@ -1,6 +1,6 @@
 """The figures of a report: test accuracy against noise rate, and against what a run costs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,17 +21,20 @@ def able(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def looks(entries: Sequence[Entry]) -> dict[str, Look]:
-    """How each method is drawn."""
+    """How each method is drawn; it depends on the others, so all figures need those of one call."""
     methods = {entry.method: entry.folder.name for entry in entries}
     found = colours.methods(list(methods), list(methods.values()))
     return dict(zip(methods, found, strict=True))
 
 
-def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
+def by_rate(entries: Sequence[Entry], selection: str, shown: Mapping[str, Look]) -> Figure | None:
     """Test accuracy against noise rate: a panel for each data set and noise model.
 
     Lines lead through means; at each rate a thin bar reaches from the lowest to the highest repeat.
     None if no method has two rates.
+
+    Args:
+      shown: how each method is drawn, in every figure of a report, see `looks`.
     """
     drawn = [entry for entry in able(entries) if entry.column.rate is not None]
     places: dict[tuple[str, str], dict[str, list[Entry]]] = {}
@@ -46,7 +49,7 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
     if not places:
         return None
     figure, panels = _panels(len(places))
-    shown, what = looks(drawn), _what(drawn, selection)
+    what = _what(drawn, selection)
     for axes, (place, lines) in zip(panels, places.items(), strict=False):
         rates = [100 * entry.column.rate for line in lines.values() for entry in line]
         # Side by side, so that no bar hides another.
@@ -66,7 +69,7 @@ def by_rate(entries: Sequence[Entry], selection: str) -> Figure | None:
     return figure
 
 
-def by_cost(entries: Sequence[Entry], selection: str) -> Figure | None:
+def by_cost(entries: Sequence[Entry], selection: str, shown: Mapping[str, Look]) -> Figure | None:
     """Test accuracy against the time of training, at the highest noise rate of each noise model.
 
     None if no run has recorded it.
@@ -83,7 +86,7 @@ def by_cost(entries: Sequence[Entry], selection: str) -> Figure | None:
     if not places:
         return None
     figure, panels = _panels(len(places))
-    shown, what = looks(drawn), _what(drawn, selection)
+    what = _what(drawn, selection)
     for axes, (place, there) in zip(panels, sorted(places.items()), strict=False):
         for entry in there:
             _points(axes, [_seconds(entry)], [entry], selection, shown[entry.method], lines=False)
@@ -102,21 +105,20 @@ def by_cost(entries: Sequence[Entry], selection: str) -> Figure | None:
     return figure
 
 
-def add_legend(figure: Figure, shown: dict[str, Look]) -> None:
-    """A legend of the methods below the panels, for which the figure gets room."""
+def add_legend(figure: Figure) -> None:
+    """A legend of the methods drawn below the panels, for which the figure gets room."""
+    drawn = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
     width, height = figure.get_size_inches()
-    beside = min(3, columns_that_fit(list(shown), width))
-    figure.set_size_inches(width, height + 0.24 * -(-len(shown) // beside))
+    beside = min(3, columns_that_fit(list(drawn), width))
+    figure.set_size_inches(width, height + 0.24 * -(-len(drawn) // beside))
     figure.set_layout_engine("constrained")
-    handles = [
-        figure.axes[0].plot([], [], marker=look.marker, color=look.colour, linestyle=look.style,
-                            markersize=4, linewidth=1.4)[0]
-        for look in shown.values()
-    ]  # fmt: skip
     figure.legend(
-        handles, map(plain, shown), loc="outside lower center", fontsize=8, frameon=False,
-        ncols=beside,
-    )  # fmt: skip
+        drawn.values(), drawn, loc="outside lower center", fontsize=8, frameon=False, ncols=beside
+    )
 
 
 def _panels(number: int) -> tuple[Figure, Sequence[Axes]]:
@@ -140,7 +142,7 @@ def _points(
     axes.vlines(x, low, high, color=look.colour, linewidth=0.8, alpha=0.7)
     axes.plot(
         x, [v.mean() for v in values], marker=look.marker, color=look.colour, markersize=4,
-        linestyle=look.style if lines else "none", linewidth=1.4,
+        linestyle=look.style if lines else "none", linewidth=1.4, label=plain(look.label),
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import jinja2
 import numpy as np
 
 from jaxnoise.config import InputError
+from jaxnoise.figures.colours import Look
 from jaxnoise.figures.drawing import own_style, save, svg
 from jaxnoise.report import curves, figures, made_by, plots, script_data
 from jaxnoise.report.collection import DAMAGED, FINISHED, Entry, collect
@@ -47,12 +48,13 @@ def write(results_dir: Path, out: Path) -> Path:
     found, told = tables(entries), notes(entries)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        pictures = _figures(entries, out)
+        shown = figures.looks(figures.able(entries))
+        pictures = _figures(entries, shown, out)
         for name, text in (
             ("report.md", markdown(found, told)),
             ("report.tex", latex(found)),
             ("report.csv", table_csv(entries)),
-            ("report.html", _page(results_dir, entries, found, told, pictures)),
+            ("report.html", _page(results_dir, entries, found, told, pictures, shown)),
         ):
             (out / name).write_text(text, encoding="utf-8")
     except OSError as error:
@@ -75,7 +77,9 @@ _MARKS = {
 _MARK = '<meta name="generator" content="jaxnoise.report">'
 
 
-def _figures(entries: Sequence[Entry], out: Path) -> dict[str, dict[str, str]]:
+def _figures(
+    entries: Sequence[Entry], shown: Mapping[str, Look], out: Path
+) -> dict[str, dict[str, str]]:
     """Saves the figures of each selection; returns them as SVG, by what they are against.
 
     In the page a legend beside the figures serves all of them; each file has one of its own.
@@ -83,16 +87,11 @@ def _figures(entries: Sequence[Entry], out: Path) -> dict[str, dict[str, str]]:
     pictures: dict[str, dict[str, str]] = {"rate": {}, "cost": {}}
     for name in progress_bar(_DRAWN, "drawing figures"):
         for kind, draw in (("rate", figures.by_rate), ("cost", figures.by_cost)):
-            if figure := draw(entries, name):
+            if figure := draw(entries, name, shown):
                 pictures[kind][name] = svg(figure)
-                figures.add_legend(figure, figures.looks(figures.able(entries)))
+                figures.add_legend(figure)
                 save(figure, out / f"accuracy_by_{kind}_{name}")
     return pictures
-
-
-def _wide(pictures: dict[str, dict[str, str]]) -> set[str]:
-    """The kinds of figures that have several panels."""
-    return {kind for kind, drawn in pictures.items() if 'id="axes_2"' in "".join(drawn.values())}
 
 
 def _page(
@@ -101,6 +100,7 @@ def _page(
     found: Sequence[Table],
     told: Sequence[str],
     pictures: dict[str, dict[str, str]],
+    shown: Mapping[str, Look],
 ) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jaxnoise.report", ""),
@@ -109,6 +109,8 @@ def _page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # The kinds of figures that have several panels.
+    wide = {kind for kind, drawn in pictures.items() if 'id="axes_2"' in "".join(drawn.values())}
     reading = progress_bar(entries, "reading curves")
     histories = [_history(entry.folder) if entry.state == FINISHED else None for entry in reading]
     return environment.get_template("report.html.jinja").render(
@@ -122,9 +124,9 @@ def _page(
         made=made_by.lines(entries),
         commands=made_by.commands(entries),
         figures=pictures,
-        looks=figures.looks(figures.able(entries)),
-        wide=_wide(pictures),
-        alone=_wide(pictures) | {"cost"},  # shown for the chosen selection alone, to save room
+        looks=shown,
+        wide=wide,
+        alone=wide | {"cost"},  # shown for the chosen selection alone, to save room
         dashes=_DASHES,
         marks=_MARKS,
         methods=list(dict.fromkeys(entry.method for entry in entries)),

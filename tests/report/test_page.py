@@ -411,8 +411,8 @@ def test_legend_fits_into_the_figure_however_long_its_names_are(length, make, tm
         for coefficient in (0.0, 1e-4, 1e-3, 1e-2):
             make([80.0, 81.0], noise_rate=rate, wd_coef=coefficient)
     entries = [x._replace(method=f"{x.method:x<{length}}") for x in collection.collect(tmp_path)]
-    figure = by_rate(entries, "last")
-    add_legend(figure, looks(entries))
+    figure = by_rate(entries, "last", looks(entries))
+    add_legend(figure)
     figure.draw_without_rendering()
     (legend,) = figure.legends
     box, whole = legend.get_window_extent(), figure.bbox
@@ -423,12 +423,31 @@ def test_bars_reach_from_the_lowest_to_the_highest_repeat(make, tmp_path):
     make([80.0, 82, 87], noise_rate=0.2, wd_coef=1e-4)
     make([70.0, 71, np.nan], noise_rate=0.4, wd_coef=1e-4)
     make([99.0, 100, 100], noise_rate=0.2)
-    (axes,) = by_rate(collection.collect(tmp_path), "last").get_axes()
+    entries = collection.collect(tmp_path)
+    (axes,) = by_rate(entries, "last", looks(entries)).get_axes()
     means = {line.get_color(): line.get_ydata().tolist() for line in axes.get_lines()}
     assert means[colours.BLUE] == [83, 70.5] and means[colours.BLACK] == pytest.approx([299 / 3])
     ends = [sorted(y for _, y in path.vertices) for bars in axes.collections
             for path in bars.get_paths()]  # fmt: skip
     assert ends == [[99, 100], [80, 87], [70, 71]] or ends == [[80, 87], [70, 71], [99, 100]]
+
+
+def test_a_method_looks_as_in_the_legend_also_in_a_figure_that_lacks_another(make, tmp_path):
+    """The first of two weight decays has no rate, so only the second is in the figure."""
+    make([80.0, 81], noise_type="human_noise", human_labels="worse_label", dataset="cifar10_n",
+         wd_coef=1e-2)  # fmt: skip
+    for rate in (0.2, 0.4):
+        make([80.0, 81], noise_rate=rate, wd_coef=1e-4)
+    entries = collection.collect(tmp_path)
+    shown = looks(entries)
+    figure = by_rate(entries, "last", shown)
+    add_legend(figure)
+    (line,) = figure.axes[0].get_lines()
+    (method,) = (name for name in shown if "0.0001" in name)
+    assert len(shown) == 2 and len({look[1:] for look in shown.values()}) == 2
+    drawn = method, line.get_color(), line.get_linestyle(), line.get_marker()
+    assert drawn == shown[method]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [method]
 
 
 def test_cost_is_that_of_a_repeat_at_the_highest_rate(make, tmp_path):
@@ -437,7 +456,8 @@ def test_cost_is_that_of_a_repeat_at_the_highest_rate(make, tmp_path):
             make([80.0, 82], facts={"training_seconds_per_repeat": 50 * (1 + (wd > 0)) + rate},
                  noise_rate=rate, wd_coef=wd)  # fmt: skip
     make([90.0, 92], noise_rate=0.4, do_sn=True)  # has recorded no time
-    (axes,) = by_cost(collection.collect(tmp_path), "last").get_axes()
+    entries = collection.collect(tmp_path)
+    (axes,) = by_cost(entries, "last", looks(entries)).get_axes()
     assert sorted(x for line in axes.get_lines() for x in line.get_xdata()) == [50.4, 100.4]
     assert "uniform_noise_0.4" in axes.get_title() and "log scale" in axes.get_xlabel()
 
