@@ -14,7 +14,7 @@ import numpy as np
 from jaxnoise import activity
 from jaxnoise.config import Config
 from jaxnoise.datasets import places
-from jaxnoise.experiments import forward_matrix, known_programs
+from jaxnoise.experiments import forward_matrix
 from jaxnoise.labels import noise, noisy_dataset
 from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
 from jaxnoise.runs import checkpoint, documents, folders, lock, noise_record, provenance, resume
@@ -126,7 +126,7 @@ class ActiveRun:
             EpochReport(
                 self.config.epochs_num,
                 self.epochs,
-                jacob_start_epoch=known_programs.jacob_start(self.config),
+                jacob_start_epoch=assembly.jacob_start(self.config),
                 known=known,
                 bar=bar,
             ) as self._report,
@@ -209,8 +209,9 @@ class ActiveRun:
     def _times(self, seconds: float) -> dict[str, float]:
         """For config.json: the time until here and, if it is known, that of the epochs alone."""
         took, config = self.time_left.measured, self.config
-        training = TimeLeft(config.epochs_num, 0, known_programs.jacob_start(config), took).seconds
+        training = TimeLeft(config.epochs_num, 0, assembly.jacob_start(config), took)
+        all_epochs, at_least = training.seconds
         found = {"wall_seconds": round(seconds, 1)}
-        if training[0] is not None and not training[1]:
-            found["training_seconds_per_repeat"] = round(training[0] / self._together, 3)
+        if all_epochs is not None and not at_least:
+            found["training_seconds_per_repeat"] = round(all_epochs / self._together, 3)
         return found

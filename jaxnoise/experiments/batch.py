@@ -50,7 +50,7 @@ def train(runs: list[ActiveRun], engine: Engine, watch: interruption.Watch) -> N
         members,
         engine.pictures,
         epochs=config.epochs_num,
-        jacob_start_epoch=config.jacob_start_epoch if config.jacob_coef > 0 else config.epochs_num,
+        jacob_start_epoch=assembly.jacob_start(config),
         first_epoch=runs[0].epochs,
         progress=progress,
     )

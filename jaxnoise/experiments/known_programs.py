@@ -36,18 +36,13 @@ class Estimate(NamedTuple):
     def seconds(self, configs: Sequence[Config]) -> float:
         """The time to train all these runs, without the final measurements and figures."""
         config, members = configs[0], sum(config.total_repeats for config in configs)
-        left = TimeLeft(config.epochs_num, 0, jacob_start(config), self.of_epochs(members))
+        known = self.of_epochs(members)
+        left = TimeLeft(config.epochs_num, 0, assembly.jacob_start(config), known)
         return self.compile_seconds + left.seconds[0]
 
     def of_epochs(self, members: int) -> EpochSeconds:
         """The time that an epoch of so many members takes."""
-        rounds = members / self.at_once
-        return EpochSeconds(*(each and each * rounds for each in self.epoch_seconds))
-
-
-def jacob_start(config: Config) -> int | None:
-    """The first epoch with the Jacobian term, from 0; None if none has it."""
-    return config.jacob_start_epoch if config.jacob_coef > 0 else None
+        return self.epoch_seconds.scaled(members / self.at_once)
 
 
 def today() -> str:
@@ -71,8 +66,7 @@ def learn(
         took.measured[with_jacobian] is not None for with_jacobian in assembly.stages(configs[0])
     ):
         at_once = min(engine.trainer.at_once(members, engine.pictures), len(members))
-        share = at_once / len(members)
-        epochs = EpochSeconds(*(each and each * share for each in took.measured))
+        epochs = took.measured.scaled(at_once / len(members))
         memory = engine.trainer.memory(members, engine.pictures)
         write(Estimate(at_once, took.compiling, epochs, memory, today()), configs, splits)
 

@@ -17,7 +17,7 @@ from jaxnoise.runs import folders
 from jaxnoise.sweep.grid import PlannedRun
 from jaxnoise.terminal import console
 from jaxnoise.terminal.display import duration
-from jaxnoise.terminal.time_left import EpochSeconds
+from jaxnoise.terminal.time_left import TimeLeft
 from jaxnoise.training import assembly, loop, measurement
 
 log = logging.getLogger("jaxnoise")
@@ -40,21 +40,17 @@ def measure(configs: Sequence[Config], splits: SplitDataset) -> Estimate:
     at_once = min(trainer.at_once(everyone, whole), len(everyone))
     members = _members(config, part, at_once)
     # Two epochs of each kind; the first includes compilation.
-    stages, times = assembly.stages(config), [time.time()]
+    stages = assembly.stages(config)
+    epochs, jacob_start = 2 * len(stages), 2 * stages.count(False)
+    took, started = TimeLeft(epochs, 0, jacob_start), time.time()
     for _ in trainer.epochs(
-        members,
-        assembly.pictures(part),
-        epochs=2 * len(stages),
-        jacob_start_epoch=2 * stages.index(True) if True in stages else 2,
+        members, assembly.pictures(part), epochs=epochs, jacob_start_epoch=jacob_start
     ):
-        times.append(time.time())
-    first, second = np.diff(times)[::2], np.diff(times)[1::2]
-    scale = len(splits.labels) / len(part.labels)
-    took = {kind: float(seconds * scale) for kind, seconds in zip(stages, second, strict=True)}
+        took.ended(time.time() - started)
     return Estimate(
         at_once,
-        float(np.maximum(0, first - second).sum()),
-        EpochSeconds(took.get(False), took.get(True)),
+        took.compiling,
+        took.measured.scaled(len(splits.labels) / len(part.labels)),
         trainer.memory(everyone, whole),
         known_programs.today(),
     )

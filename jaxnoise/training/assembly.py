@@ -38,11 +38,15 @@ def engine(config: Config, dataset: SplitDataset) -> Engine:
     return Engine(made, trainer, pictures(dataset))
 
 
+def jacob_start(config: Config) -> int:
+    """The first epoch with the Jacobian term, from 0; the number of epochs if none has it."""
+    return config.jacob_start_epoch if config.jacob_coef > 0 else config.epochs_num
+
+
 def stages(config: Config) -> tuple[bool, ...]:
     """The kinds of epochs of a run, in order: whether they have the Jacobian term."""
-    if config.jacob_coef == 0:
-        return (False,)
-    return (False, True) if config.jacob_start_epoch else (True,)
+    start = jacob_start(config)
+    return (False,) * (start > 0) + (True,) * (start < config.epochs_num)
 
 
 # Flags that change the members, not the program that they run in.
