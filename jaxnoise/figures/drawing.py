@@ -47,8 +47,8 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 
 def columns_that_fit(labels: Sequence[str], inches: float) -> int:
     """The largest number of columns in which a legend fits into that width."""
-    # At size 9 about 15.5 letters fit into an inch; a mark takes as much as six, a gap as four.
-    room, longest = 15.5 * inches + 4, max(map(len, labels), default=0)
+    # At size 9 about 15.7 letters fit into an inch; a mark takes as much as six, a gap as four.
+    room, longest = 15.7 * inches + 4, max(map(len, labels), default=0)
     if sum(map(len, labels)) + 10 * len(labels) <= room:
         return max(1, len(labels))
     return max(1, min(len(labels) - 1, int(room / (longest + 10))))
