@@ -22,7 +22,7 @@ from jaxnoise.runs.history import EpochWriter, write_history
 from jaxnoise.runs.samples import of_progress, write_samples, write_suspects
 from jaxnoise.scores import divergence, scoring, selection
 from jaxnoise.spectrum import dynamics
-from jaxnoise.terminal import console
+from jaxnoise.terminal import announcements, console
 from jaxnoise.terminal.progress import EpochReport, warn_of_divergence
 from jaxnoise.terminal.time_left import EpochSeconds, TimeLeft
 from jaxnoise.training import assembly, devices, loop, measurement, reach, surroundings
@@ -92,7 +92,7 @@ class ActiveRun:
         if matrices is not None:
             noise_record.write_forward_matrix(folder, matrices)
         noise_record.write_noise(folder, config, dataset, versions=self._facts["versions"])
-        console.announce(
+        announcements.announce(
             config,
             folder,
             dataset,
@@ -101,7 +101,7 @@ class ActiveRun:
             variables=self._facts["environment"],
         )
         if point:
-            console.announce_resumption(point.epochs, self._facts)
+            announcements.announce_resumption(point.epochs, self._facts)
         self.point = devices.of_the_first(point)
 
     @contextlib.contextmanager
@@ -196,7 +196,7 @@ class ActiveRun:
         with drawing, apart(f"the figures in {folder / 'figures'}"):
             run_figures.draw(folder, config, dataset, history, samples, scores["best_epoch"])
         resume.clear(folder / checkpoint.FOLDER)
-        console.scores(folder)
+        announcements.scores(folder)
         if diverged.any():
             log.warning(
                 "Warning: %s; mean and std are over %s",

@@ -10,7 +10,7 @@ from jaxnoise.experiments import active_run, forward_matrix
 from jaxnoise.experiments.active_run import ActiveRun
 from jaxnoise.experiments.batch import train
 from jaxnoise.runs import documents, folders
-from jaxnoise.terminal import console, interruption
+from jaxnoise.terminal import announcements, interruption
 from jaxnoise.training import assembly, devices
 
 log = logging.getLogger("jaxnoise")
@@ -51,7 +51,7 @@ def _tell(config: Config) -> dict[str, Any]:
     folder = folders.run_folder(config)
     log.info("Already finished (--overwrite trains the run again): %s", folder)
     folders.warn_of_changes([config])
-    console.scores(folder)
+    announcements.scores(folder)
     scores = documents.read_scores(folder)
     stated, rate = config.noise_file_rate, scores.get("noise", {}).get("true_rate", 0)
     if stated is not None and rate > stated:

@@ -10,7 +10,7 @@ from jaxnoise.figures import confusion, contact_sheet, training_curves
 from jaxnoise.labels.noisy_dataset import NoisyDataset
 from jaxnoise.runs import samples as of_samples
 from jaxnoise.scores import divergence
-from jaxnoise.terminal import console
+from jaxnoise.terminal import announcements
 
 
 def draw(
@@ -28,7 +28,7 @@ def draw(
       samples: see `of_samples.of_progress`.
       best_epoch: int (repeats,), counted from 1; 0 if there is none.
     """
-    figures, title = folder / "figures", console.title(config, ", ")
+    figures, title = folder / "figures", announcements.title(config, ", ")
     if config.noise_is_given:
         differ = np.mean([labels.changed.mean() for labels in dataset.noisy_labels])
         title += f", {100 * differ:.1f} % of the labels changed"

@@ -21,7 +21,7 @@ from jaxnoise.spectrum.shares import (
     over_members,
     share_above,
 )
-from jaxnoise.terminal import console
+from jaxnoise.terminal import announcements
 from jaxnoise.training import loop
 from jaxnoise.training.assembly import Engine
 
@@ -95,7 +95,7 @@ class Recorder:
             self._folder / "spectrum_dynamics.npz",
             epochs=epochs, frequencies=frequencies, directions=DIRECTIONS, **dynamics,
         )  # fmt: skip
-        figures, title = self._folder / "figures", console.title(self._config, ", ")
+        figures, title = self._folder / "figures", announcements.title(self._config, ", ")
         # Here and in `draw`, so that matplotlib loads after training.
         from jaxnoise.figures.drawing import apart, save
         from jaxnoise.spectrum.figures import DIRECTION_WORDS

@@ -18,7 +18,7 @@ from jaxnoise.spectrum.panel import Instrument, choose
 from jaxnoise.spectrum.summary import document as document_of
 from jaxnoise.spectrum.summary import summarize
 from jaxnoise.spectrum.verdict import Measured
-from jaxnoise.terminal import console
+from jaxnoise.terminal import announcements
 from jaxnoise.training import assembly
 
 log = logging.getLogger("jaxnoise")
@@ -91,7 +91,7 @@ def measure(folder: Path, *, checkpoint: str, pictures: int, cutoff: int, **wher
     with apart(f"the spectrum's figures in {folder / 'figures'}"):
         figures.draw(
             folder / "figures", stem, panel, summary, length=length, cutoff=cutoff,
-            title=f"{console.title(config, ', ')}, {checkpoint} checkpoint",
+            title=f"{announcements.title(config, ', ')}, {checkpoint} checkpoint",
         )  # fmt: skip
     return Measured(run, summary, panel.upper_bound, panel.unbounded_because, accuracy)
 

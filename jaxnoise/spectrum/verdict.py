@@ -14,7 +14,7 @@ from jaxnoise.scores.intervals import CONFIDENCE, Difference, paired_difference,
 from jaxnoise.spectrum.fourier_lines import DIRECTIONS
 from jaxnoise.spectrum.shares import mean_over_pictures
 from jaxnoise.spectrum.summary import Summary
-from jaxnoise.terminal import console
+from jaxnoise.terminal import announcements
 
 RESAMPLES = 5000
 # Repeats for a verdict: of five points in any order, the chance of |ρ| = 1 is 1.7 %, of four 8 %.
@@ -48,7 +48,7 @@ def common_and_labels(configs: Sequence[Config]) -> tuple[str, list[str]]:
     places = _places(configs).values()
     common = ", ".join(words[0] for words in places if len(set(words)) == 1)
     differing = [words for words in places if len(set(words)) > 1]
-    more = [console.untold(config) for config in configs]
+    more = [announcements.untold(config) for config in configs]
     names = [
         name
         for name in dict.fromkeys(name for settings in more for name in settings)

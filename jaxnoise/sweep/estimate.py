@@ -15,7 +15,7 @@ from jaxnoise.experiments.known_programs import Estimate
 from jaxnoise.labels.noisy_dataset import SPLITS, SplitDataset, load_splits
 from jaxnoise.runs import folders
 from jaxnoise.sweep.grid import PlannedRun
-from jaxnoise.terminal import console
+from jaxnoise.terminal import announcements
 from jaxnoise.terminal.display import duration
 from jaxnoise.terminal.time_left import TimeLeft
 from jaxnoise.training import assembly, loop, measurement
@@ -90,7 +90,7 @@ def tell(planned: Sequence[PlannedRun]) -> None:
     left = folders.unfinished(configs)
     finished = set(configs) - set(left)
     rows = [
-        (run.name or "", console.title(run.config, " · "), run.config.total_repeats,
+        (run.name or "", announcements.title(run.config, " · "), run.config.total_repeats,
          "finished" if run.config in finished else "to do", run.folder)
         for run in planned
     ]  # fmt: skip

@@ -12,7 +12,7 @@ from jaxnoise.runs import documents, folders
 from jaxnoise.scores.selection import SELECTIONS
 from jaxnoise.sweep import plans
 from jaxnoise.sweep.grid import PlannedRun
-from jaxnoise.terminal import console, interruption
+from jaxnoise.terminal import announcements, interruption
 from jaxnoise.terminal.display import duration
 from jaxnoise.training import assembly
 
@@ -62,7 +62,7 @@ def tell(outcomes: Iterable[Outcome], left: Sequence[Config], plan: Path) -> int
         log.info(
             "[%*d/%d] %s: %s  [%s%s]",
             len(str(len(left))), done, len(left),
-            console.title(outcome.config, " · "), _ending(outcome), duration(passed), rest,
+            announcements.title(outcome.config, " · "), _ending(outcome), duration(passed), rest,
         )  # fmt: skip
         if outcome.error and not outcome.elsewhere:
             failed.append((outcome.config.command, outcome.error))

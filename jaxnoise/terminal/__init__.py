@@ -4,6 +4,7 @@ May import: training (for devices), scores, labels, layers, config.
 """
 
 __all__ = [
+    "announcements",
     "commands",
     "console",
     "display",

@@ -14,7 +14,7 @@ from places import ROOT
 import jaxnoise
 from jaxnoise import activity
 from jaxnoise.config import Config
-from jaxnoise.terminal import console, display, progress, time_left
+from jaxnoise.terminal import announcements, console, display, progress, time_left
 
 
 @pytest.fixture
@@ -231,23 +231,23 @@ def test_log_file_ends_with_its_block_even_on_an_error(stdout, tmp_path):
 
 
 def test_other_settings_are_those_that_the_title_leaves_out():
-    assert console.other_settings(Config(wd_coef=1e-4, loss="gce", dataset="digits")) == ""
+    assert announcements.other_settings(Config(wd_coef=1e-4, loss="gce", dataset="digits")) == ""
     config = Config(
         noise_type="flip_noise", noise_rate=0.4, flip_map="pair", epochs_num=7, seed=3,
         data_dir="somewhere", resume=False,
     )  # fmt: skip
-    assert console.other_settings(config) == "--flip_map=pair --epochs_num=7 --seed=3"
+    assert announcements.other_settings(config) == "--flip_map=pair --epochs_num=7 --seed=3"
     config = Config(
         jacob_coef=0.1, jacob_mode="exact", jacob_start_epoch=0, loss="forward",
         forward_file="t.npy",
     )  # fmt: skip
     told = "--forward_file=t.npy --jacob_mode=exact --jacob_start_epoch=0"
-    assert sorted(console.other_settings(config).split()) == told.split()
+    assert sorted(announcements.other_settings(config).split()) == told.split()
 
 
 def test_title_says_what_sets_a_run_apart():
     config = Config(dataset="digits", noise_rate=0.25, wd_coef=1e-4)
-    assert console.title(config, ", ") == "digits, lenet, uniform_noise 0.25, wd_0.0001"
+    assert announcements.title(config, ", ") == "digits, lenet, uniform_noise 0.25, wd_0.0001"
 
 
 @pytest.mark.parametrize(
@@ -255,8 +255,8 @@ def test_title_says_what_sets_a_run_apart():
     [(176, "about 67 epochs, "), (1293, "about 10 epochs, "), (54000, "1 epoch, ")],
 )
 def test_averages_that_lag_are_told(samples, told, stdout):
-    console._tell_of_running_averages(Config(), samples)
-    console._tell_of_running_averages(Config(preset="paper"), samples)
+    announcements._tell_of_running_averages(Config(), samples)
+    announcements._tell_of_running_averages(Config(preset="paper"), samples)
     default, paper = stdout.getvalue().splitlines()
     assert told in default and "preset" not in default
     assert told in paper and paper.endswith("(--preset=paper evaluates with them)")
@@ -264,9 +264,9 @@ def test_averages_that_lag_are_told(samples, told, stdout):
 
 def test_cost_of_the_exact_jacobian_is_told_before_it_is_paid(stdout):
     for settings in ({"jacob_mode": "exact"}, {"jacob_coef": 0.1}):
-        console._warn_of_exact_jacobian(Config(**settings), 100)
+        announcements._warn_of_exact_jacobian(Config(**settings), 100)
     assert stdout.getvalue() == ""
-    console._warn_of_exact_jacobian(Config(jacob_coef=0.1, jacob_mode="exact"), 100)
+    announcements._warn_of_exact_jacobian(Config(jacob_coef=0.1, jacob_mode="exact"), 100)
     assert "from epoch 11 on, a step takes about 101 times as long" in stdout.getvalue()
 
 

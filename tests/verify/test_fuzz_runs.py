@@ -22,7 +22,7 @@ from jaxnoise.runs.history import EpochWriter, write_history
 from jaxnoise.runs.record import read_record
 from jaxnoise.runs.samples import write_samples, write_suspects
 from jaxnoise.scores import scoring, selection
-from jaxnoise.terminal import console
+from jaxnoise.terminal import announcements
 from jaxnoise.verify import __main__ as verify
 
 REPEATS, EPOCHS = 2, 2
@@ -171,7 +171,7 @@ def try_all(whole, name, change):
             patch.setattr(folders, "run_folder", lambda _: folder)
             experiment.run(config)  # finished
         facts = provenance.facts() | {"earlier_sessions": documents.sessions(folder)}
-        console.announce_resumption(1, facts)
+        announcements.announce_resumption(1, facts)
 
 
 def test_the_whole_run_is_read(whole):
