@@ -8,6 +8,7 @@ are; and taken anew after each epoch, from at most N samples of the training par
 them are what the others estimate.
 """
 
+import dataclasses
 import functools
 import sys
 from pathlib import Path
@@ -23,7 +24,6 @@ from tabulate import tabulate
 
 import main
 from jaxnoise.labels import noisy_dataset
-from jaxnoise.layers import batch_norm
 from jaxnoise.training import assembly, evaluation, loop
 
 SAMPLES = (512, 2048, 6400)
@@ -47,8 +47,9 @@ def corrected(state, momentum):
 
 def accuracies(config, dataset, momentum):
     """Test accuracy of each member after each epoch: for each name float (epochs, members)."""
-    batch_norm.MOMENTUM = momentum
-    program, members = assembly.program(config, dataset), assembly.members(config, dataset)
+    program = assembly.program(dataclasses.replace(config, bn_momentum=momentum), dataset)
+    program = dataclasses.replace(program, renew_averages=True)
+    members = assembly.members(config, dataset)
     pictures = assembly.pictures(dataset)
     total = len(dataset.train_index)
 

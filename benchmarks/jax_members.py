@@ -3,7 +3,7 @@
     python benchmarks/jax_members.py --net=lenet --members=5 --seconds=5
 
 prints one JSON line with the keys of benchmarks/torch_baseline.py. A step is a *seed-step*: one
-optimizer step, batch 32, of one member; a step of five members counts as five.
+optimizer step of one member, batch 32 or for resnet18 128; a step of five members counts as five.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from workload import BATCH, SHAPES, Workload
 
 # Steps per epoch. Every epoch allocates its gigabytes of buffers again and touches them for the
 # first time. A real epoch has a thousand steps to make up for that; these epochs need some too.
-STEPS = {"lenet": 150, "allcnn": 20}
+STEPS = {"lenet": 150, "allcnn": 20, "resnet18": 3}
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
     epochs = math.ceil(args.seconds * workload.rate(epochs=1) / seed_steps)
     rate = workload.rate(epochs)
     print(json.dumps({
-        "net": args.net, "members": args.members, "batch": BATCH,
+        "net": args.net, "members": args.members, "batch": BATCH[args.net],
         "precision": args.precision, "steps": epochs * seed_steps,
         "steps_per_second": rate, "ms_per_step": 1e3 / rate,
         "compile_seconds": workload.compile_seconds, "peak_memory_mib": peak_memory() / 2**20,

@@ -2,11 +2,11 @@
 
     python benchmarks/throughput.py --nets=lenet,allcnn --rounds=3
 
-The unit is the seed-step: one optimizer step, batch 32, of one repeat. The sides alternate in every
-round, each in processes of its own, so that neither a slow minute of the machine nor the thread
-pool of another side decides the result. PyTorch runs as one process with all cores and as one
-process per core with one thread each (their sum); the ratio is to the faster of the two. Everything
-runs on the CPU.
+The unit is the seed-step: one optimizer step of one repeat, batch 32 or for resnet18 128. The sides
+alternate in every round, each in processes of its own, so that neither a slow minute of the machine
+nor the thread pool of another side decides the result. PyTorch runs as one process with all cores
+and as one process per core with one thread each (their sum); the ratio is to the faster of the two.
+Everything runs on the CPU.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from pathlib import Path
 from tabulate import tabulate
 
 HERE = Path(__file__).resolve().parent
-BATCH = 32
-MEMBERS = {"lenet": 5, "allcnn": 2}
+BATCH = {"lenet": 32, "allcnn": 32, "resnet18": 128}
+MEMBERS = {"lenet": 5, "allcnn": 2, "resnet18": 2}
 # (output pixels, fan-in, output channels) of each convolution and dense layer, ten classes.
 LAYERS = {
     "lenet": [(24**2, 25, 6), (8**2, 25 * 6, 16), (1, 256, 120), (1, 120, 84), (1, 84, 10)],
@@ -34,6 +34,12 @@ LAYERS = {
         (32**2, 9 * 3, 96), (32**2, 9 * 96, 96), (32**2, 9 * 96, 96),
         (16**2, 9 * 96, 192), (16**2, 9 * 192, 192), (16**2, 9 * 192, 192),
         (8**2, 9 * 192, 192), (8**2, 9 * 192, 192), (8**2, 192, 10),
+    ],
+    "resnet18": [
+        (32**2, 9 * 3, 64), *[(32**2, 9 * 64, 64)] * 4,
+        (16**2, 9 * 64, 128), (16**2, 64, 128), *[(16**2, 9 * 128, 128)] * 3,
+        (8**2, 9 * 128, 256), (8**2, 128, 256), *[(8**2, 9 * 256, 256)] * 3,
+        (4**2, 9 * 256, 512), (4**2, 256, 512), *[(4**2, 9 * 512, 512)] * 3, (1, 512, 10),
     ],
 }  # fmt: skip
 
@@ -46,7 +52,7 @@ def flop_per_seed_step(net: str) -> float:
     run.
     """
     first, *rest = (pixels * fan_in * width for pixels, fan_in, width in LAYERS[net])
-    return 2.0 * BATCH * (2 * first + 3 * sum(rest))
+    return 2.0 * BATCH[net] * (2 * first + 3 * sum(rest))
 
 
 def run_together(script: str, arguments: list[str], processes: int = 1, wait: bool = False):
@@ -112,7 +118,7 @@ def machine(args: argparse.Namespace) -> dict:
         "date": datetime.date.today().isoformat(), "cpu": model, "cores": core_count(),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in packages},
-        "batch": BATCH, "rounds": args.rounds, "seconds": args.seconds,
+        "rounds": args.rounds, "seconds": args.seconds,
         "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }  # fmt: skip
 
@@ -153,7 +159,7 @@ def table(rows: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nets", default="lenet,allcnn")
-    parser.add_argument("--members", type=int, help="default: lenet 5, allcnn 2")
+    parser.add_argument("--members", type=int, help="default: lenet 5, others 2")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10, help="duration of each measurement")
     parser.add_argument("--compile", action="store_true", help="add torch.compile (needs g++)")

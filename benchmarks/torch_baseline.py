@@ -1,4 +1,4 @@
-"""PyTorch's side of benchmarks/throughput.py: LeNet or AllCNN trained in eager mode.
+"""PyTorch's side of benchmarks/throughput.py: LeNet, AllCNN or ResNet-18 trained in eager mode.
 
     python benchmarks/torch_baseline.py --net=lenet --seconds=5 --threads=1
 
@@ -14,17 +14,18 @@ import sys
 import time
 
 import torch
+import torch_nets
 from torch import nn
 from torch.nn import functional as F
 
-BATCH = 32
+BATCH = {"lenet": 32, "allcnn": 32, "resnet18": 128}
 CLASSES = 10
-PICTURES = 512 * BATCH
-SHAPES = {"lenet": (1, 28, 28), "allcnn": (3, 32, 32)}  # C, H, W
+PICTURES = 512 * 32
+SHAPES = {"lenet": (1, 28, 28), "allcnn": (3, 32, 32), "resnet18": (3, 32, 32)}  # C, H, W
 # The faster setting (best of several, two Zen 4 cores, PyTorch 2.13.0). On two threads an AllCNN
 # step takes 413 ms with channels_last and 456 ms without, a LeNet step 3.05 ms and 2.44 ms. On one
 # thread AllCNN gains as much, and LeNet shows no difference.
-CHANNELS_LAST = {"lenet": False, "allcnn": True}
+CHANNELS_LAST = {"lenet": False, "allcnn": True, "resnet18": True}
 
 
 class Block(nn.Module):
@@ -78,27 +79,27 @@ def allcnn() -> nn.Module:
 
 
 def make_optimizer(name: str, net: nn.Module, wd_coef: float, implementation: str):
-    """SGD with momentum for LeNet, Adam for AllCNN; weight decay only on kernels and γ."""
+    """Adam for AllCNN, SGD with momentum for the others; weight decay only on kernels and γ."""
     groups = [{"params": list(net.parameters())}]
     if wd_coef:
         decayed = [p for key, p in net.named_parameters() if key.endswith("weight")]
         others = [p for key, p in net.named_parameters() if key.endswith("bias")]
         groups = [{"params": decayed, "weight_decay": wd_coef}, {"params": others}]
     how = {"fused": implementation == "fused", "foreach": implementation == "foreach"}
-    if name == "lenet":
-        return torch.optim.SGD(groups, lr=0.01, momentum=0.9, **how)
-    return torch.optim.Adam(groups, lr=0.001, **how)
+    if name == "allcnn":
+        return torch.optim.Adam(groups, lr=0.001, **how)
+    return torch.optim.SGD(groups, lr=0.01, momentum=0.9, **how)
 
 
-def batches(shape: tuple[int, int, int], channels_last: bool):
-    """Endless batches of random pictures (BATCH, C, H, W), a new permutation for every epoch."""
+def batches(shape: tuple[int, int, int], batch_size: int, channels_last: bool):
+    """Endless batches of random pictures (batch, C, H, W), a new permutation for every epoch."""
     c, h, w = shape
     # index_select returns plain row-major rows, so NHWC rows viewed as NCHW *are* channels_last, at
     # no cost; images[index] keeps the layout too, but takes 3.5 times as long.
     images = torch.rand(PICTURES, *((h, w, c) if channels_last else shape))
     labels = torch.randint(CLASSES, (PICTURES,))
     while True:
-        for index in torch.randperm(PICTURES).split(BATCH):
+        for index in torch.randperm(PICTURES).split(batch_size):
             batch = images.index_select(0, index)
             yield batch.permute(0, 3, 1, 2) if channels_last else batch, labels[index]
 
@@ -139,9 +140,9 @@ def main() -> None:
     torch.manual_seed(0)
 
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    net = {"lenet": lenet, "allcnn": allcnn}[args.net]().to(memory_format=layout)
+    net = {"lenet": lenet, "allcnn": allcnn, **torch_nets.NETS}[args.net]().to(memory_format=layout)
     optimizer = make_optimizer(args.net, net, args.wd_coef, args.optimizer)
-    data = batches(SHAPES[args.net], channels_last)
+    data = batches(SHAPES[args.net], BATCH[args.net], channels_last)
     step_net = torch.compile(net) if args.compile else net
 
     train(step_net, optimizer, data, args.warmup_seconds)
@@ -150,7 +151,7 @@ def main() -> None:
         sys.stdin.readline()
     steps, seconds = train(step_net, optimizer, data, args.seconds)
     print(json.dumps({
-        "net": args.net, "members": 1, "batch": BATCH, "threads": torch.get_num_threads(),
+        "net": args.net, "members": 1, "batch": BATCH[args.net], "threads": torch.get_num_threads(),
         "steps": steps, "seconds": seconds,
         "steps_per_second": steps / seconds, "ms_per_step": 1e3 * seconds / steps,
         "torch": torch.__version__, "channels_last": channels_last,

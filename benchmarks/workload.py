@@ -11,17 +11,17 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout, not installed
 
 from jaxnoise import nets
+from jaxnoise.config import Config
 from jaxnoise.layers.spectral_norm import SpectralNorm  # noqa: E402
-from jaxnoise.methods import optim
 from jaxnoise.methods.robust_losses import Loss  # noqa: E402
 from jaxnoise.methods.robust_training import Method  # noqa: E402
 from jaxnoise.train_step import Coefficients, Program  # noqa: E402
-from jaxnoise.training import loop  # noqa: E402
+from jaxnoise.training import assembly, loop  # noqa: E402
 from jaxnoise.training.evaluation import Samples  # noqa: E402
 from jaxnoise.training.trainer import Trainer  # noqa: E402
 
-SHAPES = {"lenet": (28, 28, 1), "allcnn": (32, 32, 3)}
-BATCH = 32
+SHAPES = {"lenet": (28, 28, 1), "allcnn": (32, 32, 3), "resnet18": (32, 32, 3)}
+BATCH = {"lenet": 32, "allcnn": 32, "resnet18": 128}
 
 # The PyTorch side only trains, so the evaluation at the end of an epoch is left out here too.
 loop.evaluate = lambda state, pictures, labels, *_, **__: (
@@ -49,7 +49,7 @@ class Workload:
         members_at_once: int = 0,
     ):
         """An epoch has `steps` optimizer steps; `jacob_mode` None means no Jacobian penalty."""
-        samples = steps * BATCH
+        samples = steps * BATCH[net]
         rng = np.random.default_rng(0)
         shape = SHAPES[net]
         labels = rng.integers(0, classes, samples, dtype=np.int32)
@@ -60,13 +60,9 @@ class Workload:
             mean=jnp.zeros(shape, jnp.float32),
             scale=jnp.float32(1 / 255),
         )
-        schedule = optim.learning_rate_schedule(
-            net, learning_rate=None, decay_epochs=None, steps_per_epoch=steps
-        )
         program = Program(
             nets.NETS[net](classes, spectral, nets.DTYPES[precision]),
-            net,
-            schedule,
+            assembly.optimizer(Config(net=net), steps_per_epoch=steps),
             jacob_mode or "projection",
             precision,
             loss=loss,
@@ -77,7 +73,7 @@ class Workload:
             loop.Member(loop.member_key(0, i), labels, labels[:0], coefficients, transition_matrix)
             for i in range(members)
         ]
-        self._trainer = Trainer(program, BATCH, members_at_once=members_at_once)
+        self._trainer = Trainer(program, BATCH[net], members_at_once=members_at_once)
         self._steps, self._jacob = steps, jacob_mode is not None
         self.compile_seconds = 1 / self.rate(epochs=1) * members * steps
 

@@ -17,6 +17,7 @@ import optax
 
 from jaxnoise import losses
 from jaxnoise.methods import optim, robust_losses, robust_training
+from jaxnoise.methods.augmentation import Augmentation
 
 
 class Coefficients(NamedTuple):
@@ -62,14 +63,13 @@ class Program:
     """
 
     net: nn.Module
-    network: str  # a name in `optim.RECIPES`
-    schedule: optax.Schedule
-    jacob_mode: str  # "projection" or "exact"
+    optimizer: optim.Optimizer
+    jacob_mode: str = "projection"  # or "exact"
     precision: str = "float32"
     validation_labels: str = "clean"  # or "noisy": which validation accuracy selects the best epoch
-    wd_mode: str = "coupled"  # or "decoupled", see `optim.optimizer`
     loss: robust_losses.Loss = robust_losses.Loss("ce")
     method: robust_training.Method | None = None
+    augmentation: Augmentation | None = None
     renew_averages: bool = True  # those of batch norm, after each epoch: see `evaluation.renewed`
 
     def matmul_precision(self) -> contextlib.AbstractContextManager:
@@ -81,12 +81,6 @@ class Program:
         """The same program in float32, for measurements, whatever precision the net trains in."""
         return dataclasses.replace(self, net=self.net.clone(dtype=jnp.float32), precision="float32")
 
-    def optimizer(self, coefficients: Coefficients) -> optax.GradientTransformation:
-        """The optimizer of a member with these coefficients."""
-        return optim.optimizer(
-            self.network, self.schedule, weight_decay=coefficients.wd, wd_mode=self.wd_mode
-        )
-
 
 class LossParts(NamedTuple):
     """The loss and its terms, as batch means; the terms are not yet multiplied by coefficients."""
@@ -96,7 +90,7 @@ class LossParts(NamedTuple):
     cross_entropy: jax.Array  # nats; for comparison, if --loss is another loss
     entropy: jax.Array  # nats
     jacobian: jax.Array  # ‖J‖²_F or its projected estimate; 0 while the term is off
-    weight_decay: jax.Array  # ½Σw² over kernels and γ
+    weight_decay: jax.Array  # ½Σw² over the parameters that weight decay acts on
 
 
 def create_state(
@@ -111,7 +105,7 @@ def create_state(
     """
     variables = program.net.init(key, jnp.zeros((2, *image_shape), jnp.float32), train=False)
     params = variables.pop("params")
-    opt_state = program.optimizer(Coefficients(0.0, 0.0, 0.0)).init(params)
+    opt_state = program.optimizer.chain(0.0).init(params)
     targets = None
     if isinstance(program.method, robust_training.ELR):
         targets = jnp.zeros((samples, program.net.num_classes), jnp.float32)
@@ -131,8 +125,8 @@ def loss_fn(
     """The function to differentiate: mean loss on the labels + entropy and Jacobian terms.
 
     One forward pass serves all terms. The returned value does not include weight decay, which the
-    optimizer adds (see `optim.optimizer`). `LossParts.loss` includes it if it is coupled, so that
-    the gradient of `LossParts.loss` is the one that momentum or Adam receive.
+    optimizer adds (see `optim.Optimizer.chain`). `LossParts.loss` includes it if it is coupled, so
+    that the gradient of `LossParts.loss` is the one that momentum or Adam receive.
 
     Args:
       params: parameters of the net, with respect to which the gradient is taken.
@@ -180,8 +174,10 @@ def loss_fn(
     value = label_loss + coefficients.entropy * entropy
     if with_jacobian:
         value = value + coefficients.jacob * jacobian
-    weight_decay = _half_squared_norm(jax.lax.stop_gradient(params))
-    loss = value + coefficients.wd * weight_decay if program.wd_mode == "coupled" else value
+    weight_decay = _half_squared_norm(
+        jax.lax.stop_gradient(params), program.optimizer.decayed(params)
+    )
+    loss = value if program.optimizer.decoupled else value + coefficients.wd * weight_decay
     parts = LossParts(loss, label_loss, cross_entropy, entropy, jacobian, weight_decay)
     return value, (parts, new_variables, targets)
 
@@ -195,11 +191,9 @@ def _mixed(loss: Callable, batch: Batch, logits: jax.Array, **more: Any) -> jax.
     return batch.share * mean + (1 - batch.share) * other
 
 
-def _half_squared_norm(params: Any) -> jax.Array:
-    """½Σw² over the parameters that weight decay acts on."""
-    squares = jax.tree.map(
-        lambda w, on: jnp.sum(jnp.square(w)) if on else 0.0, params, optim.decayed(params)
-    )
+def _half_squared_norm(params: Any, decayed: Any) -> jax.Array:
+    """½Σw² over the parameters for which `decayed` is true."""
+    squares = jax.tree.map(lambda w, on: jnp.sum(jnp.square(w)) if on else 0.0, params, decayed)
     return 0.5 * sum(jax.tree.leaves(squares))
 
 
@@ -235,7 +229,7 @@ def train_step(
         if isinstance(program.method, robust_training.SAM):
             off = robust_training.ascend(state.params, gradient, rho=program.method.rho)
             gradient, _ = differentiate(off)
-    updates, opt_state = program.optimizer(coefficients).update(
+    updates, opt_state = program.optimizer.chain(coefficients.wd).update(
         gradient, state.opt_state, state.params
     )
     params = optax.apply_updates(state.params, updates)

@@ -11,22 +11,21 @@ import pytest
 from jaxnoise import losses, nets
 from jaxnoise import train_step as ts
 from jaxnoise.layers.spectral_norm import SpectralNorm
-from jaxnoise.methods import optim
+from jaxnoise.methods.optim import Optimizer
+from jaxnoise.methods.schedules import Schedule
 from jaxnoise.training import eval_step as es
 
 CLASSES = 10
 
 
 @functools.cache
-def schedule(rate):
-    return optax.constant_schedule(rate)
+def optimizer(rate, **how):
+    return Optimizer("sgd", optax.constant_schedule(rate), **how)
 
 
-def program(
-    *, spectral=None, jacob_mode="projection", rate=0.01, precision="float32", wd_mode="coupled"
-):
+def program(*, spectral=None, jacob_mode="projection", rate=0.01, precision="float32", **how):
     net = nets.LeNet(CLASSES, spectral, nets.DTYPES[precision])
-    return ts.Program(net, "lenet", schedule(rate), jacob_mode, precision, wd_mode=wd_mode)
+    return ts.Program(net, optimizer(rate, **how), jacob_mode, precision)
 
 
 def coefficients(wd=0.0, jacob=0.0, entropy=0.0):
@@ -140,7 +139,7 @@ def test_one_step_with_weight_decay_is_the_step_on_half_the_squared_norm():
         lambda w, g, on: w - 0.1 * (g + wd * w if on else g),
         state.params,
         gradient,
-        optim.decayed(state.params),
+        program().optimizer.decayed(state.params),
     )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), new.params, expected
@@ -149,7 +148,7 @@ def test_one_step_with_weight_decay_is_the_step_on_half_the_squared_norm():
 
 
 def test_decoupled_weight_decay_is_logged_but_no_part_of_the_loss():
-    decoupled, wd = program(wd_mode="decoupled", rate=0.1), 0.05
+    decoupled, wd = program(decoupled=True, rate=0.1), 0.05
     state = start(decoupled)
     step = jax.jit(functools.partial(ts.train_step, program=decoupled, with_jacobian=False))
     new, parts = step(state, BATCH, coefficients(wd=wd, entropy=0.5), jax.random.key(2))
@@ -167,7 +166,7 @@ def test_decoupled_weight_decay_is_logged_but_no_part_of_the_loss():
         new.params,
         plain.params,
         state.params,
-        optim.decayed(state.params),
+        decoupled.optimizer.decayed(state.params),
     )
 
 
@@ -267,10 +266,8 @@ def test_ten_steps_are_those_of_a_second_implementation():
     batches = rng.uniform(size=(10, 8, 2, 3, 1)), rng.randint(3, size=(10, 8))
     decay, momentum, epsilon = 0.01, 0.9, 1e-3
     net = OneHiddenLayer(3)
-    rate = optim.learning_rate_schedule(
-        "lenet", learning_rate=0.2, decay_epochs=2, steps_per_epoch=3
-    )
-    p = ts.Program(net, "lenet", rate, "projection")
+    rate = Schedule("step", 0.2, 4, decay_epochs=2).of_step(steps_per_epoch=3)
+    p = ts.Program(net, Optimizer("sgd", rate))
     state = jax.jit(lambda key: ts.create_state(p, key, (2, 3, 1)))(jax.random.key(0))
     step = jax.jit(functools.partial(ts.train_step, program=p, with_jacobian=False))
 

@@ -11,6 +11,7 @@ from jaxnoise.config import class_folders, help
 from jaxnoise.config.data import NOISE_FLAGS
 from jaxnoise.config.flags import InputError, flag_type
 from jaxnoise.config.methods import LOSSES, METHODS, MethodConfig
+from jaxnoise.config.networks import NETWORKS
 from jaxnoise.config.regularizers import RegularizerConfig
 from jaxnoise.config.settings import FIELDS, Config
 from jaxnoise.config.words import counted, nearest
@@ -19,6 +20,7 @@ __all__ = [
     "FIELDS",
     "LOSSES",
     "METHODS",
+    "NETWORKS",
     "NOISE_FLAGS",
     "Config",
     "InputError",

@@ -23,11 +23,13 @@ def flag(
     open_range: bool = False,
     where_only: bool = False,
     is_file: bool = False,
+    listed: bool = False,
 ) -> Any:
     """Declares one flag.
 
     `where_only` marks flags that set where or whether to run, not what; `is_file` marks flags that
-    name a file whose content, not whose path, determines the result.
+    name a file whose content, not whose path, determines the result; `listed` marks flags whose one
+    value is a list with commas (see `numbers`).
     """
     metadata = {
         "help": help,
@@ -37,6 +39,7 @@ def flag(
         "open_range": open_range,
         "where_only": where_only,
         "is_file": is_file,
+        "listed": listed,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -80,3 +83,12 @@ def check(field: dataclasses.Field, value: Any) -> None:
         is_percent = field.name.endswith(("_rate", "_ratio")) and 2 <= value <= 100
         share = f", a share: {value / 100:g} for {value:g} %" if is_percent else ""
         raise InputError(f"{flag}: allowed is {left}{low:g}, {high:.10g}{right}{share}")
+
+
+def numbers(name: str, text: str, kind: type) -> tuple:
+    """The numbers of a flag that is a list; raises `InputError` if they are not of that kind."""
+    try:
+        return tuple(kind(each) for each in text.split(","))
+    except ValueError:
+        whole = "whole numbers" if kind is int else "numbers"
+        raise InputError(f"--{name}={text}: allowed are {whole} separated by commas") from None

@@ -19,7 +19,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "noise_seed", "noise_draws", "noise_per_repeat", "flip_map", "noise_matrix",
         "wave_frequency", "human_labels", "noise_file", "noise_file_rate", "trust_noise_file",
     ),
-    "Network": ("net",),
+    "Network": ("net", "bn_momentum"),
     "Loss and method": (
         "gce_q", "sce_alpha", "sce_beta", "sce_log_zero", "bi_tempered_t1", "bi_tempered_t2",
         "label_smoothing_alpha", "nce_rce_alpha", "nce_rce_beta", "nce_rce_log_zero",
@@ -27,11 +27,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "early_stopping_patience", "truncation_k", "truncation_start_epoch", "truncation_every",
     ),
     "Regularizers": (
-        "sn_mode", "sn_cap", "sn_iterations", "wd_mode", "jacob_mode", "jacob_start_epoch",
+        "sn_mode", "sn_cap", "sn_iterations", "wd_mode", "wd_on", "jacob_mode", "jacob_start_epoch",
     ),
     "Training": (
-        "total_repeats", "seed", "batch_size", "learning_rate", "lr_decay_epochs", "precision",
-        "preset",
+        "total_repeats", "seed", "batch_size", "augment", "cutout_size", "optimizer", "momentum",
+        "nesterov", "learning_rate", "schedule", "lr_decay_epochs", "lr_milestones", "lr_gamma",
+        "lr_min", "warmup_epochs", "clip_norm", "precision", "preset",
     ),
     "Measurements": ("jacob_samples", "spectrum_every"),
     "Where and whether it runs": (

@@ -14,8 +14,18 @@ _FIXED_BY_PAPER = (
     "jacob_mode",
     "jacob_start_epoch",
     "batch_size",
+    "augment",
+    "optimizer",
+    "momentum",
+    "nesterov",
     "learning_rate",
+    "schedule",
     "lr_decay_epochs",
+    "lr_gamma",
+    "warmup_epochs",
+    "clip_norm",
+    "wd_on",
+    "bn_momentum",
     "precision",
     "validation_labels",
 )
@@ -54,6 +64,12 @@ class RegularizerConfig:
         "paper), or subtracted from the weights directly, bypassing both (decoupled: SGDW, AdamW).",
         choices=("coupled", "decoupled"),
     )
+    wd_on: str = _flag(
+        "kernels",
+        "Parameters that weight decay acts on: kernels and batch norm's factors (kernels), or also "
+        "biases and batch norm's shifts, as in PyTorch (all).",
+        choices=("kernels", "all"),
+    )
     jacob_coef: float = _flag(0.0, "Coefficient of the Jacobian term of the loss.", low=0.0)
     entropy_coef: float = _flag(
         0.0,
@@ -87,10 +103,13 @@ class RegularizerConfig:
             ("sn_cap", "do_sn"),
             ("sn_iterations", "do_sn"),
             ("wd_mode", "wd_coef"),
+            ("wd_on", "wd_coef"),
         ):
             value = getattr(self, name)
             if value != defaults[name] and not getattr(self, needed):
                 raise InputError(f"--{name}={value}: requires --{needed}")
+        if self.training_settings["optimizer"] == "adamw" and not self.wd_coef:
+            raise InputError("--optimizer=adamw: requires --wd_coef; without, it is adam")
         if self.preset == "paper":
             changed = [name for name in _FIXED_BY_PAPER if getattr(self, name) != defaults[name]]
             if changed:
@@ -99,12 +118,18 @@ class RegularizerConfig:
                 raise InputError(f"{given} with --preset=paper: allowed is the paper's {fixed}")
 
     @property
+    def decoupled_decay(self) -> bool:
+        """Whether weight decay bypasses momentum and Adam."""
+        return self.wd_mode == "decoupled" or self.training_settings["optimizer"] == "adamw"
+
+    @property
     def regularizers(self) -> str:
         """The active ones with their coefficients, as in `wd_0.0001_sn`; empty if there are none.
 
         A mode is named beside its regularizer if it is not the default.
         """
-        decay = "wd" if self.wd_mode == "coupled" else f"wd_{self.wd_mode}"
+        decay = "wd_decoupled" if self.decoupled_decay else "wd"
+        decay += "_all" * (self.wd_on == "all")
         parts = [
             f"{name}_{coefficient:g}"
             for name, coefficient in (

@@ -38,6 +38,7 @@ class Config(RunningConfig, TrainingConfig, RegularizerConfig, MethodConfig, Dat
                 # Equal values are spelled alike in names and fingerprints: 1 as 1.0, -0.0 as 0.0.
                 object.__setattr__(self, field.name, float(value) + 0.0)
         self.check_running()
+        self.check_training()
         if self.jacob_coef > 0 and self.jacob_start_epoch >= self.epochs_num:
             raise InputError(
                 f"--jacob_start_epoch={self.jacob_start_epoch} with "

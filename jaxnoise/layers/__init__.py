@@ -1,4 +1,4 @@
-"""Layers: convolution, matrix products, batch norm and spectral normalization, for `jaxnoise.nets`.
+"""Layers: convolutions, batch norm, spectral normalization and blocks of them, for `jaxnoise.nets`.
 
 They map arrays to arrays. All of them stay fast under `vmap` over kernels and inside `lax.scan`,
 and can be differentiated twice.
@@ -8,8 +8,10 @@ May import: nothing of jaxnoise.
 
 __all__ = [
     "batch_norm",
+    "blocks",
     "conv",
-    "matmul",
+    "conventions",
     "operator_norm",
+    "residual",
     "spectral_norm",
 ]

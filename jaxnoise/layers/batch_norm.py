@@ -1,4 +1,4 @@
-"""Batch normalization and ReLU, with max-pooling moved before them, which is cheaper."""
+"""Batch normalization, with or without ReLU, and with max-pooling moved before them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,16 +8,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-MOMENTUM = 0.99  # of the running averages
+from jaxnoise.layers.conventions import PAPER, Conventions
+
 MOMENTS = "batch_moments"  # collection of the moments of one batch
-EPSILON = 1e-3
 
 
-class BatchNormReLU(nn.Module):
-    """relu(γ (y − μ) / √(σ² + ε) + β), then max-pooling if `max_pool` is given.
+class BatchNorm(nn.Module):
+    """γ (y − μ) / √(σ² + ε) + β, then ReLU if `relu`, then max-pooling if `max_pool` is given.
 
     In training, μ and σ² = E[y²] − μ² are those of the batch, and running averages move towards
-    them by 1 − MOMENTUM. In evaluation, μ and σ² are the variables `mean` and `var` of the
+    them by 1 − momentum. In evaluation, μ and σ² are the variables `mean` and `var` of the
     collection `batch_stats`: the running averages, unless `training.evaluation.renewed` has put the
     moments of the training part there. Variances are biased: sums are divided by the number of
     values.
@@ -31,6 +31,8 @@ class BatchNormReLU(nn.Module):
     """
 
     use_scale: bool  # whether there is a factor γ
+    relu: bool = True
+    conventions: Conventions = PAPER  # ε, the momentum of the running averages, and the first β
 
     @nn.compact
     def __call__(
@@ -52,27 +54,35 @@ class BatchNormReLU(nn.Module):
         if train:
             mean, var = _moments(y)
             if not self.is_initializing():
+                keep = self.conventions.momentum
                 for running, value in ((running_mean, mean), (running_var, var)):
-                    running.value = MOMENTUM * running.value + (1 - MOMENTUM) * value
+                    value = value.astype(jnp.float32)
+                    running.value = keep * running.value + (1 - keep) * value
                 if self.is_mutable_collection(MOMENTS):
                     self.put_variable(MOMENTS, "mean", mean)
                     self.put_variable(MOMENTS, "var", var)
         else:
             mean, var = running_mean.value, running_var.value
 
-        factor = lax.rsqrt(var + EPSILON)
-        shift = self.param("bias", nn.initializers.constant(0.1), features, jnp.float32)
+        wide = at_least_float32(y.dtype)
+        mean, var = mean.astype(wide), var.astype(wide)
+        factor = lax.rsqrt(var + self.conventions.epsilon)
+        first_shift = nn.initializers.constant(self.conventions.shift)
+        shift = self.param("bias", first_shift, features, jnp.float32)
         if self.use_scale:
             scale = self.param("scale", nn.initializers.ones, features, jnp.float32)
-            factor = factor * scale
+            factor = factor * scale.astype(wide)
         if max_pool is not None and self.use_scale:
             sign = jnp.where(scale < 0, -1, 1).astype(y.dtype)
             y = max_pool(y * _column(sign, y.ndim))
             y = y * _column(sign, y.ndim)
         elif max_pool is not None:
             y = max_pool(y)
-        mean, factor, shift = (_column(values, y.ndim) for values in (mean, factor, shift))
-        return nn.relu((y.astype(jnp.float32) - mean) * factor + shift).astype(y.dtype)
+        mean, factor, shift = (
+            _column(values.astype(wide), y.ndim) for values in (mean, factor, shift)
+        )
+        normalized = (y.astype(wide) - mean) * factor + shift
+        return (nn.relu(normalized) if self.relu else normalized).astype(y.dtype)
 
 
 def of_all_batches(batch_stats: Any, moments: Any) -> Any:
@@ -82,7 +92,7 @@ def of_all_batches(batch_stats: Any, moments: Any) -> Any:
 
     Args:
       batch_stats: the collection, nested dicts.
-      moments: what `BatchNormReLU` put into MOMENTS for each batch, float32 (batches, features);
+      moments: what `BatchNorm` put into MOMENTS for each batch, float32 (batches, features);
         layers of other kinds are not in it, and keep their averages.
     """
     if "mean" in moments and "var" in moments:
@@ -93,9 +103,14 @@ def of_all_batches(batch_stats: Any, moments: Any) -> Any:
     }
 
 
+def at_least_float32(dtype: jnp.dtype) -> jnp.dtype:
+    """What sums over values of a dtype are computed in: float64 for float64, else float32."""
+    return jnp.float64 if dtype == jnp.float64 else jnp.float32
+
+
 def _moments(y: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and variance of each feature, float32 (features,)."""
-    axes, y = tuple(range(1, y.ndim)), y.astype(jnp.float32)
+    """Mean and variance of each feature, (features,)."""
+    axes, y = tuple(range(1, y.ndim)), y.astype(at_least_float32(y.dtype))
     mean = y.mean(axes)
     return mean, jnp.maximum(jnp.square(y).mean(axes) - jnp.square(mean), 0.0)
 

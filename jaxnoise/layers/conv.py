@@ -28,16 +28,22 @@ def from_images(images: jax.Array) -> jax.Array:
 
 
 def convolve(
-    x: jax.Array, kernel: jax.Array, *, padding: str, before_pooling: bool = False
+    x: jax.Array,
+    kernel: jax.Array,
+    *,
+    padding: str,
+    stride: int = 1,
+    before_pooling: bool = False,
 ) -> jax.Array:
-    """Correlates `x` with `kernel` at stride 1, which is called convolution in deep learning.
+    """Correlates `x` with `kernel`, which is called convolution in deep learning.
 
-    y[o, i, j, n] = Σ_{a, b, c} kernel[a, b, c, o] · x[c, i + a, j + b, n]
+    y[o, i, j, n] = Σ_{a, b, c} kernel[a, b, c, o] · x[c, s i + a, s j + b, n] at stride s
 
     Args:
       x: (channels, height, width, batch).
       kernel: (k, k, channels, features), k odd.
       padding: `VALID`, or `SAME` for (k − 1)/2 zeros on every side.
+      stride: s ≥ 1.
       before_pooling: whether `max_pool` follows. The four outputs of each 2×2 pooling window may
         then be returned as four phases.
 
@@ -51,6 +57,10 @@ def convolve(
         margin = (k - 1) // 2
         x = jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
     height, width = x.shape[1:3]
+    if stride > 1:
+        windows = _strided_windows(x, k, stride)
+        y = matmul(_phases(kernel, 1), windows.reshape(len(windows), -1))
+        return y.reshape(features, 1, *windows.shape[1:])
     wide = min(channels, features) >= MIN_CHANNELS_FOR_WINOGRAD
     if k == 3 and wide and x.dtype == jnp.float32 and jax.default_backend() == "cpu":
         return winograd.convolve3x3(x, kernel)[:, None]
@@ -79,6 +89,17 @@ def _windows(x: jax.Array, k: int, fold: int) -> jax.Array:
         for b in range(taps)
     ]
     return jnp.concatenate([part.reshape(-1, *part.shape[2:]) for part in slices])
+
+
+def _strided_windows(x: jax.Array, k: int, stride: int) -> jax.Array:
+    """The pixels under the kernel for every stride-th output, as in `_windows`."""
+    rows, columns = ((size - k) // stride + 1 for size in x.shape[1:3])
+    slices = [
+        x[:, a : a + stride * (rows - 1) + 1 : stride, b : b + stride * (columns - 1) + 1 : stride]
+        for a in range(k)
+        for b in range(k)
+    ]
+    return jnp.concatenate(slices)
 
 
 def _phases(kernel: jax.Array, fold: int) -> jax.Array:

@@ -38,35 +38,40 @@ def operator_norm(
     return float(svds(linear, k=1, v0=start, tol=TOLERANCE, return_singular_vectors=False)[0])
 
 
-@functools.partial(jax.jit, static_argnames="padding")
-def _convolve(x: jax.Array, kernel: jax.Array, *, padding: str) -> jax.Array:
+@functools.partial(jax.jit, static_argnames=("padding", "stride"))
+def _convolve(x: jax.Array, kernel: jax.Array, *, padding: str, stride: int) -> jax.Array:
     """Of one picture (channels, height, width), in float32."""
     with jax.default_matmul_precision("highest"):
-        return conv.convolve(x[..., None], kernel, padding=padding)[:, 0, ..., 0]
+        y = conv.convolve(x[..., None], kernel, padding=padding, stride=stride)
+        return y[:, 0, ..., 0]
 
 
-@functools.partial(jax.jit, static_argnames=("padding", "shape"))
+@functools.partial(jax.jit, static_argnames=("padding", "stride", "shape"))
 def _pull_back(
-    y: jax.Array, kernel: jax.Array, *, padding: str, shape: tuple[int, ...]
+    y: jax.Array, kernel: jax.Array, *, padding: str, stride: int, shape: tuple[int, ...]
 ) -> jax.Array:
     """The transposed map, to (channels, height, width)."""
+    convolve = functools.partial(_convolve, kernel=kernel, padding=padding, stride=stride)
     zeros = jnp.zeros(shape, jnp.float32)
     with jax.default_matmul_precision("highest"):
-        return jax.vjp(lambda x: _convolve(x, kernel, padding=padding), zeros)[1](y)[0]
+        return jax.vjp(convolve, zeros)[1](y)[0]
 
 
-def convolution_norm(kernel: np.ndarray, padding: str, shape: tuple[int, ...]) -> float:
+def convolution_norm(
+    kernel: np.ndarray, padding: str, shape: tuple[int, ...], stride: int = 1
+) -> float:
     """Operator norm of `conv.convolve` with its real padding on (channels, height, width)."""
+    how = {"padding": padding, "stride": stride}
     output = jax.eval_shape(
-        functools.partial(_convolve, padding=padding), jnp.zeros(shape, jnp.float32), kernel
+        functools.partial(_convolve, **how), jnp.zeros(shape, jnp.float32), kernel
     ).shape
 
     def forward(x):
-        return np.ravel(_convolve(np.float32(x.reshape(shape)), kernel, padding=padding))
+        return np.ravel(_convolve(np.float32(x.reshape(shape)), kernel, **how))
 
     def transposed(y):
         y = np.float32(y.reshape(output))
-        return np.ravel(_pull_back(y, kernel, padding=padding, shape=shape))
+        return np.ravel(_pull_back(y, kernel, shape=shape, **how))
 
     return operator_norm(forward, transposed, math.prod(shape), math.prod(output))
 

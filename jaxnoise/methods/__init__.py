@@ -7,7 +7,9 @@ May import: losses.
 """
 
 __all__ = [
+    "augmentation",
     "optim",
     "robust_losses",
     "robust_training",
+    "schedules",
 ]

@@ -19,7 +19,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from jaxnoise import nets
 from jaxnoise import train_step as ts
-from jaxnoise.layers.batch_norm import EPSILON, BatchNormReLU
+from jaxnoise.layers.batch_norm import BatchNorm
 from jaxnoise.layers.operator_norm import convolution_norm
 
 _LAYERS = (nets.ConvBlock, nets.DenseBlock)
@@ -152,11 +152,11 @@ def layers(
         out, module = call(*args, **kwargs), context.module
         if context.method_name == "weights":
             seen["kernel"] = out
-        elif isinstance(module, BatchNormReLU):
+        elif isinstance(module, BatchNorm):
             of_module = module.variables
-            factor = lax.rsqrt(of_module["batch_stats"]["var"] + EPSILON)
+            factor = lax.rsqrt(of_module["batch_stats"]["var"] + module.conventions.epsilon)
             seen["factor"] = factor * of_module["params"].get("scale", jnp.ones_like(factor))
-        elif isinstance(module, _LAYERS):
+        elif isinstance(module, _LAYERS) and context.method_name == "__call__":
             kernel = seen.pop("kernel")
             factor = seen.pop("factor", jnp.ones(kernel.shape[-1], kernel.dtype))
             padding = getattr(module, "padding", None)

@@ -47,7 +47,9 @@ def parse(name: str, text: str) -> Any:
 
 
 def listed(name: str, text: str) -> list[Any]:
-    """The values of a flag in a comma-separated list."""
+    """The values of a flag in a comma-separated list; one if its value is itself such a list."""
+    if FIELDS[name].metadata["listed"]:
+        return [parse(name, text.strip())]
     return [parse(name, item.strip()) for item in text.split(",")]
 
 

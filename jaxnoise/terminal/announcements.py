@@ -11,7 +11,7 @@ import numpy as np
 from jaxnoise.config import Config, InputError, MethodConfig, RegularizerConfig, counted
 from jaxnoise.labels import noise
 from jaxnoise.labels.noisy_dataset import SPLITS, NoisyDataset
-from jaxnoise.layers import batch_norm
+from jaxnoise.layers.conventions import PAPER
 
 log = logging.getLogger("jaxnoise")
 
@@ -127,14 +127,17 @@ def _warn_of_exact_jacobian(config: Config, num_classes: int) -> None:
 
 
 def _tell_of_running_averages(config: Config, samples: int) -> None:
-    """They forget their initial 0 and 1 as MOMENTUM^steps: down to 2 % in 400 steps."""
+    """They forget their initial 0 and 1 as momentum^steps: at 0.99, down to 2 % in 400 steps."""
+    momentum = PAPER.momentum if config.bn_momentum is None else config.bn_momentum
+    asked = "--preset=paper" if config.preset == "paper" else "--bn_momentum"
     steps = -(-samples // config.batch_size)
     log.info(
         "Epochs   %s each: for about %s, batch norm's running averages lag far behind, and with "
         "them all accuracies and the best epoch%s",
         counted(steps, "step"),
-        counted(math.ceil(4 / (1 - batch_norm.MOMENTUM) / steps), "epoch"),
-        " (--preset=paper evaluates with them)" * (config.preset == "paper"),
+        counted(math.ceil(4 / (1 - momentum) / steps), "epoch"),
+        f" ({asked} evaluates with them)"
+        * (config.preset == "paper" or config.bn_momentum is not None),
     )
 
 

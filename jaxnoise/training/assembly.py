@@ -1,17 +1,22 @@
 """Assembly of what is trained, from settings and labels: program, members, shared pictures."""
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
 from jaxnoise import data, nets
-from jaxnoise.config import NOISE_FLAGS, Config
+from jaxnoise.config import NOISE_FLAGS, Config, InputError
 from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
 from jaxnoise.layers.spectral_norm import SpectralNorm
-from jaxnoise.methods import optim, robust_training
+from jaxnoise.methods import robust_training
+from jaxnoise.methods.augmentation import Augmentation
+from jaxnoise.methods.optim import Optimizer
 from jaxnoise.methods.robust_losses import Loss
+from jaxnoise.methods.schedules import Schedule
 from jaxnoise.train_step import Coefficients, Program
 from jaxnoise.training import loop
 from jaxnoise.training.trainer import Trainer
@@ -82,25 +87,54 @@ def by_program(configs: Iterable[Config]) -> list[list[Config]]:
 
 def program(config: Config, dataset: SplitDataset) -> Program:
     """Builds the program to compile; neither labels nor coefficients are part of it."""
-    schedule = optim.learning_rate_schedule(
-        config.network,
-        learning_rate=config.learning_rate,
-        decay_epochs=config.lr_decay_epochs,
-        steps_per_epoch=-(-len(dataset.train_index) // config.batch_size),
+    net = nets.NETS[config.network](
+        dataset.num_classes, _spectral_norm(config), nets.DTYPES[config.precision]
     )
+    if config.bn_momentum is not None:
+        net = _with_momentum(config, net)
     return Program(
-        nets.NETS[config.network](
-            dataset.num_classes, _spectral_norm(config), nets.DTYPES[config.precision]
-        ),
-        config.network,
-        schedule,
+        net,
+        optimizer(config, steps_per_epoch=-(-len(dataset.train_index) // config.batch_size)),
         config.jacob_mode,
         config.precision,
         config.validation_labels,
-        config.wd_mode,
         Loss(config.loss, tuple(config.loss_settings.items())),
         robust_training.METHODS[config.method](**config.method_settings) if config.method else None,
-        renew_averages=config.preset != "paper",
+        Augmentation.named(config.augment, config.cutout_size),
+        renew_averages=config.preset != "paper" and config.bn_momentum is None,
+    )
+
+
+def _with_momentum(config: Config, net: nn.Module) -> nn.Module:
+    if not hasattr(net, "conventions"):
+        raise InputError(
+            f"--bn_momentum={config.bn_momentum:g}: does not reach --net={config.network}, which "
+            "has no field `conventions`; allowed is to leave it out, or to change the net"
+        )
+    return net.clone(conventions=dataclasses.replace(net.conventions, momentum=config.bn_momentum))
+
+
+def optimizer(config: Config, *, steps_per_epoch: int) -> Optimizer:
+    """The optimizer of the members of a run; their weight decay is traced."""
+    training = config.training_settings
+    schedule = Schedule(
+        training["schedule"],
+        training["learning_rate"],
+        config.epochs_num,
+        training.get("lr_decay_epochs", 0),
+        training.get("lr_milestones", ()),
+        config.lr_gamma,
+        config.lr_min,
+        config.warmup_epochs,
+    )
+    return Optimizer(
+        "sgd" if training["optimizer"] == "sgd" else "adam",
+        schedule.of_step(steps_per_epoch),
+        config.momentum,
+        config.nesterov,
+        decoupled=config.decoupled_decay,
+        decays_all=config.wd_on == "all",
+        clip_norm=config.clip_norm,
     )
 
 

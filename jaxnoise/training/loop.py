@@ -26,13 +26,13 @@ from jaxnoise.training.evaluation import (
 )
 
 # Counters folded into a member's key, one for each stream of random numbers.
-_INIT, _ORDER, _PROJECTION, _MIXTURE = range(4)
+_INIT, _ORDER, _PROJECTION, _MIXTURE, _AUGMENTATION = range(5)
 
 
 class Member(NamedTuple):
     """The part of a training that differs between members of a program."""
 
-    key: jax.Array  # typed PRNG key of initialization, batch order, projections, mixup
+    key: jax.Array  # typed PRNG key of all that is random in it
     noisy_labels: jax.Array  # int32 (training samples,)
     noisy_valid_labels: jax.Array  # int32 (validation samples,), never trained on
     coefficients: ts.Coefficients
@@ -100,13 +100,23 @@ def train_epoch(
     order_key = jax.random.fold_in(jax.random.fold_in(member.key, _ORDER), epoch)
     projection_key = jax.random.fold_in(member.key, _PROJECTION)
     mixture_key = jax.random.fold_in(member.key, _MIXTURE)
+    augmentation_key = jax.random.fold_in(member.key, _AUGMENTATION)
     order = jax.random.permutation(order_key, samples)
 
-    def batch(index, key):
-        images, labels = pictures.preprocess(pictures.images[index]), member.noisy_labels[index]
+    def inputs(index, key):
+        images = pictures.images[index]
+        if program.augmentation is None:
+            return pictures.preprocess(images)
+        images = pictures.preprocess(program.augmentation.of_stored(key, images))
+        return program.augmentation.of_inputs(key, images)
+
+    def batch(index, step):
+        images = inputs(index, jax.random.fold_in(augmentation_key, step))
+        labels = member.noisy_labels[index]
         weight = None if weights is None else weights[index]
         if not isinstance(program.method, robust_training.Mixup):
             return ts.Batch(images, labels, member.transition_matrix, index, weight=weight)
+        key = jax.random.fold_in(mixture_key, step)
         mixed, other_labels, share = robust_training.mixture(
             key, images, labels, alpha=program.method.alpha
         )
@@ -115,7 +125,7 @@ def train_epoch(
     def step(state, index):
         state, parts = ts.train_step(
             state,
-            batch(index, jax.random.fold_in(mixture_key, state.step)),
+            batch(index, state.step),
             member.coefficients,
             jax.random.fold_in(projection_key, state.step),
             program=program,

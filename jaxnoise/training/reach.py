@@ -13,7 +13,6 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from jaxnoise.config import Config, InputError
-from jaxnoise.methods import optim
 from jaxnoise.train_step import TrainState
 from jaxnoise.training import evaluation
 from jaxnoise.training.assembly import Engine
@@ -32,7 +31,7 @@ def check(config: Config, engine: Engine, state: TrainState) -> None:
     leaves = jax.tree_util.tree_leaves_with_path(state.params)
     weights = [path for path, leaf in leaves if leaf.ndim > 1]
     if config.wd_coef > 0:
-        mask = jax.tree_util.tree_leaves_with_path(optim.decayed(state.params))
+        mask = jax.tree_util.tree_leaves_with_path(engine.program.optimizer.decayed(state.params))
         _refuse(
             config,
             f"--wd_coef={config.wd_coef:g}",
@@ -48,7 +47,8 @@ def check(config: Config, engine: Engine, state: TrainState) -> None:
             config,
             "--do_sn",
             [path for path in weights if path[:-1] not in normalized],
-            "nets.ConvBlock and nets.DenseBlock normalize their kernels, other layers do not",
+            "Conv, ConvBlock and DenseBlock of jaxnoise.nets normalize their kernels, other layers "
+            "do not",
         )
     if config.precision == "bf16":
         net, images = engine.program.net, engine.pictures.images[:2].astype(jnp.float32)

@@ -35,7 +35,6 @@ _ROOTS = (
 # Tables of which a run uses one entry, and the setting that is its key.
 _TABLES = {
     ("jaxnoise.nets", "NETS"): "network",
-    ("jaxnoise.methods.optim", "RECIPES"): "network",
     ("jaxnoise.methods.robust_training", "METHODS"): "method",
     ("jaxnoise.labels.noise", "MODELS"): "noise_type",
 }
@@ -120,10 +119,11 @@ class _Reached:
             places += definition.references
         elif name in source_trees.of_module(module).imports:
             places.append(source_trees.of_module(module).imports[name])
-        return places + self._of_object(found, module)
+        # A table may be filled with what its own module defines.
+        return places + self._of_object(found, None if definition is None else module)
 
-    def _of_object(self, found: Any, module: str) -> list[tuple[str, str]]:
-        """The place of a function or class of another module that was put here at run time."""
+    def _of_object(self, found: Any, module: str | None) -> list[tuple[str, str]]:
+        """The place of a function or class that is not defined where it was found."""
         home, name = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
         if not name or home in (None, module) or not _counts(home):
             return []

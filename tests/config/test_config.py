@@ -131,8 +131,8 @@ REFUSED = [
     ("human_labels", "salt", "salt", "worse_label, .*, noise_label"),
     ("preprocess_mode", "mean_subtract", "mean_subtract", r".*\(did you mean mean_substract\?\)"),
     ("noise_rate", 40.0, "40.0", r"\[0, 1\], a share: 0.4 for 40 %"),
-    ("net", "vgg", "vgg", "lenet, allcnn"),
-    ("net", "resnet", "resnet", "lenet, allcnn$"),
+    ("net", "vgg", "vgg", "lenet, allcnn, .*wrn28_10"),
+    ("net", "resnet", "resnet", "lenet, allcnn, .*resnet18, .*"),
     ("net", "lenett", "lenett", r".*\(did you mean lenet\?\)"),
     ("net", "LeNet", "LeNet", r".*\(did you mean lenet\?\)"),
     ("net", "allcn", "allcn", r".*\(did you mean allcnn\?\)"),
@@ -368,6 +368,11 @@ COMPANIONS = {
     "sn_cap": {"do_sn": True},
     "sn_iterations": {"do_sn": True},
     "wd_mode": {"wd_coef": 1e-4},
+    "wd_on": {"wd_coef": 1e-4},
+    "cutout_size": {"augment": "cutout"},
+    **dict.fromkeys(["momentum", "nesterov"], {"net": "lenet"}),
+    "lr_milestones": {"schedule": "milestones", "lr_milestones": "3"},
+    "lr_min": {"schedule": "cosine"},
     "noise_matrix": {"noise_type": "matrix_noise", "noise_rate": 0.4},
     "human_labels": {"noise_type": "human_noise"},
     "wave_frequency": {"noise_type": "wave_noise"},
@@ -391,6 +396,12 @@ def other_value(name):
         return -2.0
     if name == "bi_tempered_t2":
         return 1.5
+    if name == "lr_milestones":
+        return "2,4"
+    if name == "lr_min":
+        return 1e-5
+    if name == "optimizer":
+        return "adam"
     if field.metadata["choices"]:
         return next(c for c in field.metadata["choices"] if c != field.default)
     if flag_type(field) is int:
@@ -514,7 +525,7 @@ def test_nouns_agree_with_their_numbers(number, noun, told):
 @pytest.mark.parametrize(
     ("text", "near"),
     [("--noise_rat", "--noise_rate"), ("--epochs", "--epochs_num"), ("--gpu_num", "--GPU_num"),
-     ("--lr", None), ("--noise", None), ("--weight_decay", None), ("--optimizer", None)],
+     ("--lr", None), ("--noise", None), ("--weight_decay", None), ("--regularizer", None)],
 )  # fmt: skip
 def test_only_what_is_near_is_suggested(text, near):
     """A word that begins several names, or a short one, stands for none of them."""

@@ -14,6 +14,7 @@ from jaxnoise import train_step as ts
 from jaxnoise.config import methods as method_config
 from jaxnoise.layers.spectral_norm import SpectralNorm
 from jaxnoise.methods import robust_training
+from jaxnoise.methods.optim import Optimizer
 from jaxnoise.training import eval_step as es
 from jaxnoise.training import loop
 
@@ -106,9 +107,7 @@ def test_ascent_goes_rho_along_the_gradient():
 
 
 def program(method=None):
-    return ts.Program(
-        nets.LeNet(10, SpectralNorm()), "lenet", constant, "projection", method=method
-    )
+    return ts.Program(nets.LeNet(10, SpectralNorm()), Optimizer("sgd", constant), method=method)
 
 
 def constant(step):

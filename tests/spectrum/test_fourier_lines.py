@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from jaxnoise import train_step as ts
+from jaxnoise.methods.optim import Optimizer
 from jaxnoise.spectrum import fourier_lines
 from jaxnoise.spectrum.fourier_lines import POINTS, power_spectrum
 from jaxnoise.spectrum.shares import centroid, normalized, share_above
@@ -110,7 +111,7 @@ class Waves(nn.Module):
 
 
 def program(net):
-    return ts.Program(net, "lenet", optax.constant_schedule(0.1), "projection")
+    return ts.Program(net, Optimizer("sgd", optax.constant_schedule(0.1)))
 
 
 def pictures(scale=1 / 255):

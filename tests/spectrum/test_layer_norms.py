@@ -14,6 +14,7 @@ from jaxnoise import nets
 from jaxnoise import train_step as ts
 from jaxnoise.layers import conv, operator_norm
 from jaxnoise.layers.spectral_norm import SpectralNorm
+from jaxnoise.methods.optim import Optimizer
 from jaxnoise.spectrum import layer_norms
 from jaxnoise.spectrum.jacobian import gram, singular_values
 from jaxnoise.training import eval_step as es
@@ -22,13 +23,13 @@ from jaxnoise.training import eval_step as es
 CLOSE = 1e-5
 
 
-def program_of(net, recipe):
-    return ts.Program(net, recipe, optax.constant_schedule(0.1), "projection")
+def program_of(net):
+    return ts.Program(net, Optimizer("sgd", optax.constant_schedule(0.1)))
 
 
-def made(net, recipe, shape=(28, 28, 1)):
+def made(net, shape=(28, 28, 1)):
     """A program and its first state, with statistics as if batch norm had run."""
-    program = program_of(net, recipe)
+    program = program_of(net)
 
     @jax.jit
     def create(key):
@@ -48,7 +49,7 @@ def made(net, recipe, shape=(28, 28, 1)):
 )
 def lenet(request):
     """Of one member: program, state, names and norms."""
-    program, state = made(nets.LeNet(10, request.param), "lenet")
+    program, state = made(nets.LeNet(10, request.param))
     states = jax.tree.map(lambda x: np.asarray(x)[None], state)
     names, norms = layer_norms.norms(states, program=program, image_shape=(28, 28, 1))
     return program, state, names, jax.tree.map(lambda x: x[0], norms)
@@ -236,7 +237,7 @@ def scaled_after(x, train):
 
 
 def between(net, shape=(28, 28, 1)):
-    program = program_of(net, "lenet")
+    program = program_of(net)
     state = jax.eval_shape(lambda key: ts.create_state(program, key, shape), jax.random.key(0))
     variables = {"params": state.params, **state.variables}
     return layer_norms.between_layers(net, variables, shape)
@@ -279,7 +280,7 @@ def test_between_layers_there_are_means_alone():
 @pytest.mark.parametrize("net", [nets.AllCNN(10, None), Net(chain)], ids=["allcnn", "chain"])
 def test_no_jacobian_is_above_the_bound_of_a_net_with_means(net):
     shape = (8, 8, 3)
-    program, state = made(net, "lenet", shape)
+    program, state = made(net, shape)
     states = jax.tree.map(lambda x: np.asarray(x)[None], state)
     names, norms = layer_norms.norms(states, program=program, image_shape=shape)
     if isinstance(net, Net):
@@ -294,7 +295,7 @@ def test_no_jacobian_is_above_the_bound_of_a_net_with_means(net):
 
 def test_the_product_is_no_bound_of_a_residual_net():
     """Why it is refused: a layer that halves, added to the identity, does not halve."""
-    program, state = made(Net(residual), "lenet", shape := (8, 8, 1))
+    program, state = made(Net(residual), shape := (8, 8, 1))
     params = jax.tree.map(lambda x: x, state.params)
     params["conv2"]["kernel"] *= 1e-3
     state = state.replace(params=params)

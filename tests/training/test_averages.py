@@ -11,9 +11,9 @@ import pytest
 
 from jaxnoise import nets
 from jaxnoise import train_step as ts
+from jaxnoise.config import Config
 from jaxnoise.layers.spectral_norm import SpectralNorm
-from jaxnoise.methods import optim
-from jaxnoise.training import evaluation, loop
+from jaxnoise.training import assembly, evaluation, loop
 
 TRAIN, ALL = 70, 90
 IMAGES = np.random.default_rng(0).integers(0, 256, (ALL, 28, 28, 1), dtype=np.uint8)
@@ -27,10 +27,8 @@ PICTURES = loop.Pictures(
 
 
 def program(net=None):
-    schedule = optim.learning_rate_schedule(
-        "lenet", learning_rate=None, decay_epochs=None, steps_per_epoch=3
-    )
-    return ts.Program(net or nets.LeNet(10, SpectralNorm()), "lenet", schedule, "projection")
+    optimizer = assembly.optimizer(Config(net="lenet"), steps_per_epoch=3)
+    return ts.Program(net or nets.LeNet(10, SpectralNorm()), optimizer)
 
 
 @functools.cache

@@ -8,12 +8,12 @@ import pytest
 
 from jaxnoise import nets
 from jaxnoise import train_step as ts
+from jaxnoise.config import Config
 from jaxnoise.labels.noisy_dataset import SPLITS
 from jaxnoise.layers.spectral_norm import SpectralNorm
 from jaxnoise.losses import cross_entropy
-from jaxnoise.methods import optim
+from jaxnoise.training import assembly, evaluation, loop
 from jaxnoise.training import eval_step as es
-from jaxnoise.training import evaluation, loop
 from jaxnoise.training.trainer import Trainer
 
 # A partial last batch (70 = 2·32 + 6) and a partial last evaluation batch (130 = 128 + 2).
@@ -51,10 +51,11 @@ def member(repeat, wd=0.0, jacob=0.0):
 
 @functools.cache
 def program():
-    schedule = optim.learning_rate_schedule(
-        "lenet", learning_rate=None, decay_epochs=None, steps_per_epoch=3
-    )
-    return ts.Program(nets.LeNet(10, SpectralNorm()), "lenet", schedule, "projection")
+    return ts.Program(nets.LeNet(10, SpectralNorm()), optimizer())
+
+
+def optimizer(**settings):
+    return assembly.optimizer(Config(net="lenet", **settings), steps_per_epoch=3)
 
 
 def running(program, **fields):
@@ -367,10 +368,7 @@ def test_best_is_the_earliest_best_clean_validation_epoch():
 
 def test_equal_validation_accuracy_keeps_the_earlier_state():
     """With a learning rate of almost 0 nothing changes, so the first epoch must stay the best."""
-    schedule = optim.learning_rate_schedule(
-        "lenet", learning_rate=1e-12, decay_epochs=None, steps_per_epoch=3
-    )
-    still = Trainer(ts.Program(nets.LeNet(10, None), "lenet", schedule, "projection"), BATCH)
+    still = Trainer(ts.Program(nets.LeNet(10, None), optimizer(learning_rate=1e-12)), BATCH)
     constant = pictures()._replace(images=jnp.zeros_like(pictures().images))
     run = still.epochs([member(0)], constant, epochs=3, jacob_start_epoch=3)
     accuracies = []

@@ -15,6 +15,7 @@ import pytest
 from places import ROOT
 
 from jaxnoise import train_step as ts
+from jaxnoise.methods.optim import Optimizer
 from jaxnoise.training import loop
 from jaxnoise.training.compiled import Compiled
 from jaxnoise.training.evaluation import Pictures
@@ -60,7 +61,7 @@ def members(count):
 
 @functools.cache
 def program(net=Small()):  # noqa: B008 frozen
-    return ts.Program(net, "lenet", optax.constant_schedule(0.1), "projection")
+    return ts.Program(net, Optimizer("sgd", optax.constant_schedule(0.1)))
 
 
 def train(count, *, jacob_start_epoch=EPOCHS, **how):
