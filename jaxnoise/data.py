@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 
 from jaxnoise.config import InputError, class_folders
 from jaxnoise.datasets import decoded_cache, digests, places, splits
+from jaxnoise.datasets.resizing import Resizing
 
 _log = logging.getLogger(__name__)
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -21,8 +22,8 @@ _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 class Dataset:
     """A picture classification data set, held in memory as a whole.
 
-    Images are uint8 (N, H, W, C) in [0, 255], with H and W in 28..32 and C 1 or 3. Labels are int32
-    (N,) in [0, num_classes). Samples keep the order of the copy that was read.
+    Images are uint8 (N, H, W, C) in [0, 255], with H and W in IMAGE_SIDES and C 1 or 3. Labels are
+    int32 (N,) in [0, num_classes). Samples keep the order of the copy that was read.
     """
 
     name: str
@@ -40,6 +41,8 @@ class Dataset:
     valid_size: int = 0
     # Whether `split_seed` chose the test samples, and with them the places of the train samples.
     test_is_drawn: bool = False
+    # What `image_size` did to the pictures, in words; empty without it.
+    resized: str = ""
 
     @property
     def num_classes(self) -> int:
@@ -78,6 +81,7 @@ def load(
     manual_dir: str | os.PathLike | None = None,
     cache_dir: str | os.PathLike | None = None,
     split_seed: int = 0,
+    image_size: int | None = None,
 ) -> Dataset:
     """Loads a data set by name.
 
@@ -90,42 +94,52 @@ def load(
     Args:
       name: `digits` (from scikit-learn, needs no files), `mnist`, `fashion_mnist`, `cifar10`,
         `cifar100` (fine labels), or any TFDS data set that has a prepared array_record copy, a
-        uint8 `image` from 28×28×1 to 32×32×3, a class `label`, and the splits train and test. A
-        configuration is named as in `emnist/balanced`. Or `folder:PATH`, a folder with one folder
-        per class, see `class_folders`.
+        grey or RGB uint8 `image`, a class `label`, and the splits train and test. A configuration
+        is named as in `emnist/balanced`. Or `folder:PATH`, a folder with one folder per class, see
+        `class_folders`.
       data_dir: TFDS directory; default: $TFDS_DATA_DIR, else ~/tensorflow_datasets. With
         `folder:PATH`, the folder that a relative PATH starts from; default: the working folder.
       manual_dir: folder with the raw archives, for preparing a copy without a network.
       cache_dir: see `cache_folder`; default: $XDG_CACHE_HOME/jaxnoise, else ~/.cache/jaxnoise.
       split_seed: chooses the test pictures of a `folder:PATH` without a test set of its own.
+      image_size: height and width, in IMAGE_SIDES, to which `resizing.resized` brings all pictures.
+        By default they are used as stored; then they have to be of one size, in IMAGE_SIDES.
 
     Raises:
       InputError: the data set is unknown, not supported, damaged, or not available.
     """
+    resizing = Resizing(image_size) if image_size else None
     if name == "digits":
-        return _digits()
+        return _digits(resizing)
     if name.startswith(class_folders.PREFIX):
         found = class_folders.find(name, data_dir)
-        return _class_folders(found, cache_folder(cache_dir), split_seed)
+        return _class_folders(found, cache_folder(cache_dir), split_seed, resizing)
     # Imported here because importing TFDS takes half a second, which `digits` does not need.
     from jaxnoise.datasets import copy_digests, tfds_copy
 
-    copy = _open_copy(name, data_dir, manual_dir)
+    copy = _open_copy(name, data_dir, manual_dir, any_size=resizing is not None)
     version, folder = str(copy.version), cache_folder(cache_dir)
     if unused := copy.info.splits.keys() - {*copy_digests.SPLITS}:
         _log.info("of %s, not used are the splits %s", name, ", ".join(sorted(unused)))
     fingerprint = copy_digests.check(copy, folder)
-    cache = folder / f"{name.replace('/', '-')}-{version}-{fingerprint}.npz"
+    key = f"{name.replace('/', '-')}-{version}-{fingerprint}"
 
     def decode() -> dict[str, np.ndarray]:
         arrays = {}
         for split in copy_digests.SPLITS:
-            arrays[f"{split}_images"], arrays[f"{split}_labels"] = tfds_copy.decode(copy, split)
+            decoded = tfds_copy.decode(copy, split, resizing)
+            arrays[f"{split}_images"], arrays[f"{split}_labels"] = decoded
         return arrays
 
-    decoded = _decoded(name, cache, decode)
-    class_names = tuple(copy.info.features["label"].names)
-    return Dataset(name, version, **decoded.arrays, class_names=class_names, sha256=decoded.sha256)
+    decoded = decoded_cache.decoded(name, folder, key, decode, resizing, _ARRAYS)
+    return Dataset(
+        name,
+        version,
+        **decoded.arrays,
+        class_names=tuple(copy.info.features["label"].names),
+        sha256=decoded.sha256,
+        resized=decoded.resized,
+    )
 
 
 def load_labels(
@@ -176,7 +190,7 @@ def preprocessing(mode: str, train_images: np.ndarray) -> Preprocessing:
     raise InputError(f"--preprocess_mode={mode}: allowed are range_0_to_1, mean_substract")
 
 
-def _digits() -> Dataset:
+def _digits(resizing: Resizing | None) -> Dataset:
     """scikit-learn's 1,797 digits of 8×8 pixels, enlarged to the size of MNIST.
 
     They are resized to 24×24 (bilinear) and get MNIST's black margin. A fifth of each class, chosen
@@ -191,15 +205,21 @@ def _digits() -> Dataset:
     for image, small in zip(images, grey, strict=True):
         enlarged = Image.fromarray(small).resize((24, 24), Image.Resampling.BILINEAR)
         image[2:26, 2:26, 0] = np.asarray(enlarged)
+    if resizing:
+        images = np.stack([resizing(Image.fromarray(image[..., 0])) for image in images])[..., None]
     train, test = splits.stratified(labels, ratio=0.2, num_classes=10)
     parts = images[train], labels[train], images[test], labels[test]
     class_names = tuple(str(name) for name in bunch.target_names)
     sha256 = digests.of_arrays(dict(zip(_ARRAYS, parts, strict=True)))
-    return Dataset("digits", "1.0.0", *parts, class_names, sha256)
+    resized = resizing.in_words() if resizing else ""
+    return Dataset("digits", "1.0.0", *parts, class_names, sha256, resized=resized)
 
 
 def _class_folders(
-    found: class_folders.ClassFolders, folder: pathlib.Path, split_seed: int
+    found: class_folders.ClassFolders,
+    folder: pathlib.Path,
+    split_seed: int,
+    resizing: Resizing | None,
 ) -> Dataset:
     from jaxnoise.datasets import class_pictures, picture_warnings
 
@@ -207,10 +227,12 @@ def _class_folders(
     key = found.sha256()[:16]
     if "" in found.files:
         key += f"-split_{split_seed}"
-    decoded = _decoded(
+    decoded = decoded_cache.decoded(
         found.name,
-        folder / f"class_folders-{key}.npz",
-        lambda: class_pictures.decode(found, chosen),
+        folder,
+        f"class_folders-{key}",
+        lambda: class_pictures.decode(found, chosen, resizing),
+        resizing,
         tuple(f"{split}_{kind}" for split in chosen for kind in ("images", "labels")),
     )
     picture_warnings.warn(found, chosen, decoded.arrays)
@@ -231,27 +253,16 @@ def _class_folders(
         test_files=class_folders.names(chosen["test"]),
         valid_size=len(valid),
         test_is_drawn="" in found.files,
+        resized=decoded.resized,
     )
 
 
-def _decoded(
-    name: str,
-    cache: pathlib.Path,
-    decode: Callable[[], dict[str, np.ndarray]],
-    names: tuple[str, ...] = _ARRAYS,
-) -> decoded_cache.Decoded:
-    """Returns the cached arrays; if there are none, decodes the pictures and caches them."""
-    decoded = decoded_cache.read(cache, names)
-    if decoded is None:
-        _log.info("decoding the pictures of %s, once: they are cached in %s", name, cache.parent)
-        arrays = decode()
-        decoded = decoded_cache.Decoded(arrays, digests.of_arrays(arrays))
-        decoded_cache.write(cache, decoded)
-    return decoded
-
-
 def _open_copy(
-    name: str, data_dir: str | os.PathLike | None, manual_dir: str | os.PathLike | None
+    name: str,
+    data_dir: str | os.PathLike | None,
+    manual_dir: str | os.PathLike | None,
+    *,
+    any_size: bool = False,
 ) -> Any:
     from jaxnoise.datasets import tfds_copy
 
@@ -259,4 +270,5 @@ def _open_copy(
         name,
         data_dir=places.data_folder(name, data_dir),
         manual_dir=places.folder("manual_dir", manual_dir) if manual_dir else None,
+        any_size=any_size,
     )

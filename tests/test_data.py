@@ -31,7 +31,9 @@ def decoded(monkeypatch):
     """The splits that were decoded, as opposed to taken from the cache."""
     splits, decode = [], tfds_copy.decode
     monkeypatch.setattr(
-        tfds_copy, "decode", lambda copy, split: (splits.append(split), decode(copy, split))[1]
+        tfds_copy,
+        "decode",
+        lambda copy, split, *how: splits.append(split) or decode(copy, split, *how),
     )
     return splits
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxnoise import nets
+from jaxnoise.config import IMAGE_SIDES
 from jaxnoise.layers.spectral_norm import SpectralNorm
 
 SHAPES = [(28, 28, 1), (28, 28, 3), (29, 31, 1), (32, 32, 3)]
@@ -55,6 +56,18 @@ def test_every_net_takes_every_picture_size(name, shape):
 
     logits = jax.eval_shape(forward)
     assert (logits.shape, logits.dtype) == ((5, 7), jnp.float32)
+
+
+@pytest.mark.parametrize("shape", [(side, side, 3) for side in IMAGE_SIDES])
+@pytest.mark.parametrize("name", ["lenet", "allcnn"])
+def test_the_paper_s_nets_take_the_smallest_and_the_largest_images(name, shape):
+    net = nets.NETS[name](7, None)
+
+    def forward():
+        images = jnp.zeros((2, *shape), jnp.float32)
+        return net.apply(net.init(jax.random.key(0), images, train=False), images, train=False)
+
+    assert jax.eval_shape(forward).shape == (2, 7)
 
 
 def test_kernels_start_at_their_variance_and_shifts_at_a_tenth():

@@ -8,7 +8,7 @@ May import: nothing of jaxnoise.
 """
 
 from jaxnoise.config import class_folders, help
-from jaxnoise.config.data import NOISE_FLAGS
+from jaxnoise.config.data import IMAGE_SIDES, IMAGE_SIZES, NOISE_FLAGS
 from jaxnoise.config.flags import InputError, flag_type
 from jaxnoise.config.methods import LOSSES, METHODS, MethodConfig
 from jaxnoise.config.networks import NETWORKS
@@ -18,6 +18,8 @@ from jaxnoise.config.words import counted, nearest
 
 __all__ = [
     "FIELDS",
+    "IMAGE_SIDES",
+    "IMAGE_SIZES",
     "LOSSES",
     "METHODS",
     "NETWORKS",

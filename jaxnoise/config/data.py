@@ -8,6 +8,10 @@ from jaxnoise.config import class_folders
 from jaxnoise.config.flags import InputError
 from jaxnoise.config.flags import flag as _flag
 
+# The allowed heights and widths of images, in pixels; a network may need larger ones.
+IMAGE_SIDES = (16, 128)
+IMAGE_SIZES = "{0}x{0} to {1}x{1}".format(*IMAGE_SIDES)
+
 # What makes the labels noisy, and how.
 NOISE_FLAGS = (
     "noise_type", "noise_rate", "flip_map", "noise_matrix", "wave_frequency", "human_labels",
@@ -30,8 +34,8 @@ class DataConfig:
         "cifar10",
         "Data set: mnist, fashion_mnist, cifar10, cifar100, digits (bundled, needs no network), "
         "folder:PATH (your own images, one folder per class, in PATH/train, PATH/test and perhaps "
-        "PATH/val, or directly in PATH), or any other TFDS classification set of images from "
-        "28x28x1 to 32x32x3.",
+        "PATH/val, or directly in PATH), or any other TFDS classification set. Images are grey or "
+        f"RGB, from {IMAGE_SIZES}, or of any size with --image_size.",
     )
     noise_type: str = _flag(
         "uniform_noise",
@@ -142,6 +146,14 @@ class DataConfig:
         "Preprocessing: range_0_to_1 divides images by 255, mean_substract subtracts the mean "
         "training image.",
         choices=("range_0_to_1", "mean_substract"),
+    )
+    image_size: int | None = _flag(
+        None,
+        "Bring all images to this height and width, in pixels: the shorter side is scaled to it, "
+        "bilinearly and without aliasing, and the middle of the longer side is kept. By default "
+        "they are used as stored, and have to be of one size.",
+        low=IMAGE_SIDES[0],
+        high=IMAGE_SIDES[1],
     )
     train_size: int = _flag(
         0,

@@ -1,4 +1,4 @@
-"""Decoder for the pictures of class folders, which must all have the same size and mode."""
+"""Decoder for the pictures of class folders: of one mode, and of one size or brought to one."""
 
 import hashlib
 from pathlib import Path
@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jaxnoise.config import InputError
+from jaxnoise.config import IMAGE_SIDES, IMAGE_SIZES, InputError
 from jaxnoise.config.class_folders import ClassFolders
+from jaxnoise.datasets.resizing import Resizing
 
 FORMATS = ("PNG", "JPEG", "BMP", "PPM")
 _MODES = {"L": "grey", "RGB": "RGB"}
-_ALLOWED = "allowed are 8-bit grey (mode L) or RGB pictures from 28x28 to 32x32, all of one kind"
+_ALLOWED = "allowed are 8-bit grey (mode L) or RGB pictures"
 
 
 def by_split(found: ClassFolders, seed: int) -> dict[str, tuple[Path, ...]]:
@@ -53,44 +54,52 @@ def is_test(digest: str, seed: int) -> bool:
     return fraction < 0.2
 
 
-def decode(found: ClassFolders, chosen: dict[str, tuple[Path, ...]]) -> dict[str, np.ndarray]:
+def decode(
+    found: ClassFolders, chosen: dict[str, tuple[Path, ...]], resizing: Resizing | None = None
+) -> dict[str, np.ndarray]:
     """Decodes all pictures of all splits, in the order of their files.
 
-    Pictures are used as stored: they are not scaled or converted, and EXIF rotation is ignored.
+    Without `resizing`, pictures are used as stored. Colours are not converted, and EXIF rotation is
+    ignored.
 
     Args:
       chosen: the result of `by_split`.
+      resizing: brings all pictures, of any size, to one.
 
     Returns:
-      for each split SPLIT_images, uint8 (N, H, W, C), H and W in 28..32, C 1 or 3, and
+      for each split SPLIT_images, uint8 (N, H, W, C), H and W in IMAGE_SIDES, C 1 or 3, and
       SPLIT_labels, int32 (N,) in [0, K).
 
     Raises:
       InputError: a file is not a picture, or its size or mode is not allowed or differs from that
         of the first picture; the message names the file.
     """
-    first = chosen["train"][0]
-    kind = _kind(_decoded(found.flag, first))
+    first_path = chosen["train"][0]
+    first = _decoded(found.flag, first_path, resizing)
     arrays = {}
     for split, paths in chosen.items():
         pictures = []
         for path in paths:
-            image = _decoded(found.flag, path)
-            if _kind(image) != kind:
+            image = _decoded(found.flag, path, resizing)
+            of_one_size = resizing or image.size == first.size
+            if image.mode != first.mode or not of_one_size:
                 raise InputError(
-                    f"{found.flag}: {path} is {_kind(image)}, {first} is {kind}; {_ALLOWED}"
+                    f"{found.flag}: {path} is {_kind(image)}, {first_path} is {_kind(first)}; "
+                    f"{_allowed(resizing, size_is_wrong=not of_one_size)}"
                 )
-            pictures.append(np.asarray(image).reshape(image.height, image.width, -1))
+            picture = resizing(image) if resizing else image
+            pictures.append(np.asarray(picture).reshape(picture.height, picture.width, -1))
         arrays[f"{split}_images"] = np.stack(pictures)
         arrays[f"{split}_labels"] = np.array(found.labels(paths), np.int32)
     return arrays
 
 
-def _decoded(flag: str, path: Path) -> Image.Image:
+def _decoded(flag: str, path: Path, resizing: Resizing | None) -> Image.Image:
     try:
         with Image.open(path, formats=FORMATS) as image:
-            (width, height), mode = image.size, image.mode
-            fits = 28 <= width <= 32 and 28 <= height <= 32 and mode in _MODES
+            low, high = IMAGE_SIDES
+            sized = resizing or all(low <= side <= high for side in image.size)
+            fits = sized and image.mode in _MODES
             if fits:
                 image.load()
     except Exception as error:  # each kind of damage raises a different type
@@ -100,8 +109,16 @@ def _decoded(flag: str, path: Path) -> Image.Image:
             f"{', '.join(FORMATS)}"
         ) from error
     if not fits:
-        raise InputError(f"{flag}: {path} is {_kind(image)}; {_ALLOWED}")
+        allowed = _allowed(resizing, size_is_wrong=not sized)
+        raise InputError(f"{flag}: {path} is {_kind(image)}; {allowed}")
     return image
+
+
+def _allowed(resizing: Resizing | None, *, size_is_wrong: bool) -> str:
+    if resizing:
+        return f"{_ALLOWED}, all of one mode"
+    remedy = ", and --image_size, which brings all to one size" if size_is_wrong else ""
+    return f"{_ALLOWED} from {IMAGE_SIZES}, all of one kind{remedy}"
 
 
 def _kind(image: Image.Image) -> str:

@@ -13,14 +13,19 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordReader
 from PIL import Image
 
-from jaxnoise.config import InputError, counted, nearest
+from jaxnoise.config import IMAGE_SIDES, IMAGE_SIZES, InputError, counted, nearest
 from jaxnoise.datasets import prepare
+from jaxnoise.datasets.resizing import Resizing
 
 _log = logging.getLogger(__name__)
 
 
 def open_copy(
-    name: str, *, data_dir: pathlib.Path, manual_dir: pathlib.Path | None
+    name: str,
+    *,
+    data_dir: pathlib.Path,
+    manual_dir: pathlib.Path | None,
+    any_size: bool = False,
 ) -> tfds.core.DatasetBuilder:
     """Opens the copy of a data set in a TFDS directory; prepares it there if there is none.
 
@@ -28,9 +33,10 @@ def open_copy(
       name: TFDS name, with its configuration if there are several: `emnist/balanced`.
       data_dir: TFDS directory.
       manual_dir: folder with the raw archives, used only if the copy has to be prepared.
+      any_size: whether heights and widths may be others than IMAGE_SIDES allows, also several.
 
     Returns:
-      the builder of a prepared array_record copy with uint8 `image` from 28×28×1 to 32×32×3, class
+      the builder of a prepared array_record copy with a uint8 `image`, grey or RGB, a class
       `label`, and the splits train and test.
 
     Raises:
@@ -39,7 +45,7 @@ def open_copy(
     if data_dir.exists() and not data_dir.is_dir():
         raise InputError(f"--data_dir={data_dir} is not a folder")
     copy = _open(name, data_dir)
-    _check_features(name, copy.info.features)
+    _check_features(name, copy.info.features, any_size=any_size)
     if not prepare.is_prepared(copy):
         if copy.data_path.exists():
             raise InputError(
@@ -86,8 +92,13 @@ def _copy_near(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
     return None
 
 
-def decode(copy: tfds.core.DatasetBuilder, split: str) -> tuple[np.ndarray, np.ndarray]:
+def decode(
+    copy: tfds.core.DatasetBuilder, split: str, resizing: Resizing | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Decodes all pictures of one split, in the order of its record files.
+
+    Args:
+      resizing: brings all pictures to one size.
 
     Returns:
       images, uint8 (N, H, W, C), and labels, int32 (N,) in [0, K).
@@ -98,6 +109,8 @@ def decode(copy: tfds.core.DatasetBuilder, split: str) -> tuple[np.ndarray, np.n
     """
     info, features = copy.info.splits[split], copy.info.features
     shape, classes = features["image"].shape, features["label"].num_classes
+    if resizing:
+        shape = resizing.size, resizing.size, shape[-1]
     images = np.empty((info.num_examples, *shape), np.uint8)
     labels = np.empty(info.num_examples, np.int32)
     mode = "RGB" if shape[-1] == 3 else "L"
@@ -105,7 +118,9 @@ def decode(copy: tfds.core.DatasetBuilder, split: str) -> tuple[np.ndarray, np.n
         try:
             # Decoding with TFDS takes six times as long (25 s for 70,000 pictures of 28×28).
             with Image.open(io.BytesIO(example["image"])) as image:
-                images[i] = np.asarray(image.convert(mode)).reshape(shape)
+                picture = image.convert(mode)
+                picture = resizing(picture) if resizing else picture
+                images[i] = np.asarray(picture).reshape(shape)
             if not 0 <= example["label"] < classes:
                 raise ValueError(f"label {example['label']} is outside [0, {classes})")
         except Exception as error:  # Pillow and NumPy raise different types
@@ -206,12 +221,13 @@ def _open(name: str, data_dir: pathlib.Path) -> tfds.core.DatasetBuilder:
         ) from error
 
 
-def _check_features(name: str, features: tfds.features.FeatureConnector) -> None:
-    def check(fits: bool, what: str) -> None:
+def _check_features(name: str, features: tfds.features.FeatureConnector, *, any_size: bool) -> None:
+    def check(fits: bool, what: str, remedy: str = "") -> None:
         if not fits:
+            sizes = "" if any_size else f" from {IMAGE_SIZES}"
             raise InputError(
-                f"--dataset={name} is not supported: {what}; required are a uint8 `image` from "
-                "28x28x1 to 32x32x3 and a class `label`"
+                f"--dataset={name} is not supported: {what}; required are a grey or RGB uint8 "
+                f"`image`{sizes} and a class `label`{remedy}"
             )
 
     for feature, kind in (("image", tfds.features.Image), ("label", tfds.features.ClassLabel)):
@@ -221,10 +237,10 @@ def _check_features(name: str, features: tfds.features.FeatureConnector) -> None
         )
     (*sides, channels), dtype = features["image"].shape, np.dtype(features["image"].np_dtype)
     size = "x".join("any" if side is None else str(side) for side in (*sides, channels))
-    sized = all(side is not None and 28 <= side <= 32 for side in sides)
-    check(
-        dtype == np.uint8 and sized and channels in (1, 3), f"its pictures are {dtype.name} {size}"
-    )
+    what, (low, high) = f"its pictures are {dtype.name} {size}", IMAGE_SIDES
+    check(dtype == np.uint8 and channels in (1, 3), what)
+    sized = any_size or all(side is not None and low <= side <= high for side in sides)
+    check(sized, what, "; --image_size brings others to one size")
 
 
 def _one_line(error: Exception | str) -> str:

@@ -135,6 +135,7 @@ def load_splits(config: Config) -> SplitDataset:
             manual_dir=config.manual_dir,
             cache_dir=config.cache_dir,
             split_seed=config.split_seed,
+            image_size=config.image_size,
         )
     seed, train_labels, test_labels = config.split_seed, dataset.train_labels, dataset.test_labels
     rest = len(train_labels) - dataset.valid_size

@@ -28,7 +28,7 @@ _UNTOLD = _OF_THE_METHOD - {
 # What decides the images and labels of a run, as far as its settings say.
 _DATA = (
     *NOISE_FLAGS, "dataset", "train_size", "test_size", "validation_ratio", "split_seed",
-    "total_repeats",
+    "image_size", "total_repeats",
 )  # fmt: skip
 
 

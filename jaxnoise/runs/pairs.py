@@ -16,8 +16,8 @@ from jaxnoise.training import surroundings
 DEFAULTS = Config().result_settings
 # What two runs must share for their repeats of equal number to be pairs: pictures in the same
 # splits, the seeds of initialization and batch order, and the noise that each repeat has.
-PAIRED_BY = ("dataset", "train_size", "test_size", "validation_ratio", "split_seed", "seed",
-             "noise_seed", "noise_file", "noise_draws", "noise_per_repeat")  # fmt: skip
+PAIRED_BY = ("dataset", "image_size", "train_size", "test_size", "validation_ratio", "split_seed",
+             "seed", "noise_seed", "noise_file", "noise_draws", "noise_per_repeat")  # fmt: skip
 # What a run without regularizer, loss and method has at its default.
 _PLAIN = {
     field.name for part in (RegularizerConfig, MethodConfig) for field in dataclasses.fields(part)
@@ -102,9 +102,11 @@ def baseline(runs: Sequence[Run]) -> tuple[int, str]:
 def unpaired_because(run: Run, first: Run) -> str | None:
     """Why repeats of a run and of `first`, run 1, are not pairs; None if they are."""
     hashes = {run.data_sha256, first.data_sha256}
+    same_data = len(hashes) == 1 and None not in hashes
     # One folder of pictures, and one file of labels, can be spelled in many ways.
     same = {
-        "dataset": len(hashes) == 1 and None not in hashes,
+        "dataset": same_data,
+        "image_size": same_data,  # pictures may have this size as stored
         "noise_file": None not in (run.flags["noise_file"], first.flags["noise_file"])
         and run.labels_sha256 == first.labels_sha256,
     }

@@ -68,6 +68,8 @@ def announce(
         log.info("Variable %s=%s, which can change numbers", name, value)
     log.info("Results  %s", folder)
     log.info("Data     %s images, %d classes", sizes, dataset.num_classes)
+    if dataset.original.resized:
+        log.info("         %s", dataset.original.resized)
     draws = dataset.noisy_labels[: config.draws]
     if (valid := np.sum(dataset.split == SPLITS.index("valid"))) < _FEW:
         log.info(

@@ -42,6 +42,7 @@ def verify(folder: Path, **where: str) -> tuple[bool, str]:
             manual_dir=config.manual_dir,
             cache_dir=config.cache_dir,
             split_seed=config.split_seed,
+            image_size=config.image_size,
         )
     checks = list(all_checks(run))
     notes = [f"{check.what}: {check.note}." for check in checks if check.note]

@@ -390,6 +390,8 @@ def other_value(name):
     field = FIELDS[name]
     if name == "net":
         return "lenet"  # the default data set's is allcnn
+    if name == "image_size":
+        return 64
     if name == "noise_draws":
         return 5  # divides the default number of repeats
     if name.endswith("_log_zero"):

@@ -379,6 +379,15 @@ def test_one_folder_of_pictures_spelled_in_two_ways_is_one(make_run):
         assert comparison.unpaired_because(run, first).startswith("--dataset is folder:")
 
 
+def test_images_of_another_size_are_no_pairs_unless_they_have_it_as_stored(make_run):
+    first, same, other = (
+        comparison.read(make_run(name, ACCURACIES["first"], sha256, image_size=size))
+        for name, sha256, size in (("a", "0f", None), ("b", "0f", 28), ("c", "1f", 64))
+    )
+    assert comparison.unpaired_because(same, first) is None
+    assert comparison.unpaired_because(other, first) == "--image_size is 64, in run 1 it is None"
+
+
 def test_runs_of_other_code_or_environment_are_no_pairs(make_run):
     first, second = (make_run(name, ACCURACIES["first"]) for name in ("a", "b"))
 

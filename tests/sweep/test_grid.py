@@ -180,7 +180,7 @@ STATIC = {
     "dataset": "mnist", "do_sn": True, "net": "allcnn", "epochs_num": 3, "batch_size": 16,
     "learning_rate": 0.1, "jacob_coef": 1e-3, "loss": "mae", "method": "sam", "train_size": 100,
     "validation_ratio": 0.2, "split_seed": 1, "preprocess_mode": "mean_substract",
-    "validation_labels": "noisy",
+    "validation_labels": "noisy", "image_size": 32,
 }  # fmt: skip
 
 

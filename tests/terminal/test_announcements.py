@@ -1,0 +1,19 @@
+"""What a run says of its data."""
+
+import pytest
+
+from jaxnoise.config import Config
+from jaxnoise.labels import noisy_dataset
+from jaxnoise.terminal import announcements
+
+
+@pytest.mark.parametrize("size", [None, 16])
+def test_images_brought_to_one_size_are_told_below_the_data(size, tmp_path, caplog):
+    caplog.set_level("INFO", "jaxnoise")
+    config = Config(dataset="digits", image_size=size)
+    dataset = noisy_dataset.load(config)
+    announcements.announce(config, tmp_path, dataset, device="cpu", lags=False, variables={})
+    told = caplog.messages.index("Data     1302 train, 140 valid, 355 test images, 10 classes")
+    line = "         --image_size=16: 1797 of 1797 images brought to 16x16: 1797 of 28x28"
+    assert (caplog.messages[told + 1] == line) == (size == 16)
+    assert caplog.text.count("brought to") == (size == 16)
