@@ -1,16 +1,16 @@
-"""Data sets as uint8 arrays in memory, and their preprocessing."""
+"""Data sets as uint8 arrays in memory."""
 
 import dataclasses
 import logging
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from jaxnoise.config import InputError, class_folders
+from jaxnoise.config import class_folders
 from jaxnoise.datasets import decoded_cache, digests, places, splits
 from jaxnoise.datasets.resizing import Resizing
 
@@ -52,16 +52,6 @@ class Dataset:
         """A copy without the pictures, so that names and labels alone stay in memory."""
         none = np.empty((0, *self.train_images.shape[1:]), np.uint8)
         return dataclasses.replace(self, train_images=none, test_images=none)
-
-
-class Preprocessing(NamedTuple):
-    """The map from stored pictures to network inputs, (image − mean) · scale.
-
-    It is applied to each batch on the device.
-    """
-
-    mean: np.ndarray  # float32 (H, W, C), in grey levels
-    scale: np.float32
 
 
 def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
@@ -167,27 +157,6 @@ def load_labels(
     copy = _open_copy(name, data_dir, manual_dir)
     copy_digests.check(copy, cache_folder(cache_dir))
     return tfds_copy.read_labels(copy, "train", features)
-
-
-def preprocessing(mode: str, train_images: np.ndarray) -> Preprocessing:
-    """Builds the map from stored pictures to network inputs.
-
-    `range_0_to_1` divides an image by 255. `mean_substract` subtracts the mean image of the
-    training part, per pixel and channel, without a division: inputs stay in grey levels.
-
-    Args:
-      mode: `range_0_to_1` or `mean_substract`.
-      train_images: uint8 (N, H, W, C), the training part, that is without the validation part.
-
-    Raises:
-      InputError: the mode is unknown.
-    """
-    if mode == "range_0_to_1":
-        return Preprocessing(np.zeros(train_images.shape[1:], np.float32), np.float32(1 / 255))
-    if mode == "mean_substract":
-        mean = train_images.mean(axis=0, dtype=np.float64)
-        return Preprocessing(mean.astype(np.float32), np.float32(1))
-    raise InputError(f"--preprocess_mode={mode}: allowed are range_0_to_1, mean_substract")
 
 
 def _digits(resizing: Resizing | None) -> Dataset:

@@ -1,4 +1,4 @@
-"""Data sets as a user gets them: digits, the cache, the split, the preprocessing."""
+"""Data sets as a user gets them: digits, the cache, the split."""
 
 import logging
 import os
@@ -336,45 +336,6 @@ def test_an_empty_part_is_refused(ratio, sizes):
     assert str(error.value).startswith(
         f"--validation_ratio={ratio} leaves {sizes[0]} samples for training and {sizes[1]} for "
         "validation"
-    )
-
-
-# Preprocessing
-
-
-def test_range_0_to_1_divides_by_255():
-    images = synthetic.pictures(10, (28, 28, 3))
-    mean, scale = data.preprocessing("range_0_to_1", images)
-    assert mean.dtype == scale.dtype == np.float32 and mean.shape == (28, 28, 3)
-    inputs = (images - mean) * scale
-    assert inputs.dtype == np.float32
-    # One rounding of 1/255 and one of the product: two units in the last place at most.
-    np.testing.assert_array_max_ulp(inputs, images.astype(np.float32) / np.float32(255), maxulp=2)
-
-
-def test_mean_substract_takes_off_the_mean_picture_and_divides_nothing():
-    images = np.zeros((4, 28, 28, 1), np.uint8)
-    images[0, 3, 5] = 2
-    images[1, 3, 5] = 251
-    mean, scale = data.preprocessing("mean_substract", images)
-    assert mean.dtype == scale.dtype == np.float32 and scale == 1
-    expected = np.zeros((28, 28, 1), np.float32)
-    expected[3, 5] = 63.25
-    np.testing.assert_array_equal(mean, expected)
-
-
-def test_mean_substract_centres_every_pixel():
-    images = synthetic.pictures(200, (32, 32, 3))
-    mean, scale = data.preprocessing("mean_substract", images)
-    # float32 rounds each mean of about 127 by 4e-6 at most.
-    np.testing.assert_allclose(((images - mean) * scale).mean(0, dtype=np.float64), 0, atol=1e-5)
-
-
-def test_unknown_preprocessing():
-    with pytest.raises(InputError) as error:
-        data.preprocessing("mean_subtract", np.zeros((1, 28, 28, 1), np.uint8))
-    assert str(error.value) == (
-        "--preprocess_mode=mean_subtract: allowed are range_0_to_1, mean_substract"
     )
 
 

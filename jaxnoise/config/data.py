@@ -5,7 +5,7 @@ import os
 import re
 
 from jaxnoise.config import class_folders
-from jaxnoise.config.flags import InputError
+from jaxnoise.config.flags import InputError, numbers
 from jaxnoise.config.flags import flag as _flag
 
 # The allowed heights and widths of images, in pixels; a network may need larger ones.
@@ -144,8 +144,18 @@ class DataConfig:
     preprocess_mode: str = _flag(
         "range_0_to_1",
         "Preprocessing: range_0_to_1 divides images by 255, mean_substract subtracts the mean "
-        "training image.",
-        choices=("range_0_to_1", "mean_substract"),
+        "training image, mean_std subtracts from each channel its mean over the training images "
+        "and divides it by its standard deviation.",
+        choices=("range_0_to_1", "mean_substract", "mean_std"),
+    )
+    channel_mean: str | None = _flag(
+        None,
+        "Means of the channels for --preprocess_mode=mean_std, as shares of 255 separated by "
+        "commas, as in 0.4914,0.4822,0.4465; default: those of the training images.",
+        listed=True,
+    )
+    channel_std: str | None = _flag(
+        None, "Standard deviations of the channels, like --channel_mean.", listed=True
     )
     image_size: int | None = _flag(
         None,
@@ -186,6 +196,31 @@ class DataConfig:
                 f"--dataset={self.dataset}: allowed are TFDS names, which are in lower case as in "
                 "fashion_mnist, and folder:PATH"
             )
+
+    def check_preprocessing(self) -> None:
+        """Rejects moments of the channels that would do nothing, or of which there is one alone."""
+        for name, other in (("channel_mean", "channel_std"), ("channel_std", "channel_mean")):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if self.preprocess_mode != "mean_std":
+                raise InputError(
+                    f"--{name}={value} with --preprocess_mode={self.preprocess_mode}: allowed only "
+                    "with --preprocess_mode=mean_std"
+                )
+            if getattr(self, other) is None:
+                raise InputError(f"--{name}={value}: requires --{other}")
+            low_is_allowed = name == "channel_mean"
+            if not all(0 < x < 1 or (x == 0 and low_is_allowed) for x in self.moments(name)):
+                raise InputError(
+                    f"--{name}={value}: allowed are shares of 255, each in "
+                    f"{'[' if low_is_allowed else '('}0, 1)"
+                )
+
+    def moments(self, name: str) -> tuple[float, ...]:
+        """The numbers of --channel_mean or --channel_std; empty if it is not given."""
+        value = getattr(self, name)
+        return () if value is None else numbers(name, value, float)
 
     def check_noise(self) -> None:
         """Rejects flags of the noise that contradict each other, or that would do nothing."""

@@ -12,8 +12,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "loss", "method", "epochs_num",
     ),
     "Data": (
-        "image_size", "preprocess_mode", "validation_ratio", "validation_labels", "train_size",
-        "test_size", "split_seed",
+        "image_size", "preprocess_mode", "channel_mean", "channel_std", "validation_ratio",
+        "validation_labels", "train_size", "test_size", "split_seed",
     ),
     "Noise": (
         "noise_seed", "noise_draws", "noise_per_repeat", "flip_map", "noise_matrix",

@@ -48,6 +48,7 @@ class Config(RunningConfig, TrainingConfig, RegularizerConfig, MethodConfig, Dat
             )
         self.check_regularizers()
         self.check_dataset()
+        self.check_preprocessing()
         self.check_noise()
         self.check_method()
         if self.total_repeats % self.draws:

@@ -3,9 +3,8 @@
 import dataclasses
 from typing import Any
 
-from jaxnoise.config.flags import InputError
+from jaxnoise.config.flags import InputError, numbers
 from jaxnoise.config.flags import flag as _flag
-from jaxnoise.config.flags import numbers as _numbers
 from jaxnoise.config.networks import NETWORKS, Network
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
@@ -202,5 +201,5 @@ class TrainingConfig:
         if schedule == network.schedule == "step" and self.lr_decay_epochs is None:
             settings["lr_decay_epochs"] = network.lr_decay_epochs
         if self.lr_milestones is not None and schedule == "milestones":
-            settings["lr_milestones"] = _numbers("lr_milestones", self.lr_milestones, int)
+            settings["lr_milestones"] = numbers("lr_milestones", self.lr_milestones, int)
         return settings

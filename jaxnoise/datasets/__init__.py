@@ -13,6 +13,7 @@ __all__ = [
     "digests",
     "picture_warnings",
     "places",
+    "preprocessing",
     "resizing",
     "splits",
     "tfds_copy",

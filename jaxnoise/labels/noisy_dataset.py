@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxnoise import activity, data
 from jaxnoise.config import FIELDS, Config, InputError
+from jaxnoise.datasets.preprocessing import Preprocessing, preprocessing
 from jaxnoise.datasets.splits import stratified
 from jaxnoise.labels import named, noise, reading
 from jaxnoise.labels.given import GivenLabels
@@ -26,7 +27,7 @@ class SplitDataset:
     images: np.ndarray  # uint8 (pictures, height, width, channels): train, valid, test
     labels: np.ndarray  # int32 (pictures,), true
     split: np.ndarray  # int32 (pictures,), index into SPLITS
-    preprocessing: data.Preprocessing
+    preprocessing: Preprocessing
     train_index: np.ndarray  # places of the training part in the original train set
     valid_index: np.ndarray  # the same for the validation part
     original: data.Dataset  # without its pictures
@@ -162,7 +163,12 @@ def load_splits(config: Config) -> SplitDataset:
         images=np.concatenate(images),
         labels=np.concatenate(labels),
         split=np.repeat(np.arange(len(SPLITS), dtype=np.int32), sizes),
-        preprocessing=data.preprocessing(config.preprocess_mode, train_images),
+        preprocessing=preprocessing(
+            config.preprocess_mode,
+            train_images,
+            channel_mean=config.moments("channel_mean"),
+            channel_std=config.moments("channel_std"),
+        ),
         train_index=train_index,
         valid_index=valid_index,
         original=dataset.without_pictures(),

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from jaxnoise.config import Config, InputError, MethodConfig, RegularizerConfig, counted
+from jaxnoise.config import (
+    Config,
+    InputError,
+    MethodConfig,
+    RegularizerConfig,
+    class_folders,
+    counted,
+)
 from jaxnoise.labels import noise
 from jaxnoise.labels.noisy_dataset import SPLITS, NoisyDataset
 from jaxnoise.layers.conventions import PAPER
@@ -83,6 +90,12 @@ def announce(
     if config.noise_rate == 0 and not config.noise_is_given:
         log.info("         --noise_rate is 0: training on the data set's own labels")
     _warn_of_exact_jacobian(config, dataset.num_classes)
+    if "flip" in (config.augment or "") and _are_characters(dataset):
+        log.warning(
+            "--augment=%s: a mirror image of a digit or letter is another one, or none; "
+            "--augment=crop does not flip",
+            config.augment,
+        )
     if lags:
         _tell_of_running_averages(config, int(np.sum(dataset.split == 0)))
     late = config.jacob_coef > 0 and config.jacob_start_epoch > 0
@@ -94,6 +107,12 @@ def announce(
         f" (the Jacobian term is on from epoch {config.jacob_start_epoch + 1})" if late else "",
         device,
     )
+
+
+def _are_characters(dataset: NoisyDataset) -> bool:
+    """Whether the classes seem to be digits or letters: by their names."""
+    names = dataset.class_names
+    return class_folders.numbers(names) or all(len(name) == 1 for name in names)
 
 
 def announce_resumption(epochs: int, facts: dict[str, Any]) -> None:

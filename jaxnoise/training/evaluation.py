@@ -31,7 +31,7 @@ class Pictures(NamedTuple):
     labels: jax.Array  # int32 (pictures,), true
     split: jax.Array  # int32 (pictures,), index into SPLITS
     mean: jax.Array  # float32 (height, width, channels)
-    scale: jax.Array  # float32 (): the net's input is (image − mean) · scale
+    scale: jax.Array  # float32 () or (1, 1, 1, channels): the net's input is (image − mean) · scale
 
     def preprocess(self, images: jax.Array) -> jax.Array:
         return (images.astype(jnp.float32) - self.mean[None]) * self.scale

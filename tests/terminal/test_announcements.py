@@ -1,5 +1,7 @@
 """What a run says of its data."""
 
+import dataclasses
+
 import pytest
 
 from jaxnoise.config import Config
@@ -17,3 +19,16 @@ def test_images_brought_to_one_size_are_told_below_the_data(size, tmp_path, capl
     line = "         --image_size=16: 1797 of 1797 images brought to 16x16: 1797 of 28x28"
     assert (caplog.messages[told + 1] == line) == (size == 16)
     assert caplog.text.count("brought to") == (size == 16)
+
+
+@pytest.mark.parametrize(("augment", "warned"), [("crop_flip", True), ("crop", False)])
+def test_flips_of_digits_are_warned_of(augment, warned, tmp_path, caplog):
+    config = Config(dataset="digits", augment=augment)
+    dataset = noisy_dataset.load(config)
+    announcements.announce(config, tmp_path, dataset, device="cpu", lags=False, variables={})
+    assert ("--augment=crop_flip: a mirror image of a digit" in caplog.text) == warned
+    words = dataclasses.replace(dataset.original, class_names=("cat", "dog") * 5)
+    caplog.clear()
+    dataset = dataclasses.replace(dataset, original=words)
+    announcements.announce(config, tmp_path, dataset, device="cpu", lags=False, variables={})
+    assert "mirror" not in caplog.text
