@@ -7,7 +7,7 @@ those whose content is part of a run's identity.
 May import: nothing of jaxnoise.
 """
 
-from jaxnoise.config import class_folders, help
+from jaxnoise.config import class_folders, help, recipes
 from jaxnoise.config.data import IMAGE_SIDES, IMAGE_SIZES, NOISE_FLAGS
 from jaxnoise.config.flags import InputError, flag_type
 from jaxnoise.config.methods import LOSSES, METHODS, MethodConfig
@@ -33,4 +33,5 @@ __all__ = [
     "flag_type",
     "help",
     "nearest",
+    "recipes",
 ]

@@ -9,7 +9,7 @@ from jaxnoise.config.flags import flag_type
 GROUPS: dict[str, tuple[str, ...]] = {
     "Most used": (
         "dataset", "noise_type", "noise_rate", "do_sn", "wd_coef", "jacob_coef", "entropy_coef",
-        "loss", "method", "epochs_num",
+        "loss", "method", "epochs_num", "recipe",
     ),
     "Data": (
         "image_size", "preprocess_mode", "channel_mean", "channel_std", "validation_ratio",

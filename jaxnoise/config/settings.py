@@ -6,15 +6,17 @@ differ. The fields are in `data`, `methods`, `regularizers`, `training` and `run
 """
 
 import dataclasses
+import functools
 import hashlib
 import inspect
 import json
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jaxnoise.config import class_folders, help
+from jaxnoise.config import class_folders, help, recipes
 from jaxnoise.config.data import DataConfig
 from jaxnoise.config.flags import InputError, check, flag_type
 from jaxnoise.config.methods import MethodConfig
@@ -28,6 +30,7 @@ class Config(RunningConfig, TrainingConfig, RegularizerConfig, MethodConfig, Dat
     """The settings of one run; raises `InputError` on construction if one of them cannot be used.
 
     Rates and ratios are fractions in [0, 1], coefficients are >= 0, lengths are counted in epochs.
+    A setting that is not given has the value of the `recipe`, if there is one, else its default.
     """
 
     def __post_init__(self) -> None:
@@ -112,15 +115,29 @@ class Config(RunningConfig, TrainingConfig, RegularizerConfig, MethodConfig, Dat
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
+    def given(self) -> dict[str, Any]:
+        """As few settings as give this one: those that neither are defaults nor of the recipe."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        settings = dataclasses.asdict(self)
+        usual = defaults | recipes.flags(self.recipe, {})
+        own = {name for name, x in settings.items() if x != usual[name]}
+
+        def otherwise(name: str) -> Any:
+            """Its value if it were not given: a flag can take others of the recipe with it."""
+            others = {other: settings[other] for other in own - {name}}
+            return (defaults | recipes.flags(self.recipe, others))[name]
+
+        return {name: x for name, x in settings.items() if x != otherwise(name)}
+
+    @property
     def command(self) -> str:
-        """The command line that makes this run: main.py and the flags that are not defaults."""
+        """The command line that makes this run: main.py and the flags that are `given`."""
         flags = []
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+        for name, value in self.given.items():
             if value is True or value is False:
-                flags += [f"--{'' if value else 'no'}{field.name}"] * (value != field.default)
-            elif value != field.default:
-                flags.append(f"--{field.name}={value}")
+                flags.append(f"--{'' if value else 'no'}{name}")
+            else:
+                flags.append(f"--{name}={value}")
         return shlex.join(["python", "main.py", *flags])
 
     @property
@@ -128,8 +145,25 @@ class Config(RunningConfig, TrainingConfig, RegularizerConfig, MethodConfig, Dat
         """Loss, method and the active regularizers, as in `gce_wd_0.0001_sn`, or `no_reg`."""
         parts = [self.method_name, self.regularizers]
         parts += [self.preset] * (self.preset != "default")
+        parts += [f"recipe_{self.recipe}"] * (self.recipe is not None)
         return "_".join(filter(None, parts)) or "no_reg"
 
+
+def _with_recipe(init: Callable[..., None]) -> Callable[..., None]:
+    """Gives settings that are not given the values of the recipe."""
+
+    @functools.wraps(init)
+    def filled(self: Config, **given: Any) -> None:
+        recipe = given.get("recipe")
+        try:
+            init(self, **recipes.flags(recipe, given) | given)
+        except InputError as error:
+            raise InputError(f"{error}{recipes.named_in(str(error), recipe, given)}") from error
+
+    return filled
+
+
+Config.__init__ = _with_recipe(Config.__init__)
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 

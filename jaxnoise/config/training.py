@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from jaxnoise.config import recipes
 from jaxnoise.config.flags import InputError, numbers
 from jaxnoise.config.flags import flag as _flag
 from jaxnoise.config.networks import NETWORKS, Network
@@ -22,6 +23,13 @@ SCHEDULES: dict[str, tuple[str, ...]] = {
 class TrainingConfig:
     """The part of `Config` about the network, its optimizer and its final measurements."""
 
+    recipe: str | None = _flag(
+        None,
+        "Train as a publication does: cifar_n, elr, elr_asym, badlabels, sce or apl set net, "
+        "preprocessing, optimizer and schedule, and their data set; docs/recipes.md has their "
+        "sources. Flags that are given win.",
+        choices=recipes.NAMES,
+    )
     net: str | None = _flag(
         None,
         "Network: lenet, allcnn, cnn8 (eight layers), resnet18, resnet34, preact_resnet18 and "
@@ -129,6 +137,11 @@ class TrainingConfig:
 
     def check_training(self) -> None:
         """Rejects flags of augmentation, optimizer and schedule that would do nothing."""
+        if self.recipe and self.network not in (fitting := recipes.read(self.recipe).nets):
+            raise InputError(
+                f"--net={self.network} with --recipe={self.recipe}: allowed are "
+                f"{', '.join(fitting)}, which it is made for"
+            )
         training, network = self.training_settings, NETWORKS[self.network]
         optimizer, schedule = training["optimizer"], training["schedule"]
         if self.cutout_size != 16 and "cutout" not in (self.augment or ""):

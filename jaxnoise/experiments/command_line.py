@@ -73,8 +73,8 @@ def _reason(said: str) -> str:
 
 def config_of_flags() -> Config:
     """The settings that the parsed command line specifies."""
-    values = flags.FLAGS.flag_values_dict()
-    return Config(**{field.name: values[field.name] for field in dataclasses.fields(Config)})
+    given = [field.name for field in dataclasses.fields(Config) if flags.FLAGS[field.name].present]
+    return Config(**{name: flags.FLAGS[name].value for name in given})
 
 
 def main(argv: list[str]) -> int:

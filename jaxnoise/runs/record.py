@@ -110,7 +110,8 @@ def _config(flags: dict[str, Any], where: dict[str, str]) -> Config:
         for name, value in flags.items()
         if name in _WHERE or not FIELDS[name].metadata["where_only"]
     }
-    return Config(**kept | where)
+    defaults = {name: field.default for name, field in FIELDS.items()}
+    return Config(**defaults | kept | where)
 
 
 def _report(document: dict[str, Any], config: Config) -> Report:

@@ -54,10 +54,10 @@ def stages(config: Config) -> tuple[bool, ...]:
     return (False,) * (start > 0) + (True,) * (start < config.epochs_num)
 
 
-# Flags that change the members, not the program that they run in.
+# Flags that change the members, not the program that they run in; a recipe is a name for others.
 _TRACED = (
     *NOISE_FLAGS, "wd_coef", "jacob_coef", "entropy_coef", "seed", "total_repeats",
-    "forward_matrix", "forward_file", "jacob_samples",
+    "forward_matrix", "forward_file", "jacob_samples", "recipe",
 )  # fmt: skip
 
 

@@ -68,7 +68,8 @@ def keep(name: str, run_dir: Path, elsewhere: Sequence[Path] = ()) -> Path:
                 f"{run_dir}"
             )
     flags = {name: x for name, x in run.flags.items() if x != pairs.DEFAULTS[name]}
-    # With the values that defaults had, which may change.
+    # With the values that defaults and recipes had, which may change.
+    flags.pop("recipe", None)
     flags |= Config(**flags).hyperparameters
     document = {
         "command": Config(**flags).command,
