@@ -54,6 +54,7 @@ class Config(RunningConfig, TrainingConfig, RegularizerConfig, MethodConfig, Dat
         self.check_preprocessing()
         self.check_noise()
         self.check_method()
+        self._check_validation()
         if self.total_repeats % self.draws:
             raise InputError(
                 f"--noise_draws={self.noise_draws}: allowed are divisors of "
@@ -63,6 +64,28 @@ class Config(RunningConfig, TrainingConfig, RegularizerConfig, MethodConfig, Dat
             raise InputError(
                 f"--noise_draws={self.draws}: allowed is 1 with human_noise, which is not drawn"
             )
+
+    def _check_validation(self) -> None:
+        """Rejects what uses a validation part where there is none."""
+        if self.validation_ratio:
+            return
+        for name, uses in (
+            ("method", self.method in ("early_stopping", "truncation")),
+            ("validation_labels", self.validation_labels == "noisy"),
+        ):
+            if uses:
+                raise InputError(
+                    f"--validation_ratio=0 with --{name}={getattr(self, name)}, which uses "
+                    "validation labels: allowed is a ratio in (0, 1)"
+                )
+
+    @property
+    def best_by(self) -> str | None:
+        """The validation labels that choose the best epoch, clean or noisy.
+
+        None without a validation part: there is no best epoch, and scores are those of the last.
+        """
+        return self.validation_labels if self.validation_ratio else None
 
     @property
     def dataset_name(self) -> str:

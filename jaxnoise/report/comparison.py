@@ -3,7 +3,9 @@
 import csv
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
@@ -11,11 +13,12 @@ from jaxnoise.config import InputError
 from jaxnoise.report.collection import row_name
 from jaxnoise.report.tables import github
 from jaxnoise.runs.pairs import DEFAULTS, Run, baseline, differences, pairs, read, unpaired_because
-from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS
+from jaxnoise.scores.intervals import Difference
+from jaxnoise.scores.selection import ABSENT_WORDS, ORACLE_WORDS, SELECTIONS
 
 
 class Comparison:
-    """A table of runs: the settings they differ in, and the four test accuracies.
+    """A table of runs: the settings they differ in, and their test accuracies.
 
     Args:
       runs: the first is the baseline.
@@ -47,14 +50,14 @@ class Comparison:
             settings = [self._names[i] or "–"] if self._names else []
             settings += ["–" if run.flags[name] is None else f"{run.flags[name]}"
                          for name in self._differing]  # fmt: skip
-            accuracies = [f"{mean:.2f} ± {std:.2f}" for mean, std in run.mean_and_std().values()]
-            accuracies = accuracies or ["–"] * len(SELECTIONS)
+            accuracies = _cells({name: f"{mean:.2f} ± {std:.2f}"
+                                 for name, (mean, std) in run.mean_and_std().items()})  # fmt: skip
             n = f"{run.n}" if run.survived.all() else f"{run.n} of {len(run.survived)}"
             rate = f"{100 * run.true_rate:.2f}"
             rows.append([str(i + 1), *settings, rate, *accuracies, n])
             if i > 0 and self._unpaired[i - 1] is None:
                 first, blank = self._runs[0], [""] * (len(settings) + 1)
-                intervals = map(str, differences(run, first).values())
+                intervals = _cells(differences(run, first))
                 rows.append([f"{i + 1} − 1", *blank, *intervals, pairs(run, first).sum()])
         if tablefmt == "github":
             return github(header, rows)
@@ -81,6 +84,8 @@ class Comparison:
             "Test accuracy in percent, mean ± std (the population's) over n repeats; each column "
             f"chooses the epoch in its own way. {ORACLE_WORDS}."
         )
+        if any(name not in run.accuracy for run in self._runs for name in SELECTIONS):
+            about = f"{about} {ABSENT_WORDS}."
         paired = (
             "Rows such as 2 − 1 are differences between runs: mean and 95 % confidence interval "
             "(paired t) over n pairs of repeats with equal seeds, in percentage points, not "
@@ -111,11 +116,16 @@ class Comparison:
             row = {"run": i + 1, "folder": run.folder}
             row |= {"name": self._names[i]} if self._names else {}
             row |= {**run.flags, "true_rate": run.true_rate, "n": run.n}
-            for name, (mean, std) in run.mean_and_std().items():
+            statistics = run.mean_and_std()
+            for name in SELECTIONS:
+                mean, std = statistics.get(name, (None, None))
                 row |= {f"{name}_mean": mean, f"{name}_std": std}
             paired = i > 0 and self._unpaired[i - 1] is None
-            for name, difference in (differences(run, self._runs[0]) if paired else {}).items():
-                row |= {f"{name}_less_run_1_{k}": v for k, v in difference._asdict().items()}
+            found = differences(run, self._runs[0]) if paired else {}
+            for name in SELECTIONS if paired else ():
+                parts = found.get(name, [None] * len(Difference._fields))
+                columns = (f"{name}_less_run_1_{part}" for part in Difference._fields)
+                row |= dict(zip(columns, parts, strict=True))
             row |= {"pairs": pairs(run, self._runs[0]).sum()} if paired else {}
             rows.append(row)
         columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -124,6 +134,11 @@ class Comparison:
         table.writeheader()
         table.writerows(rows)
         return text.getvalue()
+
+
+def _cells(found: Mapping[str, Any]) -> list[str]:
+    """What there is for each of SELECTIONS; – where there is nothing."""
+    return [str(found.get(name, "–")) for name in SELECTIONS]
 
 
 def compare(folders: list[Path], out: Path | None = None, baseline: Path | None = None) -> str:

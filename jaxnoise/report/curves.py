@@ -57,6 +57,9 @@ def of_run(history: dict[str, np.ndarray], folder: Path) -> dict[str, dict[str, 
       a std of zero throughout, as for one repeat. A spectrum has `x` too; epochs count from 1.
     """
     try:
+        # Without a validation part there is no such curve.
+        none = np.full(history["test_accuracy"].shape, np.nan)
+        history = {"valid_accuracy": none} | history
         survived = divergence.epochs(history) == 0
         counted = survived if survived.any() else ~survived
         found = {

@@ -12,12 +12,13 @@ from jaxnoise.figures import colours
 from jaxnoise.figures.colours import Look
 from jaxnoise.figures.drawing import columns_that_fit, decorate, plain, whole_numbers
 from jaxnoise.report.collection import Entry, one_of_each
+from jaxnoise.report.tables import having
 from jaxnoise.scores.selection import SELECTIONS
 
 
-def able(entries: Sequence[Entry]) -> list[Entry]:
-    """The runs that have an accuracy to draw, one for each method and noise."""
-    return [entry for entry in one_of_each(entries) if entry.run and entry.run.n]
+def able(entries: Sequence[Entry], selection: str = "last") -> list[Entry]:
+    """The runs that have such an accuracy to draw, one for each method and noise."""
+    return having(one_of_each(entries), selection)
 
 
 def looks(entries: Sequence[Entry]) -> dict[str, Look]:
@@ -36,7 +37,7 @@ def by_rate(entries: Sequence[Entry], selection: str, shown: Mapping[str, Look])
     Args:
       shown: how each method is drawn, in every figure of a report, see `looks`.
     """
-    drawn = [entry for entry in able(entries) if entry.column.rate is not None]
+    drawn = [entry for entry in able(entries, selection) if entry.column.rate is not None]
     places: dict[tuple[str, str], dict[str, list[Entry]]] = {}
     for entry in drawn:
         lines = places.setdefault((entry.dataset, entry.column.model), {})
@@ -72,9 +73,9 @@ def by_rate(entries: Sequence[Entry], selection: str, shown: Mapping[str, Look])
 def by_cost(entries: Sequence[Entry], selection: str, shown: Mapping[str, Look]) -> Figure | None:
     """Test accuracy against the time of training, at the highest noise rate of each noise model.
 
-    None if no run has recorded it.
+    None if no run that has such an accuracy has recorded it.
     """
-    drawn = [entry for entry in able(entries) if _seconds(entry)]
+    drawn = [entry for entry in able(entries, selection) if _seconds(entry)]
     highest: dict[tuple[str, str], float] = {}
     for entry in drawn:
         place = entry.dataset, entry.column.model

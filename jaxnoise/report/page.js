@@ -15,6 +15,7 @@ function select() {
 const baseline = document.getElementById("baseline");
 function difference(run, other, name) {
   if (!run || !other || run.kind !== other.kind) return null;
+  if (!run.accuracy[name] || !other.accuracy[name]) return null;  // one of them does not have it
   const pairs = run.accuracy[name].map((x, i) => [x, other.accuracy[name][i] ?? null])
     .filter(([x, y]) => x !== null && y !== null).map(([x, y]) => x - y);
   const n = pairs.length;

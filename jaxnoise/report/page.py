@@ -17,13 +17,14 @@ from jaxnoise.report.collection import DAMAGED, FINISHED, Entry, collect
 from jaxnoise.report.script_data import History
 from jaxnoise.report.tables import Table, in_words, latex, markdown, notes, table_csv, tables
 from jaxnoise.runs import files
-from jaxnoise.scores.selection import SELECTIONS
+from jaxnoise.scores.selection import SELECTIONS, headline_name
 from jaxnoise.terminal.progress import progress_bar
 
 log = logging.getLogger("jaxnoise")
 
-# The selection behind the scores that main.py reports by default.
-HEADLINE = "best_clean_valid"
+# What the page shows first: the selection behind the scores that main.py reports by default, or,
+# if no run has it, the one behind the scores of runs without a validation part.
+HEADLINE, WITHOUT_VALIDATION = headline_name("clean"), headline_name(None)
 # The oracle's accuracies are not results.
 _DRAWN = [name for name in SELECTIONS if name != "oracle_test"]
 
@@ -113,12 +114,16 @@ def _page(
     wide = {kind for kind, drawn in pictures.items() if 'id="axes_2"' in "".join(drawn.values())}
     reading = progress_bar(entries, "reading curves")
     histories = [_history(entry.folder) if entry.state == FINISHED else None for entry in reading]
+    finished = [entry.run for entry in entries if entry.run]
+    headline = HEADLINE
+    if finished and not any(HEADLINE in run.accuracy for run in finished):
+        headline = WITHOUT_VALIDATION
     return environment.get_template("report.html.jinja").render(
         mark=_MARK,
         title=results_dir.resolve().name,
         states=Counter(entry.state for entry in entries),
         selections={name: selection.words for name, selection in SELECTIONS.items()},
-        headline=HEADLINE,
+        headline=headline,
         tables=found,
         notes=told,
         made=made_by.lines(entries),

@@ -13,7 +13,6 @@ from jaxnoise.runs import documents, files
 from jaxnoise.runs.pairs import Run, unpaired_because
 from jaxnoise.scores import divergence
 from jaxnoise.scores.intervals import t_quantile
-from jaxnoise.scores.selection import SELECTIONS
 
 History = dict[str, np.ndarray]  # of history.npz, float (epochs, repeats) each
 
@@ -81,8 +80,8 @@ def _compared(entries: Sequence[Entry]) -> dict[str, Any]:
         if not entry.run:
             continue
         accuracy = {
-            name: [round(float(x), 4) if np.isfinite(x) else None for x in entry.run.accuracy[name]]
-            for name in SELECTIONS
+            name: [round(float(x), 4) if np.isfinite(x) else None for x in values]
+            for name, values in entry.run.accuracy.items()
         }
         runs.append(
             {

@@ -12,7 +12,7 @@ from tabulate import tabulate
 from jaxnoise.report.collection import FINISHED, Column, Entry, one_of_each
 from jaxnoise.runs.pairs import differences, unpaired_because
 from jaxnoise.scores.intervals import Difference
-from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS
+from jaxnoise.scores.selection import ABSENT_WORDS, ORACLE_WORDS, SELECTIONS
 
 NOTE = (
     "Test accuracy in percent, mean ± std (the population's) over n repeats, for each way of "
@@ -75,8 +75,6 @@ def tables(entries: Sequence[Entry]) -> list[Table]:
     methods = list(dict.fromkeys(entry.method for entry in entries))
     plain = _plain(entries)
     others = [method for method in methods if method != plain]
-    numbers = sorted({entry.run.n for entry in entries if entry.run and entry.run.n})
-    n = "–".join(dict.fromkeys(str(x) for x in (numbers[:1] + numbers[-1:])))
     baseline = {entry.column: entry for entry in entries if entry.method == plain}
     from_plain = {
         (entry.method, entry.column): _differences(entry, baseline[entry.column])
@@ -85,13 +83,19 @@ def tables(entries: Sequence[Entry]) -> list[Table]:
     }
     found = []
     for selection in SELECTIONS:
+        numbers = sorted({entry.run.n for entry in having(entries, selection)})
+        n = "–".join(dict.fromkeys(str(x) for x in (numbers[:1] + numbers[-1:])))
         values = {}
         for column in columns:
             there = {entry.method: entry for entry in entries if entry.column == column}
             best = _clearly_best(list(there.values()), selection)
             for method, entry in there.items():
                 values[method, column] = Value(in_words(entry, selection), entry is best)
-        less = {place: _in_words(each[selection]) for place, each in from_plain.items() if each}
+        less = {
+            place: _in_words(each[selection])
+            for place, each in from_plain.items()
+            if selection in each
+        }
         found.append(Table(selection, None, columns, methods, values, n))
         if less:
             found.append(Table(selection, plain, columns, others, less, n))
@@ -114,8 +118,11 @@ def notes(entries: Sequence[Entry]) -> list[str]:
             reasons.setdefault(because, []).append(f"{entry.method} ({entry.noise})")
     fewest = min((entry.run.n for entry in entries if entry.run and entry.run.n), default=_FEW + 1)
     few = [_FEW_NOTE] if fewest <= _FEW else []
+    finished = [entry for entry in entries if entry.run]
+    lacking = any(name not in entry.run.accuracy for entry in finished for name in SELECTIONS)
+    absent = [f"{ABSENT_WORDS}."] if lacking else []
     unpaired = (f"No difference for {', '.join(x)}: {because}." for because, x in reasons.items())
-    return [NOTE, *few, *unpaired]
+    return [NOTE, *absent, *few, *unpaired]
 
 
 def _plain(entries: Sequence[Entry]) -> str:
@@ -125,13 +132,23 @@ def _plain(entries: Sequence[Entry]) -> str:
     return next((x for x in methods if x not in regularized), methods[0])
 
 
+def having(entries: Sequence[Entry], selection: str) -> list[Entry]:
+    """The finished runs that have an accuracy by this selection."""
+    return [x for x in entries if x.run and x.run.n and selection in x.run.accuracy]
+
+
 def in_words(entry: Entry, selection: str) -> str:
-    """mean ± std of an accuracy, with the number of repeats if some diverged; or the state."""
+    """mean ± std of an accuracy, with the number of repeats if some diverged; or the state.
+
+    – if the run does not have this accuracy.
+    """
     if entry.state != FINISHED:
         return entry.state
     run = entry.run
     if not run.n:
         return "diverged"
+    if selection not in run.accuracy:
+        return "–"
     mean, std = run.mean_and_std()[selection]
     few = "" if run.survived.all() else f" ({run.n} of {len(run.survived)})"
     return f"{mean:.2f} ± {std:.2f}{few}"
@@ -150,7 +167,7 @@ def _in_words(difference: Difference) -> Value:
 
 def _clearly_best(entries: Sequence[Entry], selection: str) -> Entry | None:
     """The entry whose lead over the second is not by chance, if there is one."""
-    able = [entry for entry in entries if entry.run and entry.run.n]
+    able = having(entries, selection)
     if len(able) < 2:
         return None
     first, second, *_ = sorted(able, key=lambda x: -x.run.mean_and_std()[selection][0])

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxnoise.config import Config
+from jaxnoise.config import Config, InputError
 from jaxnoise.runs import files
 from jaxnoise.scores.scoring import number
-from jaxnoise.scores.selection import SELECTIONS
+from jaxnoise.scores.selection import SELECTIONS, Selected, existing, select
 
 
 class EpochWriter:
@@ -68,7 +68,25 @@ def read_history(folder: Path, config: Config) -> dict[str, np.ndarray]:
     """
     path = folder / "history.npz"
     history = files.read_arrays(path)
-    choosing = {selection.chosen_by for selection in SELECTIONS.values()} - {None}
+    names = existing(validated=config.best_by is not None, epochs=config.epochs_num)
+    choosing = {SELECTIONS[name].chosen_by for name in names} - {None}
     shape = (config.epochs_num, config.total_repeats)
     files.check_shapes(path, history, dict.fromkeys(choosing | history.keys(), shape))
     return history
+
+
+def last_ten(folder: Path, shape: tuple[int, int]) -> Selected | None:
+    """The selection `last_ten` of a run from before scores.json had it, by its history.npz.
+
+    None if that is missing or damaged, or has fewer epochs.
+
+    Args:
+      shape: epochs and repeats.
+    """
+    path = folder / "history.npz"
+    try:
+        history = files.read_arrays(path, ["test_accuracy"])
+        files.check_shapes(path, history, {"test_accuracy": shape})
+    except InputError:
+        return None
+    return select(history)["last_ten"]

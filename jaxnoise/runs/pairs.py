@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxnoise.config import Config, InputError, MethodConfig, RegularizerConfig
-from jaxnoise.runs import documents, files
+from jaxnoise.runs import documents, files, history
 from jaxnoise.scores.intervals import Difference, paired_difference
-from jaxnoise.scores.selection import SELECTIONS
+from jaxnoise.scores.selection import existing
 from jaxnoise.training import surroundings
 
 DEFAULTS = Config().result_settings
@@ -30,7 +30,7 @@ class Run(NamedTuple):
     folder: Path
     flags: dict[str, Any]  # those that can change a result
     true_rate: float  # in [0, 1]
-    # Percent, (repeats,), for each name in SELECTIONS; NaN for those that diverged.
+    # Percent, (repeats,), for each of SELECTIONS that the run has; NaN for those that diverged.
     accuracy: dict[str, np.ndarray]
     data_sha256: str | None  # of the data set; None: an older run
     labels_sha256: tuple[str, ...]  # of the noisy training labels, each draw's
@@ -71,9 +71,7 @@ def read(folder: Path) -> Run:
         for name, value in [*flags.items(), ("data_sha256", data_sha256)]:
             if isinstance(value, list | dict):
                 raise ValueError(f"{name} is not a single value")
-        accuracy = {
-            name: np.array(scores["selection"][name]["accuracy"], float) for name in SELECTIONS
-        }
+        accuracy = _accuracies(folder, flags, scores["selection"])
         true_rate = float(scores["noise"]["true_rate"])
         labels_sha256 = tuple(str(draw["sha256"]) for draw in scores["noise"]["draws"])
         lengths = {values.shape for values in accuracy.values()}
@@ -85,6 +83,19 @@ def read(folder: Path) -> Run:
             f"version; main.py --overwrite trains the run again ({error!r})"
         ) from error
     return Run(folder, flags, true_rate, accuracy, data_sha256, labels_sha256, config)
+
+
+def _accuracies(
+    folder: Path, flags: dict[str, Any], entries: dict[str, Any]
+) -> dict[str, np.ndarray]:
+    """By the names of the selections that a run has; that of an older run may be in its history."""
+    found = {}
+    for name in existing(validated=flags["validation_ratio"] > 0, epochs=flags["epochs_num"]):
+        if name in entries or name != "last_ten":
+            found[name] = np.array(entries[name]["accuracy"], float)
+        elif made := history.last_ten(folder, (flags["epochs_num"], len(found["last"]))):
+            found[name] = np.float64(made.accuracy)
+    return found
 
 
 def baseline(runs: Sequence[Run]) -> tuple[int, str]:
@@ -132,10 +143,11 @@ def pairs(run: Run, first: Run) -> np.ndarray:
 
 
 def differences(run: Run, first: Run) -> dict[str, Difference]:
-    """For each accuracy, the run's minus that of `first`, over their `pairs`."""
+    """For each accuracy that both have, the run's minus that of `first`, over their `pairs`."""
     those = pairs(run, first)
     n = len(those)
     return {
-        name: paired_difference((run.accuracy[name][:n] - first.accuracy[name][:n])[those])
-        for name in SELECTIONS
+        name: paired_difference((accuracy[:n] - first.accuracy[name][:n])[those])
+        for name, accuracy in run.accuracy.items()
+        if name in first.accuracy
     }

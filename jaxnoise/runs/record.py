@@ -12,7 +12,7 @@ from jaxnoise.config import FIELDS, Config, InputError, counted
 from jaxnoise.datasets import places
 from jaxnoise.runs import documents, files
 from jaxnoise.scores.scoring import SCORES, Report
-from jaxnoise.scores.selection import SELECTIONS, Selected
+from jaxnoise.scores.selection import SELECTIONS, Selected, existing
 from jaxnoise.training import surroundings
 
 log = logging.getLogger("jaxnoise")
@@ -117,16 +117,22 @@ def _config(flags: dict[str, Any], where: dict[str, str]) -> Config:
 def _report(document: dict[str, Any], config: Config) -> Report:
     rows = document["repeats"]
     scores = {name: np.array([row[name] for row in rows], float) for name in SCORES}
-    selected = {}
+    there = existing(validated=config.best_by is not None, epochs=config.epochs_num)
+    selected: dict[str, Selected | None] = {}
     for name in SELECTIONS:
-        accuracy, epoch = (
-            np.array(document["selection"][name][of], float) for of in ("accuracy", "epoch")
-        )
-        selected[name] = Selected(accuracy, np.nan_to_num(epoch).astype(int))
+        if name == "last_ten" and name not in document["selection"]:
+            continue  # an older run
+        selected[name] = _selected(document["selection"][name]) if name in there else None
     diverged = np.array([epoch or 0 for epoch in document["diverged_at_epoch"]], int)
-    for values in (*scores.values(), diverged, *(x for both in selected.values() for x in both)):
+    chosen = (values for both in selected.values() if both for values in both)
+    for values in (*scores.values(), diverged, *chosen):
         if values.shape != (config.total_repeats,):
             raise ValueError(
                 f"numbers of shape {values.shape} for {counted(config.total_repeats, 'repeat')}"
             )
-    return Report(scores, selected, diverged, document["noise"], config.validation_labels)
+    return Report(scores, selected, diverged, document["noise"], config.best_by)
+
+
+def _selected(entry: dict[str, Any]) -> Selected:
+    accuracy, epoch = (np.array(entry[of], float) for of in ("accuracy", "epoch"))
+    return Selected(accuracy, np.nan_to_num(epoch).astype(int))

@@ -10,7 +10,13 @@ from tabulate import tabulate
 from jaxnoise.labels.noise import in_words
 from jaxnoise.scores import divergence
 from jaxnoise.scores.calibration import BINS
-from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS, Selected, headline
+from jaxnoise.scores.selection import (
+    ABSENT_WORDS,
+    ORACLE_WORDS,
+    SELECTIONS,
+    Selected,
+    headline_name,
+)
 from jaxnoise.scores.variance import components
 
 # The seven scores of Bar et al. 2022, and two more in the same table.
@@ -27,18 +33,30 @@ _MAIN = (
 )
 _CALIBRATION_AND_DETECTION = ("test_ece", "test_nll", "test_brier", "noise_auroc", "noise_aupr")
 SCORES = _MAIN + _CALIBRATION_AND_DETECTION
+# Those that a run without a validation part does not have: they are NaN.
+OF_VALIDATION = ("valid_accuracy", "best_epoch")
 
 _WIDTH = 100
-_ABOUT_MAIN = (
+_HEADER = 11  # of a column of selections
+_AT_BEST = (
     "Scores at the epoch with the {chosen} accuracy (the earliest one, if several are equal; "
-    "--validation_labels={labels}); last_test_accuracy is taken at the last epoch. Accuracies are "
-    "in percent; jacob = mean squared Frobenius norm of the logits' Jacobian; entropy = mean "
-    "entropy of the predictions on the training set, in nats; best_epoch is counted from 1. Mean "
-    "and std (the population's) are over {covered}."
+    "--validation_labels={labels}), best_epoch, counted from 1; last_test_accuracy is taken at the "
+    "last epoch."
+)
+_AT_LAST = (
+    "Scores at the last epoch: the run has no validation part (--validation_ratio=0), and so "
+    "neither a valid_accuracy nor a best_epoch; the nets in checkpoints/best and the predictions "
+    "best_predicted are those of the last epoch too."
+)
+_ABOUT_MAIN = (
+    "{at} Accuracies are in percent; jacob = mean squared Frobenius norm of the logits' Jacobian; "
+    "entropy = mean entropy of the predictions on the training set, in nats. Mean and std (the "
+    "population's) are over {covered}."
 )
 _ABOUT_SELECTION = (
-    "Test accuracy in percent, after the epoch in parentheses; each column chooses the epoch in "
-    "its own way. The scores above are taken at the epoch of the column {chosen}. {oracle}."
+    "Test accuracy in percent, after the epoch in parentheses, where it is that of one epoch; each "
+    "column chooses in its own way. The scores above are taken at the epoch of the column "
+    "{chosen}. {oracle}."
 )
 _ABOUT_CALIBRATION_AND_DETECTION = (
     "At the epoch of the first table, on the test set: ece = expected calibration error "
@@ -53,15 +71,17 @@ class Report(NamedTuple):
     """All that scores.csv, scores.txt and scores.json say."""
 
     scores: dict[str, np.ndarray]  # float (repeats,) for each name in SCORES
-    selected: dict[str, Selected]  # for each name in SELECTIONS
+    # For each name in SELECTIONS; None: the run lacks it. An older run has no `last_ten` here, and
+    # its documents are as they were then.
+    selected: dict[str, Selected | None]
     diverged: np.ndarray  # int (repeats,), of divergence.epochs(): these have no scores
     noise: dict[str, Any]  # of noise.summary()
-    validation_labels: str
+    validation_labels: str | None  # clean or noisy; None: the run has no validation part
 
     @property
     def headline(self) -> str:
         """The name of the selection whose epoch the scores are of."""
-        return f"best_{self.validation_labels}_valid"
+        return headline_name(self.validation_labels)
 
     def rows(self) -> list[dict[str, Any]]:
         """A row of SCORES for each repeat, named by its number, then mean, std and their n."""
@@ -98,7 +118,10 @@ class Report(NamedTuple):
             "repeats": repeats,
             "diverged_at_epoch": [int(epoch) or None for epoch in self.diverged],
             "headline": self.headline,
-            "selection": {name: self._selection(*chosen) for name, chosen in self.selected.items()},
+            "selection": {
+                name: None if chosen is None else self._selection(*chosen)
+                for name, chosen in self.selected.items()
+            },
             "variance": self._variance(),
         }
 
@@ -122,14 +145,15 @@ class Report(NamedTuple):
 
     def _about(self) -> list[str]:
         """A note on each of the three tables."""
-        chosen = headline(self.validation_labels).words
+        chosen = SELECTIONS[self.headline].words
+        at = _AT_BEST if self.validation_labels else _AT_LAST
+        at = at.format(chosen=chosen, labels=self.validation_labels)
+        selection = _ABOUT_SELECTION.format(chosen=chosen, oracle=ORACLE_WORDS)
+        if None in self.selected.values():
+            selection = f"{selection} {ABSENT_WORDS}."
         return [
-            _ABOUT_MAIN.format(
-                chosen=chosen,
-                labels=self.validation_labels,
-                covered=divergence.covered(self.diverged),
-            ),
-            _ABOUT_SELECTION.format(chosen=chosen, oracle=ORACLE_WORDS),
+            _ABOUT_MAIN.format(at=at, covered=divergence.covered(self.diverged)),
+            selection,
             _ABOUT_CALIBRATION_AND_DETECTION,
         ]
 
@@ -153,17 +177,22 @@ class Report(NamedTuple):
                 "mean": mean, "std": std, "n": self._n}  # fmt: skip
 
     def _selection_table(self) -> str:
-        header = [selection.words.replace(" ", "\n") for selection in SELECTIONS.values()]
-        chosen = [self.selected[name] for name in SELECTIONS]
-        repeats = zip(*(zip(*both, strict=True) for both in chosen), strict=True)
-        rows = [
-            [i, *(f"({epoch}) {accuracy:.2f}" for accuracy, epoch in repeat)]
-            for i, repeat in enumerate(repeats, start=1)
-        ]
-        statistics = zip(*(_mean_and_std(self._survivors(x.accuracy)) for x in chosen), strict=True)
-        for label, values in zip(("mean", "std"), statistics, strict=True):
-            rows.append([label, *("–" if value is None else f"{value:.2f}" for value in values)])
+        header = [textwrap.fill(SELECTIONS[name].words, _HEADER) for name in self.selected]
+        columns = [self._selection_column(chosen) for chosen in self.selected.values()]
+        labels = [*range(1, len(self.diverged) + 1), "mean", "std"]
+        rows = [[label, *row] for label, *row in zip(labels, *columns, strict=True)]
         return self._table(header, rows)
+
+    def _selection_column(self, chosen: Selected | None) -> list[str]:
+        """The cells of every repeat, of mean and of std."""
+        if chosen is None:
+            return ["–"] * (len(self.diverged) + 2)
+        return [
+            *(f"({epoch}) {accuracy:.2f}" if epoch else f"{accuracy:.2f}"
+              for accuracy, epoch in zip(*chosen, strict=True)),
+            *("–" if value is None else f"{value:.2f}"
+              for value in _mean_and_std(self._survivors(chosen.accuracy))),
+        ]  # fmt: skip
 
     def _table(self, header: list[str], rows: list[list[Any]]) -> str:
         """A row per repeat, a line, mean and std; a repeat that diverged has no numbers."""

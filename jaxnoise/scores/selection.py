@@ -1,6 +1,7 @@
-"""Four ways to choose an epoch, and the test accuracy at each.
+"""Five ways to say how good the nets of a training are, by the test accuracy at some epoch.
 
-Each of them chooses the earliest of equal epochs.
+A selection chooses an epoch, the earliest of equal ones, or is a mean over the last epochs. A run
+does not have all of them: see `existing`. What it lacks is absent, never replaced by another one.
 """
 
 from typing import Any, NamedTuple
@@ -11,31 +12,64 @@ from jaxnoise.scores import divergence
 
 
 class Selection(NamedTuple):
-    """A way to choose an epoch."""
+    """A way to choose an epoch, or the epochs to average over."""
 
     words: str
-    chosen_by: str | None  # the metric whose first maximum it is; None: the last epoch
+    chosen_by: str | None  # the metric whose first maximum it is; None: the end of the training
+    averaged: int = 1  # how many of the last epochs the accuracy is a mean over
 
 
 SELECTIONS = {
     "last": Selection("last epoch", None),
+    # What papers on label noise mostly call the last accuracy, as Han et al., "Co-teaching" (2018,
+    # https://arxiv.org/abs/1804.06872).
+    "last_ten": Selection("mean of the last ten epochs", None, averaged=10),
     "best_noisy_valid": Selection("best noisy validation", "valid_noisy_accuracy"),
     "best_clean_valid": Selection("best clean validation", "valid_accuracy"),
     "oracle_test": Selection("ORACLE: best test", "test_accuracy"),
 }
 ORACLE_WORDS = "ORACLE chooses the epoch on the test set: an upper bound, not a result"
+ABSENT_WORDS = (
+    "– marks what a run does not have: the mean of the last ten epochs requires ten epochs (and, "
+    "of an older run, its history.npz), a best validation epoch requires a validation part "
+    "(--validation_ratio)"
+)
 
 
 class Selected(NamedTuple):
-    """The test accuracy of every repeat at the epoch chosen for it."""
+    """The test accuracy of every repeat by one selection."""
 
     accuracy: np.ndarray  # float32 (repeats,), percent; NaN if the repeat diverged
-    epoch: np.ndarray  # int (repeats,), counted from 1; 0 if the repeat diverged
+    epoch: np.ndarray  # int (repeats,), from 1; 0 if the repeat diverged, or there is no single one
 
 
-def headline(validation_labels: str) -> Selection:
-    """The selection behind the scores of a run: --validation_labels is clean or noisy."""
-    return SELECTIONS[f"best_{validation_labels}_valid"]
+def headline_name(validation_labels: str | None) -> str:
+    """The selection behind the scores of a run, by its name in SELECTIONS.
+
+    Args:
+      validation_labels: clean or noisy, those that choose the best epoch; None: the run has no
+        validation part, and its scores are those of the last epoch.
+    """
+    return f"best_{validation_labels}_valid" if validation_labels else "last"
+
+
+def headline(validation_labels: str | None) -> Selection:
+    """The selection that `headline_name` names."""
+    return SELECTIONS[headline_name(validation_labels)]
+
+
+def existing(*, validated: bool, epochs: int) -> list[str]:
+    """The names of the selections that a run has.
+
+    Args:
+      validated: whether it has a validation part.
+      epochs: of its training.
+    """
+    return [
+        name
+        for name, (_, chosen_by, averaged) in SELECTIONS.items()
+        if epochs >= averaged and (validated or chosen_by in (None, "test_accuracy"))
+    ]
 
 
 def improves(accuracy: Any, best: Any) -> Any:
@@ -49,17 +83,25 @@ def improves(accuracy: Any, best: Any) -> Any:
     return accuracy > best
 
 
-def select(history: dict[str, np.ndarray]) -> dict[str, Selected]:
-    """All four, by their names in SELECTIONS; of equal epochs the earliest.
+def select(history: dict[str, np.ndarray]) -> dict[str, Selected | None]:
+    """All of SELECTIONS by their names; of equal epochs the earliest. None: the run lacks it.
 
     Args:
       history: the metrics of `loop.advance`, each float (epochs, repeats).
     """
     test, survived = history["test_accuracy"], divergence.epochs(history) == 0
     epochs, repeats = test.shape
-    selected = {}
-    for name, (_, chosen_by) in SELECTIONS.items():
-        best = np.full(repeats, epochs - 1) if chosen_by is None else history[chosen_by].argmax(0)
-        accuracy = np.where(survived, test[best, np.arange(repeats)], np.float32(np.nan))
-        selected[name] = Selected(accuracy, np.where(survived, best + 1, 0))
+    selected: dict[str, Selected | None] = dict.fromkeys(SELECTIONS)
+    for name in existing(validated="valid_accuracy" in history, epochs=epochs):
+        _, chosen_by, averaged = SELECTIONS[name]
+        if averaged > 1:
+            # Sums of so few float32 percentages are exact in float64: their order does not matter.
+            accuracy = np.float32(np.float64(test[-averaged:]).mean(axis=0))
+            epoch = np.zeros(repeats, int)
+        else:
+            last = np.full(repeats, epochs - 1)
+            best = last if chosen_by is None else history[chosen_by].argmax(axis=0)
+            accuracy, epoch = test[best, np.arange(repeats)], best + 1
+        accuracy = np.where(survived, accuracy, np.float32(np.nan))
+        selected[name] = Selected(accuracy, np.where(survived, epoch, 0))
     return selected

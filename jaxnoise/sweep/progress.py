@@ -98,7 +98,7 @@ def _accuracy(folder: Path) -> str:
     if not n:
         return "all repeats diverged" if repeats > 1 else "diverged"
     told = []
-    for name in ("last", document["headline"]):
+    for name in dict.fromkeys(("last", document["headline"])):
         mean, std = (document["selection"][name][x] for x in ("mean", "std"))
         told.append(f"{SELECTIONS[name].words} {mean:.2f} ± {std:.2f}")
     rest = f" ({n} of {repeats} repeats; the others diverged)" if n < repeats else ""

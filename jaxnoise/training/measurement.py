@@ -17,13 +17,18 @@ from jaxnoise.training.assembly import Engine
 def of_history(history: dict[str, np.ndarray], best: np.ndarray) -> dict[str, np.ndarray]:
     """Scores measured while training: those of the best epoch, and the accuracy of the last epoch.
 
+    Without a validation part, `scoring.OF_VALIDATION` are NaN.
+
     Args:
       history: the metrics of `evaluation.evaluate`, each float (epochs, repeats).
-      best: int (repeats,), index of the best epoch, from 0.
+      best: int (repeats,), index of the best epoch, from 0; without a validation part, of the last.
     """
     repeat = np.arange(len(best))
     scores = {name: history[name][best, repeat] for name in scoring.SCORES if name in history}
-    return scores | {"last_test_accuracy": history["test_accuracy"][-1], "best_epoch": best + 1}
+    scores |= {"last_test_accuracy": history["test_accuracy"][-1], "best_epoch": best + 1}
+    if "valid_accuracy" not in history:
+        scores |= dict.fromkeys(scoring.OF_VALIDATION, np.full(len(best), np.nan))
+    return scores
 
 
 def of_nets(

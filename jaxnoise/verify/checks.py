@@ -15,7 +15,7 @@ from jaxnoise.runs.noise_record import read_noise
 from jaxnoise.runs.record import Record
 from jaxnoise.runs.samples import PREDICTED, read_samples
 from jaxnoise.scores import divergence
-from jaxnoise.scores.scoring import SCORES
+from jaxnoise.scores.scoring import OF_VALIDATION, SCORES
 from jaxnoise.scores.selection import select
 from jaxnoise.training import assembly, measurement
 from jaxnoise.verify import file_checks
@@ -83,7 +83,10 @@ def all_checks(run: Record) -> Iterator[Check]:
         recomputed = yield from _of_nets(run, read)
     if read.samples is not None:
         recomputed |= measurement.of_losses(read.dataset, read.samples["loss"])
-    if read.history is not None:
+    if run.config.best_by is None:
+        none = np.full(config.total_repeats, np.nan)
+        recomputed |= dict.fromkeys(OF_VALIDATION, none)
+    elif read.history is not None:
         recomputed["best_epoch"] = _best_epoch(run, read)
     for name in SCORES:
         if name in recomputed:
@@ -139,7 +142,7 @@ def _of_nets(run: Record, read: _Read) -> Generator[Check, None, dict[str, np.nd
 
 
 def _best_epoch(run: Record, read: _Read) -> np.ndarray:
-    """Counted from 1, (repeats,)."""
+    """Of the nets that the scores are of, counted from 1, (repeats,)."""
     return select(read.history)[run.report.headline].epoch
 
 

@@ -76,7 +76,8 @@ def noise_files(
     note = f"the labels in noise.npz have the SHA-256 {', '.join(x.sha256[:16] for x in train)}"
     yield same("noise in scores.json", agrees(run.document["noise"], summary), note)
     draws = [
-        draw | {"valid": part.summary()} for draw, part in zip(summary["draws"], valid, strict=True)
+        draw | {"valid": part.summary() if len(part.noisy) else None}
+        for draw, part in zip(summary["draws"], valid, strict=True)
     ]
     try:
         document = files.read_json(run.folder / "noise.json")
@@ -115,7 +116,7 @@ def score_files(run: Record) -> Iterator[Check]:
 
 
 def history(run: Record, history: dict[str, np.ndarray]) -> Iterator[Check]:
-    """Whether scores.json, the four selections and metrics.jsonl agree with history.npz."""
+    """Whether scores.json, the selections and metrics.jsonl agree with history.npz."""
     selected, survivors = select(history), functools.partial(divergence.of_survivors, history)
     best = selected[run.report.headline].epoch - 1
     yield worst(
@@ -128,10 +129,12 @@ def history(run: Record, history: dict[str, np.ndarray]) -> Iterator[Check]:
     diverged = run.report.diverged, divergence.epochs(history)
     # A repeat that did not diverge has no such epoch: NaN instead of 0.
     yield compare("diverged_at_epoch", *(np.where(x > 0, x, np.nan) for x in diverged))
-    for name, (accuracy, epoch) in run.report.selected.items():
+    for name, recorded in run.report.selected.items():
+        if recorded is None:  # by the run's settings; `score_files` finds it if scores.json has it
+            continue
         both = (
-            compare("its accuracy", accuracy, selected[name].accuracy),
-            compare("its epoch", epoch, selected[name].epoch),
+            compare("its accuracy", recorded.accuracy, selected[name].accuracy),
+            compare("its epoch", recorded.epoch, selected[name].epoch),
         )
         yield worst(f"{name}, history.npz", both)
     yield _metrics_lines(run, history)

@@ -19,10 +19,10 @@ CONFIDENCE = 0.95
 
 
 class Comparison(NamedTuple):
-    """A test accuracy now and in the reference, in percent."""
+    """A test accuracy now and in the reference, in percent; each float (repeats,)."""
 
     name: str
-    reference: np.ndarray  # (repeats,)
+    reference: np.ndarray
     now: np.ndarray
     low: float  # bounds of the mean now
     high: float
@@ -125,6 +125,9 @@ def compare(reference: dict[str, Any], folder: Path) -> list[Comparison]:
     at least. Its width comes from the reference alone, so a run that varies more than the reference
     does not pass for that reason.
 
+    Compared are the selections that the run, the reference and those made elsewhere all have: one
+    from before there was `last_ten` does not have it.
+
     Raises:
       InputError: the run has other pictures or labels, or one of its repeats diverged.
     """
@@ -138,12 +141,15 @@ def compare(reference: dict[str, Any], folder: Path) -> list[Comparison]:
             raise InputError(f"{folder}: its {what} differ from the reference's")
     if not run.survived.all():
         raise InputError(f"{folder}: a repeat diverged, but none did in the reference")
-    level = 1 - (1 - CONFIDENCE) / len(SELECTIONS)
+    sources = [reference, *reference.get("elsewhere", ())]
+    shared = [name for name in run.accuracy if all(name in x["accuracy"] for x in sources)]
+    # By the number of comparisons that are made, not of SELECTIONS: a selection that a reference
+    # does not have cannot fail, and must not widen the intervals of those that it has.
+    level = 1 - (1 - CONFIDENCE) / len(shared)
     comparisons = []
-    for name in SELECTIONS:
+    for name in shared:
         kept, now = np.array(reference["accuracy"][name]), run.accuracy[name]
-        elsewhere = (each["accuracy"][name] for each in reference.get("elsewhere", ()))
-        every = np.concatenate([kept, *elsewhere])
+        every = np.concatenate([each["accuracy"][name] for each in sources])
         spread = every.std(ddof=1) * np.sqrt(1 / len(every) + 1 / len(now))
         low, high = scipy.stats.t.interval(level, len(every) - 1, every.mean(), max(spread, 1e-9))
         comparisons.append(Comparison(name, kept, now, float(low), float(high)))
@@ -151,7 +157,7 @@ def compare(reference: dict[str, Any], folder: Path) -> list[Comparison]:
 
 
 def table(comparisons: list[Comparison]) -> str:
-    """The comparisons as text."""
+    """The comparisons as text; what is not compared, for want of a reference, is marked."""
     rows = [
         (SELECTIONS[each.name].words,
          f"{each.reference.mean():.2f} ± {each.reference.std():.2f}",
@@ -160,5 +166,8 @@ def table(comparisons: list[Comparison]) -> str:
          ("equal to the last digit" if each.equal else "pass") if each.agrees else "FAIL")
         for each in comparisons
     ]  # fmt: skip
+    compared = {each.name for each in comparisons}
+    rows += [(selection.words, *"–––", "not compared") for name, selection in SELECTIONS.items()
+             if name not in compared]  # fmt: skip
     header = ["test accuracy (%)", "reference", "allowed", "now", ""]
     return tabulate(rows, header, disable_numparse=True)

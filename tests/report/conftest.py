@@ -27,8 +27,11 @@ def make(tmp_path):
         folder.mkdir(parents=True)
         documents.write_config(folder, config, {"data_sha256": "same"} | (facts or {}))
         accuracy = np.float32(accuracy)
+        there = selection.existing(validated=config.best_by is not None, epochs=config.epochs_num)
         selected = {
             name: selection.Selected(accuracy - i, np.ones(len(accuracy), int))
+            if name in there
+            else None
             for i, name in enumerate(selection.SELECTIONS)
         }
         diverged = np.isnan(accuracy).astype(int)
@@ -36,9 +39,10 @@ def make(tmp_path):
         draw = {"seed": 0, "picked": 40, "changed": 36, "true_rate": 0.36, "sha256": labels}
         noise = {"noise": config.noise, "true_rate": 0.3, "draws": [draw]}
         documents.write_scores(
-            folder, scoring.Report(scores, selected, diverged, noise, config.validation_labels)
+            folder, scoring.Report(scores, selected, diverged, noise, config.best_by)
         )
-        names = [f"{s}_accuracy" for s in ("train_noisy", "train", "valid", "test")]
+        splits = ["train_noisy", "train", *["valid"] * (config.best_by is not None), "test"]
+        names = [f"{split}_accuracy" for split in splits]
         names += ["unchanged_right", "changed_as_true", "changed_as_noisy", "changed_as_neither"]
         names += ["step_loss", "test_loss"]
         ramp = np.linspace(20, 60, EPOCHS)[:, None] + np.zeros(len(accuracy))

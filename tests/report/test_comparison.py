@@ -12,6 +12,7 @@ from jaxnoise import compare as compare_command
 from jaxnoise.config import Config, InputError
 from jaxnoise.report import collection, comparison
 from jaxnoise.runs import documents
+from jaxnoise.runs.history import write_history
 from jaxnoise.scores import scoring, selection
 from jaxnoise.scores.intervals import paired_difference
 from jaxnoise.sweep import plans
@@ -32,13 +33,16 @@ def make_run(tmp_path):
         config = Config(**{"dataset": "digits", "total_repeats": len(accuracy)} | settings)
         documents.write_config(folder, config, {"data_sha256": data_sha256})
         accuracy = np.float32(accuracy)
+        there = selection.existing(validated=config.best_by is not None, epochs=config.epochs_num)
         selected = {  # each selection's accuracies differ from the others'
             name: selection.Selected(accuracy - i, np.ones(len(accuracy), int))
+            if name in there
+            else None
             for i, name in enumerate(selection.SELECTIONS)
         }
         scores = {name: np.zeros(len(accuracy)) for name in scoring.SCORES}
         diverged = np.isnan(accuracy).astype(int)
-        report = scoring.Report(scores, selected, diverged, NOISE, config.validation_labels)
+        report = scoring.Report(scores, selected, diverged, NOISE, config.best_by)
         documents.write_scores(folder, report)
         return folder
 
@@ -94,14 +98,15 @@ def test_table_tells_runs_and_differences(two):
     told = comparison.compare(two)
     lines = [re.split(r"\s{2,}", line.strip()) for line in told.splitlines()]
     assert lines[0] == [
-        "run", "do_sn", "wd_coef", "true rate (%)", "last epoch", "best noisy validation",
-        "best clean validation", "ORACLE: best test", "n",
+        "run", "do_sn", "wd_coef", "true rate (%)", "last epoch",
+        "mean of the last ten epochs", "best noisy validation", "best clean validation",
+        "ORACLE: best test", "n",
     ]  # fmt: skip
     first, second, difference = lines[2:5]
     assert first[:5] == ["1", "False", "0.0", "36.00", "82.00 ± 1.63"] and first[-1] == "3"
     assert second[:5] == ["2", "True", "0.0001", "36.00", "87.00 ± 2.16"]
-    # Differences 5, 4, 6: mean 5, s = 1, t(0.975, 2)/√3 = 2.484; the same for all four here.
-    assert difference == ["2 − 1", *["+5.00 [+2.52, +7.48]"] * 4, "3"]
+    # Differences 5, 4, 6: mean 5, s = 1, t(0.975, 2)/√3 = 2.484; the same for all five here.
+    assert difference == ["2 − 1", *["+5.00 [+2.52, +7.48]"] * 5, "3"]
     assert "All runs: --dataset=digits --net=lenet" in told
     assert f"Run 1: {two[0]}" in told and f"Run 2: {two[1]}" in told
     assert "ORACLE chooses the epoch on the test set: an upper bound, not a result" in told
@@ -114,7 +119,7 @@ def test_csv_has_the_unrounded_numbers(two):
     for row, name in ((first, "first"), (second, "second")):
         assert float(row["last_mean"]) == np.mean(ACCURACIES[name])
         assert float(row["last_std"]) == np.std(ACCURACIES[name])
-        assert float(row["oracle_test_mean"]) == np.mean(ACCURACIES[name]) - 3
+        assert float(row["oracle_test_mean"]) == np.mean(ACCURACIES[name]) - 4
         assert row["n"] == "3" and float(row["true_rate"]) == 0.36
     assert second["do_sn"] == "True" and second["noise_type"] == "uniform_noise"
     difference = paired_difference(np.array([5.0, 4.0, 6.0]))
@@ -122,6 +127,45 @@ def test_csv_has_the_unrounded_numbers(two):
         for key, value in difference._asdict().items():
             assert float(second[f"{name}_less_run_1_{key}"]) == value
             assert first[f"{name}_less_run_1_{key}"] == ""
+
+
+def older(folder, epochs=None):
+    """The run from before `last_ten` was recorded; with so many epochs, all like the last one."""
+    document = json.loads((folder / "scores.json").read_text())
+    del document["selection"]["last_ten"]
+    (folder / "scores.json").write_text(json.dumps(document))
+    if epochs:
+        last = np.float32(document["selection"]["last"]["accuracy"])
+        write_history(folder, {"test_accuracy": np.tile(last, (epochs, 1))})
+    return folder
+
+
+def test_an_older_run_has_the_mean_of_ten_epochs_that_its_history_gives(two):
+    older(two[0], epochs=30)
+    told = comparison.compare(two)
+    first, second, difference = (
+        re.split(r"\s{2,}", line.strip()) for line in told.splitlines()[2:5]
+    )
+    assert first[4:6] == ["82.00 ± 1.63"] * 2 and "– marks" not in told
+    # The other run's is 1 lower than its last epoch's.
+    assert difference[1:3] == ["+5.00 [+2.52, +7.48]", "+4.00 [+1.52, +6.48]"]
+
+
+@pytest.mark.parametrize("epochs", [None, 29])
+def test_an_older_run_without_its_history_has_no_mean_of_ten_epochs(epochs, two):
+    older(two[0], epochs)
+    told = comparison.compare(two)
+    first, second, difference = (
+        re.split(r"\s{2,}", line.strip()) for line in told.splitlines()[2:5]
+    )
+    assert first[4:7] == ["82.00 ± 1.63", "–", "80.00 ± 1.63"]
+    assert second[5] == "86.00 ± 2.16"
+    assert difference == ["2 − 1", "+5.00 [+2.52, +7.48]", "–", *["+5.00 [+2.52, +7.48]"] * 3, "3"]
+    assert "– marks what a run does not have" in told
+    rows = csv_rows(two[0].parent)
+    assert rows[0]["last_ten_mean"] == rows[1]["last_ten_less_run_1_mean"] == ""
+    assert float(rows[1]["last_ten_mean"]) == 86
+
 
 
 def test_markdown_and_latex_are_tables(two, tmp_path):
@@ -270,7 +314,7 @@ def test_repeats_that_diverged_are_left_out_with_their_pairs(make_run):
     assert paired_difference(np.array([5.0, 7.0])).low == pytest.approx(-6.71, abs=0.005)
     assert lines[4] == [
         "2 − 1",
-        *["+6.00 [−6.71, +18.71]"] * 4,
+        *["+6.00 [−6.71, +18.71]"] * 5,
         "2",
     ]
     assert "Repeats that diverged are left out" in told
@@ -291,7 +335,7 @@ def test_repeats_that_diverged_are_left_out_with_their_pairs(make_run):
 def test_too_few_pairs_that_did_not_diverge_are_told(second, said, make_run):
     told = comparison.compare([make_run("first", [80, NAN, NAN]), make_run("second", second)])
     assert f"Run 2 cannot be paired with run 1: {said}." in told
-    dashes = [line for line in told.splitlines() if line.count("–") == 4]
+    dashes = [line for line in told.splitlines() if line.count("–") == 5]
     assert len(dashes) == all(map(np.isnan, second))
 
 

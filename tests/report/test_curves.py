@@ -108,6 +108,14 @@ def test_without_noise_changed_labels_have_no_curves(tmp_path):
     }  # fmt: skip
 
 
+def test_without_validation_there_is_no_curve_of_it(tmp_path):
+    written, whole = history(), columns(curves.of_run(history(), tmp_path))
+    del written["valid_accuracy"]
+    found = columns(curves.of_run(written, tmp_path))
+    assert found.pop("valid_accuracy") == (None, None)
+    assert found == {name: x for name, x in whole.items() if name != "valid_accuracy"}
+
+
 def test_huge_values_have_a_finite_spread(tmp_path):
     written = history(repeats=2)
     written["test_accuracy"][0] = [0, 2e38]
@@ -179,7 +187,7 @@ def test_a_further_run_adds_no_figure_and_little_to_the_page(make, tmp_path, mon
         make([80.0, 82], noise_rate=0.4, wd_coef=wd_coefs[0])
         figures.append(0)
         sizes.append(report.write(tmp_path, tmp_path / "report").stat().st_size)
-    assert figures == [3, 3]  # accuracy against noise rate for three selections
+    assert figures == [4, 4]  # accuracy against noise rate for four selections
     assert (sizes[1] - sizes[0]) / (more + 1) < 10_000
 
 

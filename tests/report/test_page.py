@@ -284,6 +284,7 @@ def test_files_hold_the_same_numbers(make, tmp_path):
     assert {x.name for x in out.iterdir()} == {
         "report.html", "report.md", "report.tex", "report.csv",
         "accuracy_by_rate_last.png", "accuracy_by_rate_last.pdf",
+        "accuracy_by_rate_last_ten.png", "accuracy_by_rate_last_ten.pdf",
         "accuracy_by_rate_best_clean_valid.png", "accuracy_by_rate_best_clean_valid.pdf",
         "accuracy_by_rate_best_noisy_valid.png", "accuracy_by_rate_best_noisy_valid.pdf",
     }  # fmt: skip

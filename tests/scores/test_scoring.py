@@ -28,7 +28,7 @@ def report(repeats=3, validation_labels="clean", draws=1, diverged=None, **chang
     selected = {
         name: selection.Selected(
             np.where(diverged, np.nan, rng.uniform(0, 100, repeats)).astype(np.float32),
-            np.where(diverged, 0, rng.integers(1, 30, repeats)),
+            np.where(diverged, 0, rng.integers(1, 30, repeats)) * (name != "last_ten"),
         )
         for name in selection.SELECTIONS
     }
@@ -103,19 +103,26 @@ def test_json_csv_and_txt_agree_with_numpy(tmp_path, repeats):
 def test_selection_is_told_in_json_and_txt(repeats):
     said = report(repeats)
     document, shown = said.document()["selection"], table_rows(said.text(), "ORACLE:")
-    assert list(document) == ["last", "best_noisy_valid", "best_clean_valid", "oracle_test"]
+    assert list(document) == [
+        "last", "last_ten", "best_noisy_valid", "best_clean_valid", "oracle_test",
+    ]  # fmt: skip
+    place = 0  # in a row; the mean of ten epochs has no epoch there
     for column, (name, told) in enumerate(document.items()):
         accuracy, epoch = said.selected[name]
+        epochs = [x or None for x in epoch.tolist()]
+        assert (set(epochs) == {None}) == (name == "last_ten")
         assert told == {
             "accuracy": accuracy.tolist(),
-            "epoch": epoch.tolist(),
+            "epoch": epochs,
             "mean": np.float64(accuracy).mean(),
             "std": np.float64(accuracy).std(),
             "n": repeats,
         }
+        width = 1 if name == "last_ten" else 2
         for i in range(repeats):
-            cells = shown[str(i + 1)][2 * column : 2 * column + 2]
-            assert cells == [epoch[i], round(float(accuracy[i]), 2)]
+            cells = shown[str(i + 1)][place : place + width]
+            assert cells == [epoch[i], round(float(accuracy[i]), 2)][-width:]
+        place += width
         assert shown["mean"][column] == round(told["mean"], 2)
         assert shown["std"][column] == round(told["std"], 2)
 
@@ -130,6 +137,40 @@ def test_headline_and_oracle_are_said_in_words(labels):
         f"The scores above are taken at the epoch of the column best {labels} validation." in words
     )
     assert "ORACLE chooses the epoch on the test set: an upper bound, not a result" in words
+
+
+def test_without_validation_the_scores_are_those_of_the_last_epoch_and_say_so(tmp_path):
+    said = report(
+        validation_labels=None, **dict.fromkeys(scoring.OF_VALIDATION, np.full(3, np.nan))
+    )
+    for name in ("best_noisy_valid", "best_clean_valid"):
+        said.selected[name] = None
+    documents.write_scores(tmp_path, said)
+    document, text = documents.read_scores(tmp_path), (tmp_path / "scores.txt").read_text()
+    assert document["headline"] == "last"
+    assert [name for name, x in document["selection"].items() if x is None] == [
+        "best_noisy_valid", "best_clean_valid",
+    ]  # fmt: skip
+    for row in (*document["repeats"], document["mean"], document["std"]):
+        assert [name for name, x in row.items() if x is None] == list(scoring.OF_VALIDATION)
+    rows = [line.split() for line in text.split("ORACLE:")[1].splitlines()]
+    (mean,) = (row for row in rows[:12] if row[:1] == ["mean"] and len(row) == 6)
+    assert mean[3:5] == ["–", "–"]
+    words = " ".join(text.split())
+    assert (
+        "Scores at the last epoch: the run has no validation part (--validation_ratio=0)" in words
+    )
+    assert "The scores above are taken at the epoch of the column last epoch." in words
+    assert "– marks what a run does not have" in words and "counted from 1" not in words
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_a_report_without_the_mean_of_ten_epochs_is_as_older_ones_were():
+    said = report()
+    assert "last ten" in said.text() and "– marks" not in said.text()
+    del said.selected["last_ten"]  # as `record` reads a run from before there was one
+    assert "last_ten" not in said.document()["selection"]
+    assert "last ten" not in said.text()
 
 
 def test_what_is_not_a_number_is_null_and_a_dash():
@@ -156,7 +197,7 @@ def test_a_repeat_that_diverged_is_marked_and_in_no_mean(tmp_path):
         survivors = accuracy[[0, 2]].astype(np.float64)
         assert document["selection"][name] == {
             "accuracy": [float(accuracy[0]), None, float(accuracy[2])],
-            "epoch": [epoch[0], None, epoch[2]],
+            "epoch": [epoch[0] or None, None, epoch[2] or None],
             "mean": survivors.mean(), "std": survivors.std(), "n": 2,
         }  # fmt: skip
     # In each of the three tables.

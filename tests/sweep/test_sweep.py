@@ -226,3 +226,10 @@ def test_accuracies_of_a_run_are_those_of_its_scores(n, repeats, told, monkeypat
     document = {"n": n, "repeats": [{}] * repeats, "headline": "best_noisy_valid"}
     monkeypatch.setattr(documents, "read_scores", lambda _: document | {"selection": selection})
     assert progress._accuracy(None) == told
+
+
+def test_scores_of_the_last_epoch_are_told_once(monkeypatch):
+    selection = {"last": {"mean": 80.0, "std": 2.0}, "best_clean_valid": None}
+    document = {"n": 2, "repeats": [{}] * 2, "headline": "last", "selection": selection}
+    monkeypatch.setattr(documents, "read_scores", lambda _: document)
+    assert progress._accuracy(None) == "last epoch 80.00 ± 2.00"

@@ -12,7 +12,7 @@ from jaxnoise import data
 from jaxnoise.config import Config, InputError
 from jaxnoise.experiments import experiment
 from jaxnoise.labels import noisy_dataset
-from jaxnoise.runs import folders
+from jaxnoise.runs import documents, folders
 from jaxnoise.runs.history import read_history
 from jaxnoise.runs.noise_record import read_noise
 from jaxnoise.runs.record import read_record
@@ -352,6 +352,42 @@ def test_older_run_without_predictions_at_the_best_epoch_is_verified(copy):
     assert {check.verdict for check in checks.values()} == {EQUAL}
     assert "samples.npz, checkpoints/best" not in checks
     assert "samples.npz, checkpoints/last" in checks
+
+
+def test_older_run_without_the_mean_of_ten_epochs_is_verified(tmp_path):
+    """Whose history would give one."""
+    config = Config(**SETTINGS | {"epochs_num": 10}, results_dir=str(tmp_path))
+    experiment.run(config)
+    folder = folders.run_folder(config)
+    checks = verified(folder)
+    assert checks["last_ten, history.npz"].verdict == EQUAL
+    recorded = read_record(folder).report.selected["last_ten"]
+    test = read_history(folder, config)["test_accuracy"]
+    np.testing.assert_allclose(recorded.accuracy, np.float64(test).mean(axis=0), rtol=1e-6)
+    assert recorded.epoch.tolist() == [0, 0]
+    run = read_record(folder)
+    del run.report.selected["last_ten"]
+    documents.write_scores(folder, run.report)
+    assert "last_ten" not in (folder / "scores.json").read_text()
+    checks = verified(folder)
+    assert {check.verdict for check in checks.values()} == {EQUAL}
+    assert "last, history.npz" in checks and "last_ten, history.npz" not in checks
+
+
+@pytest.mark.parametrize("name", ["last_ten", "best_clean_valid"])
+def test_selections_that_a_run_can_or_cannot_have_are_checked(name, copy):
+    """Of two epochs there is no mean of ten; and with validation there is a best epoch of it."""
+
+    def edit(document):
+        selected = document["selection"]
+        selected[name] = selected["last"] if selected[name] is None else None
+
+    edit_json(copy / "scores.json", edit)
+    if name == "last_ten":
+        assert failed(copy) == {"scores.json": DIFFERENT}
+    else:
+        with pytest.raises(InputError, match="scores.json is damaged"):
+            read_record(copy)
 
 
 def test_renamed_folder_is_verified_but_for_its_name(copy):

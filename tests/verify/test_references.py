@@ -1,6 +1,8 @@
 """References: what is kept, what agrees with it, and that those in reference/ can be made again."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 
@@ -39,7 +41,7 @@ def _elsewhere(tmp_path, monkeypatch, request):
 def changed(folder, tmp_path, change):
     """A copy of the run with other test accuracies."""
     document = json.loads((folder / "scores.json").read_text())
-    for selected in document["selection"].values():
+    for selected in filter(None, document["selection"].values()):
         selected["accuracy"] = [float(x) for x in change(np.array(selected["accuracy"]))]
     copy = tmp_path / "copy"
     copy.mkdir()
@@ -85,6 +87,38 @@ def test_interval_is_where_another_mean_is_expected(folder, tmp_path):
     half = 8.860 * 2 * np.sqrt(1 / 3 + 1 / 2)  # t(1 − 0.05/8, 2) from a table
     assert (last.low, last.high) == pytest.approx((82 - half, 82 + half), rel=1e-3)
     assert last.agrees and not last.equal
+
+
+def test_only_what_both_have_is_compared_and_counted(folder, tmp_path):
+    references.keep("small", folder)
+    reference, there = references.read("small"), tmp_path / "there"
+    assert set(reference["accuracy"]) == {  # of one epoch there is no mean of ten
+        "last", "best_noisy_valid", "best_clean_valid", "oracle_test",
+    }  # fmt: skip
+    shutil.copytree(folder, there)
+    (before,) = (x for x in references.compare(reference, folder) if x.name == "last")
+    # The same run, as if it had ten epochs, in which the reference has none.
+    for name, edit in (
+        ("config.json", lambda x: x["flags"].update(epochs_num=10)),
+        ("scores.json", lambda x: x["selection"].update(last_ten=x["selection"]["last"])),
+    ):
+        document = json.loads((there / name).read_text())
+        edit(document)
+        (there / name).write_text(json.dumps(document))
+    comparisons = references.compare(reference, there)
+    assert [x.name for x in comparisons] == [
+        "last", "best_noisy_valid", "best_clean_valid", "oracle_test",
+    ]  # fmt: skip
+    last = comparisons[0]
+    assert (last.low, last.high) == (before.low, before.high)
+    words = "mean of the last ten epochs"
+    assert re.search(rf"^{words} +– +– +– +not compared$", references.table(comparisons), re.M)
+    # And where both have it, five hold together.
+    reference["accuracy"] |= {"last_ten": [80.0, 82.0, 84.0], "last": [80.0, 82.0, 84.0]}
+    comparisons = references.compare(reference, there)
+    assert len(comparisons) == 5
+    half = 9.925 * 2 * np.sqrt(1 / 3 + 1 / 3)  # t(1 − 0.05/10, 2) from a table
+    assert comparisons[1].high == pytest.approx(82 + half, rel=1e-3)
 
 
 def test_runs_made_elsewhere_widen_and_centre_the_interval(folder, tmp_path, capsys):
