@@ -59,7 +59,12 @@ def _main(arguments: dict[str, Any]) -> int:
         raise InputError(f"--{min(both)}: allowed is a value or a search by --tune, not both")
     for name, (low, high) in ranges.items():  # both ends, before any work
         ends = [grid.parse(name, f"{x:g}") for x in (low, high)]
-        grid.planned_runs({None: {}}, listed | {name: ends})
+        tried = grid.planned_runs({None: {}}, listed | {name: ends})
+        if any(run.config.best_by is None for run in tried):
+            raise InputError(
+                f"--validation_ratio=0 with --tune={arguments['tune']}, which maximizes validation "
+                "accuracy: allowed is a ratio in (0, 1)"
+            )
     (base, *others) = [run.config for run in grid.planned_runs({None: {}}, listed)]
     if others:
         raise InputError("--tune: allowed is one value for each of the other flags")

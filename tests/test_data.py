@@ -339,6 +339,13 @@ def test_an_empty_part_is_refused(ratio, sizes):
     )
 
 
+@pytest.mark.parametrize("samples", [1, 20])
+def test_ratio_0_leaves_all_for_training(samples):
+    train, valid = splits.stratified(np.arange(samples) % 2, ratio=0.0, num_classes=2)
+    assert sorted(train) == list(range(samples)) and len(valid) == 0
+    assert train.dtype == valid.dtype == np.int64
+
+
 # Real data
 
 

@@ -130,10 +130,11 @@ class DataConfig:
     validation_ratio: float = _flag(
         0.1,
         "Share of the training data that is set aside for validation, unless folder:PATH has a "
-        "folder val.",
+        "folder val. 0 sets nothing aside and trains on everything: there is no best epoch then, "
+        "and the scores are those of the last one.",
         low=0.0,
         high=1.0,
-        open_range=True,
+        below_high=True,
     )
     validation_labels: str = _flag(
         "clean",

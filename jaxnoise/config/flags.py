@@ -21,15 +21,17 @@ def flag(
     low: float | None = None,
     high: float | None = None,
     open_range: bool = False,
+    below_high: bool = False,
     where_only: bool = False,
     is_file: bool = False,
     listed: bool = False,
 ) -> Any:
     """Declares one flag.
 
-    `where_only` marks flags that set where or whether to run, not what; `is_file` marks flags that
-    name a file whose content, not whose path, determines the result; `listed` marks flags whose one
-    value is a list with commas (see `numbers`).
+    A range includes its ends `low` and `high`; `open_range` excludes both, `below_high` the upper
+    one. `where_only` marks flags that set where or whether to run, not what; `is_file` marks flags
+    that name a file whose content, not whose path, determines the result; `listed` marks flags
+    whose one value is a list with commas (see `numbers`).
     """
     metadata = {
         "help": help,
@@ -37,6 +39,7 @@ def flag(
         "low": low,
         "high": high,
         "open_range": open_range,
+        "below_high": below_high,
         "where_only": where_only,
         "is_file": is_file,
         "listed": listed,
@@ -75,11 +78,13 @@ def check(field: dataclasses.Field, value: Any) -> None:
         raise InputError(f"{flag}: allowed are {', '.join(meta['choices'])}{near}")
     if meta["low"] is None:
         return
-    low, high, is_open = meta["low"], meta["high"], meta["open_range"]
+    low, high = meta["low"], meta["high"]
+    above_low, below_high = meta["open_range"], meta["open_range"] or meta["below_high"]
     if high is None:
         high = _MAX_INT if kind is int else _MAX_FLOAT
-    if not (low < value < high if is_open else low <= value <= high):  # false for NaN
-        left, right = "()" if is_open else "[]"
+    above = low < value if above_low else low <= value  # false for NaN
+    if not above or not (value < high if below_high else value <= high):
+        left, right = "(" if above_low else "[", ")" if below_high else "]"
         is_percent = field.name.endswith(("_rate", "_ratio")) and 2 <= value <= 100
         share = f", a share: {value / 100:g} for {value:g} %" if is_percent else ""
         raise InputError(f"{flag}: allowed is {left}{low:g}, {high:.10g}{right}{share}")

@@ -53,8 +53,8 @@ class Config(RunningConfig, TrainingConfig, RegularizerConfig, MethodConfig, Dat
         self.check_dataset()
         self.check_preprocessing()
         self.check_noise()
-        self.check_method()
         self._check_validation()
+        self.check_method()
         if self.total_repeats % self.draws:
             raise InputError(
                 f"--noise_draws={self.noise_draws}: allowed are divisors of "

@@ -188,13 +188,14 @@ class ActiveRun:
             selection.select(history),
             diverged,
             noise.summary(config, dataset.noisy_labels[: config.draws]),
-            config.validation_labels,
+            config.best_by,
         )
         documents.write_scores(folder, report)
         drawn = time.time()
         drawing = activity.doing("drawing the figures", logged=False)
         with drawing, apart(f"the figures in {folder / 'figures'}"):
-            run_figures.draw(folder, config, dataset, history, samples, scores["best_epoch"])
+            best_epoch = np.nan_to_num(scores["best_epoch"]).astype(int)
+            run_figures.draw(folder, config, dataset, history, samples, best_epoch)
         resume.clear(folder / checkpoint.FOLDER)
         announcements.scores(folder)
         if diverged.any():

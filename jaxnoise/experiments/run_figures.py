@@ -26,7 +26,7 @@ def draw(
     Args:
       history: the metrics, float (epochs, repeats) each.
       samples: see `of_samples.of_progress`.
-      best_epoch: int (repeats,), counted from 1; 0 if there is none.
+      best_epoch: int (repeats,), counted from 1; 0 if there is none, as without validation.
     """
     figures, title = folder / "figures", announcements.title(config, ", ")
     if config.noise_is_given:
@@ -44,6 +44,7 @@ def draw(
         samples[of_samples.PREDICTED["best"]][votes],
         dataset.class_names,
         title=title,
+        epoch="best" if config.best_by else "last",
     )
     places, labels = of_samples.read_suspects(folder, contact_sheet.PICTURES)
     row = {place: i for i, place in enumerate(dataset.train_index)}

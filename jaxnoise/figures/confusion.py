@@ -21,14 +21,16 @@ def draw(
     class_names: tuple[str, ...],
     *,
     title: str,
+    epoch: str = "best",
 ) -> None:
     """Writes stem.png and stem.pdf, two matrices over the training samples of all repeats.
 
     Args:
       true: int (training samples,), in [0, K).
       given: int (repeats, training samples), the labels trained on.
-      predicted: int (repeats, training samples), by the nets of the best epoch; −1 for none.
+      predicted: int (repeats, training samples), by the nets of the epoch; −1 for none.
       class_names: of the K classes.
+      epoch: best or last.
     """
     classes = len(class_names)
     size = 0.42 * min(classes, _LEGIBLE) + 1.6
@@ -40,7 +42,7 @@ def draw(
     _matrix(left, noise, class_names, "true label", "label given")
     _matrix(
         right, shares(given[known], predicted[known], classes), class_names, "label given",
-        "label predicted at the best epoch",
+        f"label predicted at the {epoch} epoch",
     )  # fmt: skip
     figure.suptitle(f"{title}\ntraining samples, % of each row", fontsize=10)
     save(figure, stem)

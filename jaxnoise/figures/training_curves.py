@@ -30,8 +30,8 @@ def draw(
 
     Args:
       folder: where; made if missing.
-      history: `{train_noisy,train,valid,test}_{loss,accuracy}` and what MEMORIZATION names, each
-        float (epochs, repeats).
+      history: `{train_noisy,train,test}_{loss,accuracy}`, `valid_{loss,accuracy}` if there is a
+        validation part, and what MEMORIZATION names, each float (epochs, repeats).
       best_epoch: int (repeats,), counted from 1; 0 if there is none.
       title: of every figure.
       validation_labels: clean or noisy, those that chose the best epoch.
@@ -39,7 +39,8 @@ def draw(
     folder.mkdir(exist_ok=True)
     diverged = divergence.epochs(history)
     for quantity in _UNITS:
-        curves = {name: history[f"{name}_{quantity}"] for name in CURVES}
+        # Without a validation part there is no curve of it.
+        curves = {name: history[key] for name in CURVES if (key := f"{name}_{quantity}") in history}
         save(_mean_figure(curves, CURVES, diverged, _UNITS[quantity], title), folder / quantity)
         figure = _repeats_figure(
             curves, quantity, best_epoch, diverged, title, f"best {validation_labels} validation"

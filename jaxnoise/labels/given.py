@@ -151,7 +151,7 @@ class GivenLabels(NamedTuple):
         if self.index is None:
             where = index
         else:
-            places = np.full(max(self.index.max(), index.max()) + 1, -1)
+            places = np.full(max(self.index.max(), index.max(initial=-1)) + 1, -1)
             places[self.index] = np.arange(len(self.index))
             where = places[index]
         if (where < 0).any():

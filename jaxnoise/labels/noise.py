@@ -90,14 +90,20 @@ MODELS: dict[str, Callable[[Config], Model]] = {
 def corrupt(
     model: Model, train: CleanSamples, valid: CleanSamples, *, seed: int
 ) -> tuple[NoisyLabels, NoisyLabels]:
-    """Draws the noise once for the training part and, from a separate stream, for validation."""
+    """Draws the noise once for the training part and, from a separate stream, for validation.
+
+    The validation part may be empty. No model has to work on that: it gets a training sample there,
+    whose label is not used.
+    """
     # RandomState: the only NumPy generator whose stream is frozen across versions (NEP 19).
     streams = np.random.RandomState(seed), np.random.RandomState([seed, 1])
-    draws = model(train, valid, *streams)
-    return tuple(
-        NoisyLabels(draw.noisy, part.labels, draw.picked, draw.noisy != part.labels, draw[2])
-        for part, draw in zip((train, valid), draws, strict=True)
-    )
+    first = train._replace(labels=train.labels[:1], images=train.images[:1])
+    draws = model(train, valid if len(valid.labels) else first, *streams)
+    found = []
+    for part, draw in zip((train, valid), draws, strict=True):
+        noisy, picked = (of[: len(part.labels)] for of in (draw.noisy, draw.picked))
+        found.append(NoisyLabels(noisy, part.labels, picked, noisy != part.labels, draw[2]))
+    return tuple(found)
 
 
 def summary(config: Config, draws: Sequence[NoisyLabels]) -> dict[str, Any]:

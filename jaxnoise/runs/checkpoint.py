@@ -18,7 +18,8 @@ from jaxnoise.training import surroundings
 
 # In the folder of a run.
 FOLDER = "checkpoints"
-# After the epoch with the best validation accuracy of each repeat, and after the last epoch.
+# After the epoch with the best validation accuracy of each repeat, which the scores are of, and
+# after the last epoch. Without a validation part both are the last: whatever reads `best` works.
 NETS = ("best", "last")
 # Beyond the arrays themselves: Orbax's own files.
 _OVERHEAD_BYTES = 2**20

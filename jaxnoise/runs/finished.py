@@ -59,7 +59,8 @@ class FinishedRun:
 
     folder: Path
     config: Config
-    # float (repeats,) for each name in `scoring.SCORES`; NaN for repeats that diverged.
+    # float (repeats,) for each name in `scoring.SCORES`; NaN for repeats that diverged, and for
+    # what a run without a validation part does not have.
     scores: dict[str, np.ndarray] = dataclasses.field(repr=False)
     # Of every metric of metrics.jsonl, float32 (epochs, repeats).
     history: dict[str, np.ndarray] = dataclasses.field(repr=False)
@@ -84,14 +85,17 @@ class FinishedRun:
     def samples(self) -> dict[str, np.ndarray]:
         """samples.npz: loss, predicted and best_predicted, each (repeats, training samples).
 
-        Loss is the mean over epochs. Predictions are those of the last epoch and of the best one;
-        an older run has none of the best one.
+        Loss is the mean over epochs. Predictions are those of the last epoch and of the nets
+        `best`; an older run has none of the second kind.
         """
         return read_samples(self.folder, self.config, self.dataset)
 
     @functools.cached_property
     def best(self) -> Nets:
-        """The nets at each repeat's best epoch, which the scores are of."""
+        """The nets at each repeat's best epoch, which the scores are of.
+
+        Without a validation part (`config.best_by` is None) these are the last epoch's.
+        """
         return self._nets("best")
 
     @functools.cached_property

@@ -45,7 +45,7 @@ def write_noise(
         "versions": versions,
     }
     for entry, labels, valid_labels in zip(document["draws"], train, valid, strict=True):
-        entry["valid"] = valid_labels.summary()
+        entry["valid"] = valid_labels.summary() if len(valid_labels.noisy) else None
         entry["classes"] = _classes(labels, dataset.class_names)
         entry["transition_matrix"] = {
             "asked": _rounded(labels.transition_matrix),

@@ -57,7 +57,12 @@ def _main(arguments: dict[str, Any]) -> int:
     where = location_flags.start(arguments)
     runs = arguments["runs"]
     for folder in runs:
-        read_record(folder)  # before any of them is measured
+        config = read_record(folder).config  # before any of them is measured
+        if arguments["checkpoint"] == "best" and config.best_by is None:
+            raise InputError(
+                f"--checkpoint=best: {folder} was made with --validation_ratio=0 and has no best "
+                "validation epoch; allowed is last"
+            )
     if len({folder.resolve() for folder in runs}) < len(runs):
         raise InputError(f"RUN_DIR={' '.join(map(str, runs))}: one of them is given twice")
     measured = [measure(folder, **how, **where) for folder in runs]

@@ -138,8 +138,8 @@ def _in_words(run: dict[str, Any]) -> str:
         "diverged" if gone else "never" if x is None else f"{x:g}"
         for x, gone in zip(run["epochs_to_half"], run["diverged"], strict=True)
     ]
-    means = [np.mean([x for x in run[name] if x is not None] or [np.nan]) for name in LAST]
-    fitted, valid, test = (f"{mean:.1f} %" for mean in means)
+    numbers = ([x for x in run[name] if x is not None] for name in LAST)
+    fitted, valid, test = (f"{np.mean(x):.1f} %" if x else "–" for x in numbers)
     return (
         f"{run['regularization']}, frequency {run['wave_frequency']:g}: half of the changed labels "
         f"fitted at epoch {', '.join(halves)}; after the last epoch {fitted} fitted, accuracy "

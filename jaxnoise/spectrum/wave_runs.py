@@ -11,7 +11,7 @@ from jaxnoise.runs.history import read_history
 from jaxnoise.runs.record import read_record
 from jaxnoise.scores import divergence
 
-# Metrics of which the last epoch's are taken.
+# Metrics of which the last epoch's are taken, as far as there are: see `evaluation.evaluate`.
 LAST = ("changed_as_noisy", "valid_noisy_accuracy", "test_accuracy")
 # What the runs of one figure may differ in.
 _FREE = {"wave_frequency", *(field.name for field in dataclasses.fields(RegularizerConfig))}
@@ -24,7 +24,8 @@ class Response(NamedTuple):
     config: Config
     # float (repeats,) each: infinite if half was never fitted, NaN for repeats that diverged.
     epochs_to_half: np.ndarray
-    last: dict[str, np.ndarray]  # for each name in LAST, NaN for repeats that diverged
+    # For each name in LAST, NaN for repeats that diverged and for what a run does not have.
+    last: dict[str, np.ndarray]
 
 
 def epochs_to_half(changed_as_noisy: np.ndarray) -> np.ndarray:
@@ -45,6 +46,9 @@ def read(folder: Path) -> Response:
             "above 0"
         )
     history = read_history(folder, run.config)
+    if run.config.best_by is None:
+        none = np.full_like(history["test_accuracy"], np.nan)
+        history["valid_noisy_accuracy"] = none
     for name in LAST:
         if name not in history:
             raise InputError(f"RUN_DIR={folder}: history.npz has no array {name}")

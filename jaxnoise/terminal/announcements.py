@@ -78,7 +78,12 @@ def announce(
     if dataset.original.resized:
         log.info("         %s", dataset.original.resized)
     draws = dataset.noisy_labels[: config.draws]
-    if (valid := np.sum(dataset.split == SPLITS.index("valid"))) < _FEW:
+    if config.best_by is None:
+        log.info(
+            "         nothing is set aside for validation: the scores, and the nets in "
+            "checkpoints/best, are those of the last epoch"
+        )
+    elif (valid := np.sum(dataset.split == SPLITS.index("valid"))) < _FEW:
         log.info(
             "         the best epoch is chosen by %s: each is %.2g %% of that accuracy",
             counted(valid, "validation image"),

@@ -120,16 +120,20 @@ def _in_words(metrics: dict[str, np.ndarray]) -> tuple[str, str]:
     active = ~np.isnan(metrics["test_accuracy"])
     if not active.any():
         return ("all repeats have diverged",) * 2
-    noisy, train, valid, test = (
+    noisy, train, test = (
         float(metrics[f"{name}_accuracy"][active].mean())
-        for name in ("train_noisy", "train", "valid", "test")
+        for name in ("train_noisy", "train", "test")
     )
+    valid = short_valid = ""
+    if "valid_accuracy" in metrics:
+        accuracy = float(metrics["valid_accuracy"][active].mean())
+        valid, short_valid = f"valid {accuracy:.2f}, ", f"valid {accuracy:.1f} %  "
     trained = ~np.isnan(metrics["step_loss"])  # not those that early stopping has stopped
     loss = f"{metrics['step_loss'][trained].mean():.4f}" if trained.any() else "– (stopped)"
     some = "" if active.all() else f"  ({active.sum()} of {len(active)} repeats)"
     return (
         f"training loss {loss}  accuracy (%): train/noisy {noisy:.2f}, train {train:.2f}, "
-        f"valid {valid:.2f}, test {test:.2f}{some}",
-        f"test {test:.1f} %  valid {valid:.1f} %  train {train:.1f} %  train/noisy {noisy:.1f} %  "
+        f"{valid}test {test:.2f}{some}",
+        f"test {test:.1f} %  {short_valid}train {train:.1f} %  train/noisy {noisy:.1f} %  "
         f"loss {loss}{some}",
     )

@@ -105,14 +105,15 @@ def evaluate(
 
     Args:
       noisy_labels: int32 (training samples,).
-      noisy_valid_labels: int32 (validation samples,).
+      noisy_valid_labels: int32 (validation samples,), which may be none.
 
     Returns:
       scalars `{train_noisy,train,valid_noisy,valid,test}_{loss,accuracy}` (nats, percent; `_noisy`
       against the noisy labels, the others against the true ones), `entropy` (mean over train, nats)
       and the memorization of train, in percent: of the samples with a changed label, the shares
       predicted `changed_as_noisy`, `changed_as_true` and `changed_as_neither`; of the others, the
-      share predicted right, `unchanged_right` (NaN if there is no such sample);
+      share predicted right, `unchanged_right` (NaN if there is no such sample), but without
+      validation samples none of `valid*`;
       and the loss and prediction for each training sample.
     """
     total, samples = pictures.labels.shape[0], noisy_labels.shape[0]
@@ -172,6 +173,8 @@ def evaluate(
         "changed_as_neither": 100 * neither[changed],
         "unchanged_right": 100 * means.true_correct[unchanged],
     }
+    if known == samples:
+        metrics = {name: x for name, x in metrics.items() if not name.startswith("valid_")}
     return metrics, jax.tree.map(lambda x: x[:samples], each)
 
 

@@ -155,6 +155,7 @@ def advance(
     """One epoch: train, evaluate, and keep the state if its validation accuracy is the best so far.
 
     Before it is evaluated, the state gets new averages of batch norm (see `evaluation.renewed`).
+    Without a validation part, the state that is kept is always the newest.
 
     A member that `robust_training.EarlyStopping` has stopped is reset to its best state, and its
     scalars `step_*` are NaN.
@@ -205,8 +206,11 @@ def advance(
 
     past = progress.samples.loss
     mean_loss = past + (samples.loss - past) / (epoch + 1).astype(jnp.float32)
-    valid_accuracy = metrics[selection.headline(program.validation_labels).chosen_by]
-    better = selection.improves(valid_accuracy, progress.best_valid_accuracy)
+    if member.noisy_valid_labels.shape[0]:
+        valid_accuracy = metrics[selection.headline(program.validation_labels).chosen_by]
+        better = selection.improves(valid_accuracy, progress.best_valid_accuracy)
+    else:  # no epoch is known to be better than the last one
+        valid_accuracy, better = progress.best_valid_accuracy, jnp.bool_(True)
     best_state, best_predicted, best_valid_accuracy, best_epoch = _choose(
         better,
         (state, samples.predicted, valid_accuracy, epoch),

@@ -95,9 +95,8 @@ COEFFICIENTS = [
 ]
 REFUSED = [
     *[("noise_rate", *case) for case in RATES],
-    *[("validation_ratio", *case[:2], r"\(0, 1\)") for case in RATES],
-    ("validation_ratio", 0.0, "0.0", r"\(0, 1\)"),
-    ("validation_ratio", 1.0, "1.0", r"\(0, 1\)"),
+    *[("validation_ratio", *case[:2], r"\[0, 1\)") for case in RATES],
+    ("validation_ratio", 1.0, "1.0", r"\[0, 1\)"),
     *[(f"{name}_coef", *case) for name in ("wd", "jacob", "entropy") for case in COEFFICIENTS],
     ("learning_rate", 0.0, "0.0", r"\(0, 3.4e\+38\)"),
     ("learning_rate", math.nan, "nan", r"\(0, 3.4e\+38\)"),

@@ -130,7 +130,16 @@ BAD_FLAGS = [
     ("--noise_rate=1.01", "--noise_rate=1.01"),
     ("--noise_rate=-0.1", "--noise_rate=-0.1"),
     ("--noise_rate=nan", "--noise_rate=nan"),
-    ("--validation_ratio=0", "--validation_ratio=0"),
+    ("--validation_ratio=-0.1", "--validation_ratio=-0.1"),
+    (
+        "--validation_ratio=0 --method=early_stopping",
+        "--validation_ratio=0 with --method=early_stopping",
+    ),
+    ("--validation_ratio=0 --method=truncation", "--validation_ratio=0 with --method=truncation"),
+    (
+        "--validation_ratio=0 --validation_labels=noisy",
+        "--validation_ratio=0 with --validation_labels=noisy",
+    ),
     ("--validation_ratio=1", "--validation_ratio=1"),
     ("--validation_labels=both", "--validation_labels=both"),
     ("--wd_coef=-1e-4", "--wd_coef=-0.0001"),

@@ -35,6 +35,10 @@ def test_matrices_are_of_true_given_and_predicted_labels(drawn, tmp_path):
     np.testing.assert_array_equal(left.images[0].get_array(), [[75, 25], [25, 75]])
     np.testing.assert_allclose(right.images[0].get_array(), [[100, 0], [100 / 3, 200 / 3]])
     assert (left.get_ylabel(), left.get_xlabel()) == ("true label", "label given")
+    assert right.get_xlabel() == "label predicted at the best epoch"
+    names = ("a$", "b")
+    confusion.draw(tmp_path / "x", true, given, predicted, names, title="a run", epoch="last")
+    assert drawn[1].get_axes()[1].get_xlabel() == "label predicted at the last epoch"
     assert [text.get_text() for text in right.texts] == ["100", "33", "67"]
     assert [text.get_text() for text in left.get_xticklabels()] == [r"a\$", "b"]
 

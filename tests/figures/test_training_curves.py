@@ -224,3 +224,17 @@ def test_legends_stay_inside_their_figures():
         figure.draw_without_rendering()
         box = figure.legends[0].get_window_extent()
         assert box.x0 >= 0 and box.x1 <= figure.bbox.width
+
+
+def test_without_validation_there_is_no_curve_of_it_and_no_mark(tmp_path, monkeypatch):
+    history = random_history(epochs=6, repeats=2)
+    for quantity in ("loss", "accuracy"):
+        del history[f"valid_{quantity}"]
+    drawn = {}
+    monkeypatch.setattr(training_curves, "save", lambda figure, stem: drawn.update({stem: figure}))
+    training_curves.draw(tmp_path, history, np.zeros(2, int), title="a run")
+    labels = {training_curves.CURVES[name].label for name in ("train_noisy", "train", "test")}
+    for quantity in ("loss", "accuracy"):
+        assert lines_of(drawn[tmp_path / quantity].axes[0]).keys() == labels
+        for axes in drawn[tmp_path / f"{quantity}_repeats"].axes:
+            assert lines_of(axes).keys() == labels

@@ -136,6 +136,47 @@ def test_a_split_that_would_be_empty_is_refused(settings):
         load(**settings)
 
 
+def test_without_validation_all_samples_are_trained_on(digits):
+    what = load(validation_ratio=0.0, noise_rate=0.5)
+    assert sorted(what.train_index) == list(range(len(digits.train_labels)))
+    assert len(what.valid_index) == 0 and not (what.split == VALID).any()
+    train, valid = what.noisy_labels[0], what.noisy_valid_labels[0]
+    assert train.picked.sum() == len(digits.train_labels) // 2 and len(valid.noisy) == 0
+    assert [field.dtype for field in valid[:4]] == [np.int32, np.int32, bool, bool]
+
+
+@pytest.mark.parametrize("noise_type", sorted(noise.MODELS))
+def test_every_noise_model_does_without_a_validation_part(digits, noise_type, tmp_path):
+    np.save(tmp_path / "matrix.npy", np.full((10, 10), 0.1))
+    more = {
+        "matrix_noise": {"noise_matrix": str(tmp_path / "matrix.npy")},
+        "wave_noise": {"wave_frequency": 2.0},
+        "flip_noise": {"flip_map": "pair"},
+    }
+    settings = {"noise_type": noise_type, "noise_rate": 0.4} | more.get(noise_type, {})
+    model = noise.MODELS[noise_type](Config(dataset="digits", **settings))
+    parts = [
+        noise.CleanSamples(digits.train_labels[part], digits.train_images[part], 10)
+        for part in (slice(300), slice(300, 350), slice(0))
+    ]
+    train, other, none = parts
+    expected, _ = noise.corrupt(model, train, other, seed=3)
+    found, nothing = noise.corrupt(model, train, none, seed=3)
+    for mine, same in zip(found[:4], expected[:4], strict=True):
+        np.testing.assert_array_equal(mine, same)
+    assert found.changed.any() and all(len(field) == 0 for field in nothing[:4])
+
+
+def test_labels_by_index_are_used_without_a_validation_part(digits, tmp_path):
+    index = np.arange(len(digits.train_labels))[::-1]
+    noisy = digits.train_labels[index].copy()
+    noisy[:5] = (noisy[:5] + 1) % 10
+    np.savez(tmp_path / "labels.npz", noisy=noisy, index=index)
+    what = load(validation_ratio=0.0, noise_file=str(tmp_path / "labels.npz"))
+    train = what.noisy_labels[0]
+    assert sorted(what.train_index[train.changed]) == sorted(index[:5])
+
+
 def test_mean_picture_is_that_of_the_training_part():
     what = load(preprocess_mode="mean_substract", validation_ratio=0.5)
     mean = what.images[what.split == TRAIN].astype(np.float64).mean(axis=0)

@@ -90,6 +90,7 @@ def test_noise_on_the_validation_part_is_drawn_as_on_any(base):
     ("settings", "said"),
     [
         ({"validation_ratio": 0.2}, r"--validation_ratio=0.2: allowed is 0.1 \(the default\) with"),
+        ({"validation_ratio": 0.0}, r"--validation_ratio=0: allowed is 0.1 \(the default\) with"),
         (
             {"split_seed": 3},
             r"--split_seed=3: allowed is 0 \(the default\) with .* --train_size or",

@@ -167,6 +167,22 @@ def test_an_older_run_without_its_history_has_no_mean_of_ten_epochs(epochs, two)
     assert float(rows[1]["last_ten_mean"]) == 86
 
 
+def test_runs_with_and_without_validation_side_by_side_are_no_pairs(make_run):
+    folders = [
+        make_run("with", ACCURACIES["first"]),
+        make_run("without", ACCURACIES["second"], validation_ratio=0.0),
+        make_run("as well", ACCURACIES["second"], validation_ratio=0.0, wd_coef=1e-4),
+    ]
+    told = comparison.compare(folders[:2])
+    second = re.split(r"\s{2,}", told.splitlines()[3].strip())
+    assert second[-6:] == ["87.00 ± 2.16", "86.00 ± 2.16", "–", "–", "83.00 ± 2.16", "3"]
+    assert "Run 2 cannot be paired with run 1: --validation_ratio is 0.0, in run 1" in told
+    assert "– marks what a run does not have" in told
+    told = comparison.compare(folders[1:], folders[0].parent / "out")
+    difference = re.split(r"\s{2,}", told.splitlines()[4].strip())
+    zero = "+0.00 [+0.00, +0.00]"
+    assert difference == ["2 − 1", zero, zero, "–", "–", zero, "3"]
+
 
 def test_markdown_and_latex_are_tables(two, tmp_path):
     comparison.compare(two, tmp_path / "out")

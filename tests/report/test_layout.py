@@ -210,3 +210,30 @@ def test_print_hides_what_only_a_screen_can_use(make, tmp_path, browser):
         assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") == (
             "rgb(255, 255, 255)"
         )
+
+
+def test_differences_of_what_a_run_does_not_have_are_dashes(make, tmp_path, look):
+    for ratio, coefficients in ((0.1, (0.0, 1e-4)), (0.0, (0.0, 1e-4))):
+        for i, wd_coef in enumerate(coefficients):
+            make([80.0 + i, 82], noise_rate=0.2, validation_ratio=ratio, wd_coef=wd_coef)
+    page = report.write(tmp_path, tmp_path / "report")
+    methods = [entry.method for entry in collection.collect(tmp_path)]
+    without = next(x for x in methods if x.startswith("no_reg validation_ratio=0"))
+    script = look(page, 1400)
+    assert script("return document.getElementById('selection').value") == "best_clean_valid"
+    # Differences from a run that lacks the selection, and the curves of a run without validation.
+    script(f"""
+        const field = document.getElementById('baseline');
+        field.value = {json.dumps(without)};
+        field.dispatchEvent(new Event('change'));
+    """)
+    cells = script("""
+        const found = {};
+        for (const name of ["last", "best_clean_valid"]) {
+          const box = document.querySelector(`[data-less][data-selection=${name}]`);
+          found[name] = [...box.querySelectorAll("tbody tr")].map(row => row.cells[1].textContent);
+        }
+        return found;
+    """)
+    assert sum(text != "–" for text in cells["last"]) == 1  # its pair, with weight decay
+    assert set(cells["best_clean_valid"]) == {"–"}

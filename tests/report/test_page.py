@@ -485,3 +485,41 @@ def test_page_says_how_its_runs_were_made(make, tmp_path):
     ]  # fmt: skip
     page = report.write(tmp_path, tmp_path / "report").read_text()
     assert "The 2 commands that made the runs" in page and "jax 0.10.2 / 0.12.0" in page
+
+
+def test_runs_with_and_without_validation_stand_side_by_side(make, tmp_path):
+    make([80.0, 82], noise_rate=0.2)
+    make([81.0, 83], noise_rate=0.2, wd_coef=1e-4)
+    make([85.0, 86], noise_rate=0.2, validation_ratio=0.0)
+    make([86.0, 88], noise_rate=0.2, validation_ratio=0.0, wd_coef=1e-4)
+    make([70.0, 71], noise_rate=0.2, epochs_num=7)
+    report.write(tmp_path, tmp_path / "report")
+    entries = collection.collect(tmp_path)
+    without, short = (
+        next(x.method for x in entries if told in x.method)
+        for told in ("no_reg validation_ratio=0.0", "no_reg epochs_num=7")
+    )
+    shown = {
+        (name, method): {x[0]: x[1:] for x in values(entries, name).rows()}[method]
+        for name in ("last_ten", "best_clean_valid") for method in ("no_reg", without, short)
+    }  # fmt: skip
+    assert shown == {
+        ("last_ten", "no_reg"): ["80.00 ± 1.00"], ("best_clean_valid", "no_reg"): ["78.00 ± 1.00"],
+        ("last_ten", without): ["84.50 ± 0.50"], ("best_clean_valid", without): ["–"],
+        ("last_ten", short): ["–"], ("best_clean_valid", short): ["67.50 ± 0.50"],
+    }  # fmt: skip
+    assert any(
+        note.startswith("– marks what a run does not have") for note in tables.notes(entries)
+    )
+    with open(tmp_path / "report" / "report.csv", newline="") as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert rows[without]["best_clean_valid_mean"] == "" and rows[without]["last_ten_mean"] == "84.5"
+
+
+def test_page_of_runs_without_validation_begins_with_the_last_epoch(make, tmp_path):
+    make([80.0, 82], noise_rate=0.2, validation_ratio=0.0)
+    make([81.0, 83], noise_rate=0.4, validation_ratio=0.0)
+    page = report.write(tmp_path, tmp_path / "report")
+    assert '<option value="last" selected>' in page.read_text()
+    drawn = {path.name for path in (tmp_path / "report").glob("*.png")}
+    assert drawn == {"accuracy_by_rate_last.png", "accuracy_by_rate_last_ten.png"}

@@ -36,13 +36,17 @@ def make_run(tmp_path):
         history |= {"changed_as_noisy": changed, "valid_noisy_accuracy": changed / 2,
                     "test_accuracy": changed / 4}  # fmt: skip
         gone = np.isnan(changed).any(axis=0)
+        if config.best_by is None:
+            history = {name: x for name, x in history.items() if not name.startswith("valid")}
         write_history(folder, history)
         last = np.where(gone, np.nan, history["test_accuracy"][-1])
         selected = {name: selection.Selected(last, 1 - gone) for name in selection.SELECTIONS}
         zeros = {name: np.zeros(len(curves)) for name in scoring.SCORES}
         draw = {"seed": 0, "picked": 3, "changed": 3, "true_rate": 0.3, "sha256": "0" * 64}
         noise = {"noise": config.noise, "true_rate": 0.3, "draws": [draw]}
-        report = scoring.Report(zeros, selected, gone.astype(int), noise, "clean")
+        there = selection.existing(validated=config.best_by is not None, epochs=EPOCHS)
+        selected |= dict.fromkeys(selected.keys() - set(there))
+        report = scoring.Report(zeros, selected, gone.astype(int), noise, config.best_by)
         documents.write_scores(folder, report)
         return folder
 
@@ -80,6 +84,13 @@ def test_runs_are_rows_by_regularization_and_frequency(make_run, tmp_path):
     wave_figure.write(folders, tmp_path / "out")
     with pytest.raises(InputError, match="^--out=.*exists with other content"):
         wave_figure.write(folders[:1], tmp_path / "out")
+
+
+def test_without_validation_there_is_no_accuracy_on_it(make_run, tmp_path):
+    told = wave_figure.write([make_run([0, 60, 70, 80], validation_ratio=0.0)], tmp_path / "out")
+    (run,) = json.loads((tmp_path / "out" / "wave_response.json").read_text())["runs"]
+    assert run["valid_noisy_accuracy"] == [None] and run["changed_as_noisy"] == [80]
+    assert "80.0 % fitted, accuracy – on noisy validation labels, 20.0 % on the test set" in told
 
 
 def test_runs_that_never_fitted_half_stand_open_above_the_last_epoch(make_run):

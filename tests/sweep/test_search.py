@@ -127,6 +127,8 @@ def test_ranges_that_there_are_not(text, told):
         (["--tune=noise_rate=0:2"], "--noise_rate=2.0"),
         (["--tune=epochs_num=0:9"], "--epochs_num=0"),
         (["--tune=sn_cap=1:2"], "--do_sn"),
+        (["--tune=wd_coef", "--validation_ratio=0"], "--validation_ratio=0 with --tune=wd_coef"),
+        (["--tune=validation_ratio=0:0.5"], "--validation_ratio=0 with --tune=validation_ratio"),
     ],
 )
 def test_bad_input_is_one_line_before_any_work(flags, told, ran, tmp_path, capsys):

@@ -69,6 +69,15 @@ def test_piped_run_prints_a_line_per_epoch_with_means_over_repeats(stdout, clock
     assert capsys.readouterr().err == ""  # no bar
 
 
+def test_without_validation_a_line_does_not_name_it(stdout):
+    without = {name: x for name, x in metrics().items() if name != "valid_accuracy"}
+    with progress.EpochReport(2) as epochs:
+        epochs.update(without)
+    line = stdout.getvalue()
+    assert "train/noisy 15.00, train 35.00, test 75.00  [" in line and "valid" not in line
+    assert "valid" not in progress._in_words(without)[1]
+
+
 def test_means_are_over_the_repeats_that_go_on(stdout):
     one, none = metrics(), metrics()
     for name in one:

@@ -248,6 +248,49 @@ def test_memorization_of_no_samples_is_not_a_number(monkeypatch):
     np.testing.assert_allclose(all_changed, [50, 0, 50, np.nan], rtol=1e-6)
 
 
+def test_without_validation_pictures_nothing_is_said_of_them_and_the_rest_is_the_same():
+    state, one = select(three_members()[0][0].state, 0), member(0)
+    rest = np.flatnonzero(np.asarray(pictures().split) != SPLITS.index("valid"))
+    few = pictures()._replace(
+        **{name: getattr(pictures(), name)[rest] for name in ("images", "labels", "split")}
+    )
+    none = jnp.zeros(0, jnp.int32)
+    whole, samples = evaluation.evaluate(
+        state, pictures(), one.noisy_labels, one.noisy_valid_labels, program=program()
+    )
+    found, again = evaluation.evaluate(state, few, one.noisy_labels, none, program=program())
+    assert whole.keys() - found.keys() == {
+        f"{split}_{quantity}"
+        for split in ("valid", "valid_noisy")
+        for quantity in ("loss", "accuracy")
+    }
+    for name, value in found.items():  # in other batches, so sums are in another order
+        np.testing.assert_allclose(value, whole[name], rtol=1e-5)
+    np.testing.assert_array_equal(again.predicted, samples.predicted)
+
+
+def test_without_validation_the_best_state_is_the_newest():
+    rest = np.flatnonzero(np.asarray(pictures().split) != SPLITS.index("valid"))
+    few = pictures()._replace(
+        **{name: getattr(pictures(), name)[rest] for name in ("images", "labels", "split")}
+    )
+    members = [
+        each._replace(noisy_valid_labels=np.zeros(0, np.int32))
+        for each in (member(0), member(1, jacob=np.nan))  # which diverges in the third epoch
+    ]
+    run = trainer().epochs(members, few, epochs=4, jacob_start_epoch=2)
+    for epoch, (groups, metrics) in enumerate(run):
+        progress = trainer().gather(groups, 2)
+        assert not [name for name in metrics if name.startswith("valid")]
+        assert (metrics["test_accuracy"][0] >= 0) and np.isnan(metrics["test_accuracy"][1]) == (
+            epoch >= 2
+        )
+        jax.tree.map(np.testing.assert_array_equal, progress.best_state, progress.state)
+        np.testing.assert_array_equal(progress.best_predicted, progress.samples.predicted)
+        assert progress.best_epoch.tolist() == [epoch, min(epoch, 1)]
+        assert progress.diverged_epoch.tolist() == [-1, 2 if epoch >= 2 else -1]
+
+
 @pytest.mark.parametrize(
     ("validation_labels", "best", "accuracy"), [("clean", 1, 60), ("noisy", 2, 45)]
 )
