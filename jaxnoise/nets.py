@@ -121,13 +121,14 @@ class ResNet18(nn.Module):
     dtype: jnp.dtype = jnp.float32
     conventions: Conventions = PYTORCH
     blocks: tuple[int, ...] = (2, 2, 2, 2)  # in each stage
+    widths: tuple[int, ...] = (64, 64, 128, 256, 512)  # of the first layer, and of the stages
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
         how = {"spectral": self.spectral, "conventions": self.conventions}
         x = conv.from_images(images.astype(self.dtype))
-        x = ConvBlock(64, size=3, name="conv1", **how)(x, train=train)
-        for name, features, stride in _stages((64, 128, 256, 512), self.blocks):
+        x = ConvBlock(self.widths[0], size=3, name="conv1", **how)(x, train=train)
+        for name, features, stride in _stages(self.widths[1:], self.blocks):
             x = BasicBlock(features, stride=stride, name=name, **how)(x, train=train)
         x = _mean(x, self.dtype)
         return DenseBlock(self.num_classes, last=True, name="linear", **how)(x, train=train).T

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from jaxnoise import nets
+from jaxnoise import train_step as ts
 from jaxnoise.config import IMAGE_SIDES
 from jaxnoise.layers.spectral_norm import SpectralNorm
+from jaxnoise.methods.optim import Optimizer
 
 SHAPES = [(28, 28, 1), (28, 28, 3), (29, 31, 1), (32, 32, 3)]
 
@@ -156,3 +158,82 @@ def test_spectral_normalization_makes_logits_blind_to_kernel_scale():
         rtol=1e-4,
         atol=1e-5,
     )
+
+
+@pytest.mark.parametrize("name", list(nets.NETS))
+@pytest.mark.parametrize(
+    ("spectral", "dtype", "jacob_mode"),
+    [(SpectralNorm(), jnp.bfloat16, "projection"), (SpectralNorm("exact"), jnp.float32, "exact")],
+    ids=["sn, bf16, projected Jacobian", "exact sn, exact Jacobian"],
+)
+def test_every_net_takes_a_step_with_every_term(name, spectral, dtype, jacob_mode):
+    """Only traced, and residual nets with fewer blocks: a step is tested on smaller nets."""
+    optimizer = Optimizer("sgd", lambda step: 0.1)
+    net = nets.NETS[name](7, spectral, dtype)
+    if hasattr(net, "blocks"):
+        net = net.clone(blocks=(1, 1), widths=(8, 8, 16))
+    p = ts.Program(net, optimizer, jacob_mode)
+    batch = ts.Batch(jnp.zeros((4, 16, 16, 3), jnp.float32), jnp.zeros(4, jnp.int32))
+    coefficients = ts.Coefficients(*(jnp.float32(0.1),) * 3)
+
+    def step(key):
+        state = ts.create_state(p, key, (16, 16, 3))
+        return state, ts.train_step(state, batch, coefficients, key, program=p, with_jacobian=True)
+
+    before, (after, parts) = jax.eval_shape(step, jax.random.key(0))
+    assert jax.tree.map(jnp.shape, before) == jax.tree.map(jnp.shape, after)
+    assert {leaf.dtype for leaf in jax.tree.leaves((after.params, parts))} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        nets.ResNet18(5, None, blocks=(1, 1), widths=(4, 4, 8)),
+        nets.PreActResNet18(5, None, blocks=(1, 1), widths=(4, 4, 8), activate_last=True),
+        nets.ResNet18(5, SpectralNorm("exact"), blocks=(1, 1), widths=(4, 4, 8)),
+    ],
+    ids=["post", "pre", "exact sn"],
+)
+def test_residual_nets_learn_what_can_be_learned(net):
+    """Eight noise images by heart, and members side by side as alone."""
+    rng = np.random.RandomState(0)
+    batch = ts.Batch(
+        jnp.asarray(rng.uniform(size=(8, 16, 16, 3)), jnp.float32),
+        jnp.asarray(rng.randint(5, size=8), jnp.int32),
+    )
+    p = ts.Program(net, Optimizer("sgd", lambda step: 0.05))
+    coefficients = ts.Coefficients(*(jnp.float32(0),) * 3)
+
+    @jax.jit
+    @jax.vmap
+    def trained(key):
+        def step(state, _):
+            state, parts = ts.train_step(
+                state, batch, coefficients, key, program=p, with_jacobian=False
+            )
+            return state, parts.cross_entropy
+
+        return jax.lax.scan(step, ts.create_state(p, key, (16, 16, 3)), None, length=60)[1]
+
+    losses = trained(jax.vmap(jax.random.key)(jnp.arange(2)))
+    assert (losses[:, -1] < 0.15 * losses[:, 0]).all()
+    np.testing.assert_allclose(
+        losses[1, :5], trained(jax.vmap(jax.random.key)(jnp.arange(1, 2)))[0, :5], rtol=1e-3
+    )
+
+
+def test_initial_values_are_pytorch_s():
+    """Kernels uniform on ± 1/√fan_in; WRN's normal with variance 2 / fan_out."""
+    _, variables, _ = init("resnet18", shape=(16, 16, 3))
+    kernel = np.asarray(variables["params"]["layer2_1"]["conv2"]["kernel"])
+    bound = 1 / np.sqrt(9 * 128)
+    assert np.abs(kernel).max() <= bound and kernel.std() == pytest.approx(bound / 3**0.5, rel=0.01)
+    last = variables["params"]["linear"]
+    assert 0 < np.abs(last["bias"]).max() <= 1 / np.sqrt(512)
+    np.testing.assert_array_equal(variables["params"]["conv1"]["bn"]["bias"], 0)
+    net = nets.WRN28x10(10, None, blocks=(1, 1, 1), widths=(16, 32, 64, 128))
+    params = net.init(jax.random.key(0), jnp.zeros((1, 16, 16, 3)), train=False)["params"]
+    kernel = np.asarray(params["layer3_1"]["conv2"]["kernel"])
+    assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 128)), rel=0.02)
+    assert np.abs(kernel).max() > 3 * kernel.std()
+    np.testing.assert_array_equal(params["linear"]["bias"], 0)

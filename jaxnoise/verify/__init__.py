@@ -6,5 +6,6 @@ May import: runs, training and all below.
 """
 
 __all__ = [
+    "published",
     "references",
 ]

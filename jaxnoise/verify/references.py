@@ -106,8 +106,8 @@ def read(name: str) -> dict[str, Any]:
             here = f"there are no references here: {REFERENCE} is in the repository, not in a wheel"
             raise InputError(f"NAME={name}: {here}") from error
         raise InputError(
-            f"NAME={name}: allowed are the {len(there)} names that python -m jaxnoise.reproduce "
-            f"lists{nearest(name, there)}"
+            f"NAME={name}: allowed are the names that python -m jaxnoise.reproduce --list gives"
+            f"{nearest(name, there)}"
         ) from error
 
 

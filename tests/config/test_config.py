@@ -372,6 +372,8 @@ COMPANIONS = {
     **dict.fromkeys(["momentum", "nesterov"], {"net": "lenet"}),
     "lr_milestones": {"schedule": "milestones", "lr_milestones": "3"},
     "lr_min": {"schedule": "cosine"},
+    "channel_mean": {"preprocess_mode": "mean_std", "channel_mean": "0.5", "channel_std": "0.2"},
+    "channel_std": {"preprocess_mode": "mean_std", "channel_mean": "0.5", "channel_std": "0.2"},
     "noise_matrix": {"noise_type": "matrix_noise", "noise_rate": 0.4},
     "human_labels": {"noise_type": "human_noise"},
     "wave_frequency": {"noise_type": "wave_noise"},
@@ -399,6 +401,8 @@ def other_value(name):
         return 1.5
     if name == "lr_milestones":
         return "2,4"
+    if name.startswith("channel_"):
+        return "0.4"
     if name == "lr_min":
         return 1e-5
     if name == "optimizer":

@@ -37,29 +37,24 @@ def test_noise_model_and_net_of_ones_own_take_what_contributing_says(tmp_path):
     last = '            "human_noise",\n        ),\n'
     edit(package / "config" / "data.py", re.escape(last), '            "first_noise",\n' + last)
 
-    net, line, recipe = blocks("A net")
-    start = "NETS: dict[str, type[nn.Module]] = {"
-    edit(package / "nets.py", re.escape(start), f"{net}\n\n{start}{line.strip()} ")
-    start = "RECIPES: dict[str, Recipe] = {\n"
-    edit(package / "methods" / "optim.py", re.escape(start), start + recipe)
-    edit(
-        package / "config" / "training.py",
-        r'choices=\("lenet", "allcnn"\)',
-        'choices=("lenet", "allcnn", "mlp")',
-    )
+    net, line = blocks("A net")
+    start = "class WRN28x10("
+    edit(package / "nets.py", re.escape(start), f"{net}\n\n{start}")
+    start = "NETWORKS: dict[str, Network] = {\n"
+    edit(package / "config" / "networks.py", re.escape(start), start + line)
 
+    (command,) = re.findall(r"^```bash\npython (main\.py .*tiny_resnet.*)\n```$", RECIPES, re.M)
     settings = (
-        "--dataset=digits --train_size=300 --noise_type=first_noise --noise_rate=0.5 --net=mlp "
-        "--do_sn --epochs_num=1 --total_repeats=1 --jacob_samples=1"
+        f"{command} --train_size=300 --noise_type=first_noise --noise_rate=0.5 --jacob_samples=1"
     )
     subprocess.run(
-        [sys.executable, "main.py", *settings.split(), "--results_dir=results"],
+        [sys.executable, *settings.split(), "--results_dir=results"],
         cwd=tmp_path,
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
         check=True,
     )
-    (folder,) = (tmp_path / "results").glob("digits/first_noise_0.5/mlp_sn-*")
-    assert json.loads((folder / "config.json").read_text())["flags"]["net"] == "mlp"
+    (folder,) = (tmp_path / "results").glob("digits/first_noise_0.5/tiny_resnet_sn-*")
+    assert json.loads((folder / "config.json").read_text())["flags"]["net"] == "tiny_resnet"
     (draw,) = json.loads((folder / "noise.json").read_text())["draws"]
     for label, row in enumerate(draw["transition_matrix"]["realized"]):
         assert all(share == 0 for other, share in enumerate(row) if other not in (0, label))

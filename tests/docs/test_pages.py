@@ -86,7 +86,11 @@ def test_pages_are_made_from_the_docstrings_and_flags():
     spec = importlib.util.spec_from_file_location("make_api", ROOT / "docs" / "make_api.py")
     make_api = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(make_api)
-    for name, text in (("api", make_api.text()), ("flags", help.markdown(FIELDS))):
+    for name, text in (
+        ("api", make_api.text()),
+        ("flags", help.markdown(FIELDS)),
+        ("recipes", make_api.recipes_page()),
+    ):
         page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
         assert page == text, f"docs/{name}.md: python docs/make_api.py writes it anew"
 
