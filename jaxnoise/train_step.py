@@ -53,6 +53,7 @@ class Batch(NamedTuple):
     # float32 (), in [0, 1]: the weight of `labels`; that of `other_labels` is 1 − share.
     share: jax.Array | None = None
     weight: jax.Array | None = None  # float32 (batch,): of the loss on each label, by default 1
+    dropout_key: jax.Array | None = None  # typed PRNG key of the net's dropout, if it has any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,9 +140,15 @@ def loss_fn(
       (None without `robust_training.ELR`).
     """
 
+    rngs = {} if batch.dropout_key is None else {"dropout": batch.dropout_key}
+
     def forward(x):
         return program.net.apply(
-            {"params": params, **state.variables}, x, train=True, mutable=list(state.variables)
+            {"params": params, **state.variables},
+            x,
+            train=True,
+            mutable=list(state.variables),
+            rngs=rngs,
         )
 
     if not with_jacobian:

@@ -16,6 +16,7 @@ from jaxnoise import train_step as ts
 from jaxnoise.labels.noisy_dataset import SPLITS
 from jaxnoise.layers import batch_norm
 from jaxnoise.training import eval_step as es
+from jaxnoise.training import surroundings
 
 # Pictures per evaluation step. Sums do not depend on it.
 EVAL_BATCH = 128
@@ -85,8 +86,10 @@ def batch_moments(state: ts.TrainState, images: jax.Array, *, program: ts.Progra
     """What the layers put into `batch_norm.MOMENTS` for preprocessed images; else an empty dict."""
     variables = {"params": state.params, **state.variables}
     mutable = [*state.variables, batch_norm.MOMENTS]
+    # Dropout, if the net has any, acts as in training, always in the same places.
+    rngs = {"dropout": surroundings.key(0)}
     with program.matmul_precision():
-        _, found = program.net.apply(variables, images, train=True, mutable=mutable)
+        _, found = program.net.apply(variables, images, train=True, mutable=mutable, rngs=rngs)
     return found.get(batch_norm.MOMENTS, {})
 
 

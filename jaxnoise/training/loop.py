@@ -26,7 +26,7 @@ from jaxnoise.training.evaluation import (
 )
 
 # Counters folded into a member's key, one for each stream of random numbers.
-_INIT, _ORDER, _PROJECTION, _MIXTURE, _AUGMENTATION = range(5)
+_INIT, _ORDER, _PROJECTION, _MIXTURE, _AUGMENTATION, _DROPOUT = range(6)
 
 
 class Member(NamedTuple):
@@ -101,6 +101,7 @@ def train_epoch(
     projection_key = jax.random.fold_in(member.key, _PROJECTION)
     mixture_key = jax.random.fold_in(member.key, _MIXTURE)
     augmentation_key = jax.random.fold_in(member.key, _AUGMENTATION)
+    dropout_key = jax.random.fold_in(member.key, _DROPOUT)
     order = jax.random.permutation(order_key, samples)
 
     def inputs(index, key):
@@ -113,14 +114,21 @@ def train_epoch(
     def batch(index, step):
         images = inputs(index, jax.random.fold_in(augmentation_key, step))
         labels = member.noisy_labels[index]
-        weight = None if weights is None else weights[index]
+        made = ts.Batch(
+            images,
+            labels,
+            member.transition_matrix,
+            index,
+            weight=None if weights is None else weights[index],
+            dropout_key=jax.random.fold_in(dropout_key, step),
+        )
         if not isinstance(program.method, robust_training.Mixup):
-            return ts.Batch(images, labels, member.transition_matrix, index, weight=weight)
+            return made
         key = jax.random.fold_in(mixture_key, step)
         mixed, other_labels, share = robust_training.mixture(
             key, images, labels, alpha=program.method.alpha
         )
-        return ts.Batch(mixed, labels, member.transition_matrix, index, other_labels, share)
+        return made._replace(images=mixed, other_labels=other_labels, share=share)
 
     def step(state, index):
         state, parts = ts.train_step(

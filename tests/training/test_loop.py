@@ -1,6 +1,7 @@
 import dataclasses
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -534,3 +535,51 @@ def test_logits_are_those_of_the_pictures_asked_for():
         np.testing.assert_allclose(
             log_p, log_probabilities(progress.state, i)[::-1], rtol=1e-3, atol=1e-3
         )
+
+
+class Dropping(nn.Module):
+    """A net of plain Flax layers with dropout, as a user may write it."""
+
+    num_classes: int
+    spectral: None = None
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = nn.relu(nn.Dense(20)(images.reshape(len(images), -1)))
+        return nn.Dense(self.num_classes)(nn.Dropout(0.5, deterministic=not train)(x))
+
+
+def test_dropout_is_drawn_anew_in_every_step_and_only_in_training():
+    p = running(ts.Program(Dropping(10), optimizer(learning_rate=1e-12)))
+    state = jax.jit(lambda key: ts.create_state(p, key, (28, 28, 1)))(jax.random.key(0))
+    epoch = jax.jit(
+        functools.partial(loop.train_epoch, program=p, batch_size=TRAIN, with_jacobian=False)
+    )
+    losses = []
+    for step in (0, 1, 0):  # nothing is learned, so only the dropped units differ
+        start = state.replace(step=jnp.int32(step))
+        losses.append(float(epoch(start, member(0), pictures(), jnp.int32(0))[1].loss))
+    assert losses[0] == losses[2] and abs(losses[0] - losses[1]) > 1e-4
+    other = epoch(state, member(1)._replace(noisy_labels=member(0).noisy_labels), pictures(), 0)
+    assert float(other[1].loss) != losses[0]
+    one, again = (es.logits_step(state, jnp.ones((2, 28, 28, 1)), program=p) for _ in range(2))
+    np.testing.assert_array_equal(one, again)
+
+
+def test_a_run_with_dropout_goes_on_bit_for_bit():
+    p = running(ts.Program(Dropping(10), optimizer()))
+    run = Trainer(p, BATCH, members_at_once=2)
+
+    def members():
+        return [member(0), member(1)]
+
+    def go(**how):
+        return run.epochs(members(), pictures(), jacob_start_epoch=4, **how)
+
+    *_, (groups, _) = go(epochs=4)
+    *_, (middle, _) = go(epochs=2)
+    saved = run.spread(run.gather(middle, 2), members(), pictures())
+    *_, (resumed, _) = go(epochs=4, first_epoch=2, progress=saved)
+    whole, parts = (run.gather(each, 2).state.params for each in (groups, resumed))
+    jax.tree.map(np.testing.assert_array_equal, whole, parts)

@@ -46,7 +46,7 @@ def edit(monkeypatch, tmp_path):
         ("jaxnoise.layers.conventions", "momentum=0.99", "momentum=0.9"),
         ("jaxnoise.labels.by_class", "def uniform_noise(", "@staticmethod\ndef uniform_noise("),
         ("jaxnoise.datasets.splits", "RandomState(seed)", "RandomState(seed + 1)"),
-        ("jaxnoise.training.loop", "range(5)", "range(1, 6)"),
+        ("jaxnoise.training.loop", "range(6)", "range(1, 7)"),
     ],
 )
 def test_change_of_what_is_trained_counts_and_names_its_module(edit, module, old, new):
