@@ -7,9 +7,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from scipy.sparse.linalg import LinearOperator, svds
-
-from jaxnoise.layers import conv
 
 # Of σ²; products in float32 carry no more.
 TOLERANCE = 1e-6
@@ -40,10 +39,16 @@ def operator_norm(
 
 @functools.partial(jax.jit, static_argnames=("padding", "stride"))
 def _convolve(x: jax.Array, kernel: jax.Array, *, padding: str, stride: int) -> jax.Array:
-    """Of one picture (channels, height, width), in float32."""
-    with jax.default_matmul_precision("highest"):
-        y = conv.convolve(x[..., None], kernel, padding=padding, stride=stride)
-        return y[:, 0, ..., 0]
+    """`conv.convolve` of one picture (channels, height, width), in float32.
+
+    By XLA's own convolution: here there are no members, and of a single small picture with many
+    channels, Winograd's form would transform the kernel for far longer than it convolves.
+    """
+    margin = (len(kernel) - 1) // 2 if padding == "SAME" else 0
+    return lax.conv_general_dilated(
+        x[None], kernel, (stride, stride), [(margin, margin)] * 2,
+        dimension_numbers=("NCHW", "HWIO", "NCHW"), precision=lax.Precision.HIGHEST,
+    )[0]  # fmt: skip
 
 
 @functools.partial(jax.jit, static_argnames=("padding", "stride", "shape"))
@@ -53,14 +58,21 @@ def _pull_back(
     """The transposed map, to (channels, height, width)."""
     convolve = functools.partial(_convolve, kernel=kernel, padding=padding, stride=stride)
     zeros = jnp.zeros(shape, jnp.float32)
-    with jax.default_matmul_precision("highest"):
-        return jax.vjp(convolve, zeros)[1](y)[0]
+    return jax.vjp(convolve, zeros)[1](y)[0]
 
 
 def convolution_norm(
     kernel: np.ndarray, padding: str, shape: tuple[int, ...], stride: int = 1
 ) -> float:
-    """Operator norm of `conv.convolve` with its real padding on (channels, height, width)."""
+    """Operator norm of `conv.convolve` with its real padding on (channels, height, width).
+
+    A 1×1 kernel acts on each pixel alone, or on every stride-th one, so that its matrix (channels,
+    features) has the same norm; Lanczos' method would take minutes, because every singular value
+    of the convolution is there once for each pixel.
+    """
+    if kernel.shape[:2] == (1, 1):
+        return float(np.linalg.norm(kernel[0, 0], ord=2))
+    kernel = jnp.asarray(kernel)  # once on the device, and not in every product
     how = {"padding": padding, "stride": stride}
     output = jax.eval_shape(
         functools.partial(_convolve, **how), jnp.zeros(shape, jnp.float32), kernel

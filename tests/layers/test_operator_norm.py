@@ -21,15 +21,16 @@ def dense_matrix(linear, shape):
     return np.float64(linear(units)).reshape(-1, units.shape[-1])
 
 
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("padding", ["VALID", "SAME"])
 @pytest.mark.parametrize(
     ("kernel", "shape"),
     [((3, 3, 1, 2), (1, 6, 5)), ((5, 5, 2, 3), (2, 7, 7)), ((1, 1, 3, 4), (3, 4, 4))],
 )
-def test_convolution_norm_is_the_dense_matrixs(kernel, shape, padding):
-    kernel = random_kernel(*kernel)
-    dense = dense_matrix(lambda x: conv.convolve(x, kernel, padding=padding), shape)
-    found = operator_norm.convolution_norm(kernel, padding, shape)
+def test_convolution_norm_is_the_dense_matrixs(kernel, shape, padding, stride):
+    kernel, how = random_kernel(*kernel), {"padding": padding, "stride": stride}
+    dense = dense_matrix(lambda x: conv.convolve(x, kernel, **how), shape)
+    found = operator_norm.convolution_norm(kernel, padding, shape, stride)
     assert found == pytest.approx(np.linalg.norm(dense, ord=2), rel=CLOSE)
 
 
