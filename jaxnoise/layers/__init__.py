@@ -11,6 +11,7 @@ __all__ = [
     "blocks",
     "conv",
     "conventions",
+    "lipschitz",
     "operator_norm",
     "residual",
     "spectral_norm",

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxnoise.labels.noisy_dataset import SPLITS, NoisyDataset
+from jaxnoise.layers.lipschitz import Unbounded
 from jaxnoise.spectrum import fourier_lines, jacobian, layer_norms
 from jaxnoise.spectrum.fourier_lines import Lines
 from jaxnoise.spectrum.layer_norms import Norms
@@ -82,7 +83,7 @@ class Panel(NamedTuple):
     power: dict[str, np.ndarray]  # of each set, float32 (members, pictures, DIRECTIONS, bins)
     singular_values: dict[str, np.ndarray]  # float64 (members, pictures, classes)
     layer_names: list[str]
-    norms: Norms | None  # None: the product of layers does not bound this net
+    norms: Norms | None  # None: its layers do not bound this net
     unbounded_because: str | None = None
 
     @property
@@ -133,7 +134,7 @@ class Instrument:
         names, norms, reason = [], None, None
         try:
             names, norms = self._layer_norms(self._trainer.gather(states, self._count))
-        except layer_norms.Unbounded as error:
+        except Unbounded as error:
             reason = str(error)
         log.info("Measuring the singular values of the Jacobians …")
         grams = self._of_sets(self._grams(states, self._index, shared=(self._pictures,)))

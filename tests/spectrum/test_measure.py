@@ -118,8 +118,8 @@ def test_command_leaves_its_files_and_prints_its_table(folder, command):
         assert len(picture.convert("RGB").getcolors(2**24)) > 50
 
 
-class Residual(nn.Module):
-    """A net of one's own, of which the product of its layers' norms is no bound."""
+class Gated(nn.Module):
+    """A net of one's own, which the norms of its layers do not bound."""
 
     num_classes: int
     spectral: SpectralNorm | None
@@ -130,13 +130,13 @@ class Residual(nn.Module):
         x = conv.from_images(images.astype(self.dtype))
         for name in ("conv1", "conv2"):
             block = nets.ConvBlock(4, self.spectral, 3, nets.SAME, pool=False, name=name)
-            x = x[:1] + block(x, train=train)
+            x = x[:1] * block(x, train=train)
         x = x.reshape(-1, x.shape[-1])
         return nets.DenseBlock(self.num_classes, self.spectral, last=True)(x, train=train).T
 
 
 def test_a_net_without_a_bound_has_everything_else(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(nets.NETS, "lenet", Residual)
+    monkeypatch.setitem(nets.NETS, "lenet", Gated)
     config = Config(**SETTINGS | dict(epochs_num=1, results_dir=str(tmp_path)))
     experiment.run(config)
     folder = folders.run_folder(config)
@@ -144,8 +144,8 @@ def test_a_net_without_a_bound_has_everything_else(tmp_path, monkeypatch, capsys
     assert spectrum.main([str(folder), "--pictures=3"]) == 0
     printed = capsys.readouterr().out
     assert (
-        "Run 1 has no layer norms and no bound: the input of conv2 is not the output of conv1 "
-        "alone, rearranged or averaged.\n"
+        "Run 1 has no layer norms and no bound: the input of conv2 cannot be bounded beyond the "
+        "operation mul.\n"
     ) in printed
     document = json.loads((folder / "spectrum.json").read_text())
     assert document["layers"] == {} and document["lipschitz"]["upper_bound"] == [None, None]
