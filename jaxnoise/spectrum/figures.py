@@ -145,32 +145,31 @@ def _jacobian(summary: Summary, title: str) -> Figure:
 
 def _layers(panel: Panel, summary: Summary, title: str) -> Figure:
     norms, names = panel.norms, panel.layer_names
-    figure = Figure(figsize=(9.6, 3.9), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(3.2, 1))
+    bounds = {"measured on pictures": summary.lower_bound, "bound by layers": norms.upper_bound}
+    # Layers are rows, whose names stay legible for fifty of them.
+    rows = 0.21 * max(len(names), 6), 0.21 * 3
+    figure = Figure(figsize=(9.6, 1.9 + sum(rows)), layout="constrained")
+    upper, lower = figure.subplots(2, 1, height_ratios=rows)
     for i, (quantity, (label, colour, _, marker)) in enumerate(NORMS.items()):
         values = getattr(norms, quantity)
-        columns = np.arange(len(names)) + 0.18 * (i - 1.5)
-        x = np.broadcast_to(columns, values.shape)
-        left.plot(
-            x.ravel(), values.ravel(), marker, color=colour, label=label, markersize=4.5,
+        y = np.broadcast_to(np.arange(len(names)) + 0.18 * (i - 1.5), values.shape)
+        upper.plot(
+            values.ravel(), y.ravel(), marker, color=colour, label=label, markersize=4.5,
             alpha=0.6, markeredgewidth=0,
         )  # fmt: skip
-    left.set_xticks(range(len(names)), names, rotation=0 if len(names) < 7 else 35)
-    left.set_ylabel("norm (log scale)")
-    left.axhline(1, color=GUIDE, linewidth=0.8, zorder=0)
-    bounds = {"measured\non pictures": summary.lower_bound, "product\nof layers": norms.upper_bound}
+    upper.axvline(1, color=GUIDE, linewidth=0.8, zorder=0)
+    upper.set_xlabel("norm (log scale)")
     for i, values in enumerate(bounds.values()):
-        right.plot(np.full(len(values), i), values, "o", color=BLACK, alpha=0.6, markersize=4.5,
+        lower.plot(values, np.full(len(values), i), "o", color=BLACK, alpha=0.6, markersize=4.5,
                    markeredgewidth=0)  # fmt: skip
-    right.set_xticks(range(len(bounds)), bounds)
-    right.set_xlim(-0.5, 1.5)
-    right.set_ylabel("Lipschitz constant\n(logits per unit distance, log scale)")
-    for axes in (left, right):
-        axes.set_yscale("log")
+    lower.set_xlabel("Lipschitz constant (logits per unit distance, log scale)")
+    for axes, rows_of in ((upper, names), (lower, bounds)):
+        axes.set_yticks(range(len(rows_of)), rows_of, fontsize=9)
+        axes.set_ylim(len(rows_of) - 0.5, -0.5)  # the first one is on top
+        axes.set_xscale("log")
         decorate(axes)
-    left.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
-    left.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-    _finish(figure, left, title, "a point for each repeat")
+    _plain_decades(upper, 1, 2, 5)
+    _finish(figure, upper, title, "a point for each repeat")
     return figure
 
 

@@ -30,7 +30,7 @@ X_LABELS = {
     "summary": ["direction of the line"] * 3,
     "jacobian": ["‖J‖$_F$\n(logits per unit distance, log scale)",
                  "largest singular value of J\n(logits per unit distance, log scale)"],
-    "layers": ["", ""],  # ticks name layers and bounds
+    "layers": ["norm (log scale)", "Lipschitz constant (logits per unit distance, log scale)"],
 }  # fmt: skip
 
 
@@ -39,8 +39,8 @@ def test_axes_are_labelled_by_their_quantities(name):
     panels = DRAWN[name].axes
     assert [axes.get_xlabel() for axes in panels] == X_LABELS[name]
     shared = name in ("lines", "jacobian")  # one y axis for all
-    assert all(axes.get_ylabel() for axes in panels[: 1 if shared else None])
-    assert all(axes.get_xlabel() or axes.get_xticklabels() for axes in panels)
+    named = name == "layers"  # ticks name layers and bounds
+    assert all(named or axes.get_ylabel() for axes in panels[: 1 if shared else None])
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -55,3 +55,20 @@ def test_the_legend_names_every_set_or_norm_once(name):
     (legend,) = DRAWN[name].legends
     looks = NORMS if name == "layers" else LOOKS
     assert [text.get_text() for text in legend.get_texts()] == [x.label for x in looks.values()]
+
+
+def test_a_layer_without_a_kernel_has_no_points_for_one():
+    """And forty layers have a name each, from top to bottom."""
+    names = [f"layer{i // 10}_{i % 10}/conv" for i in range(40)]
+    norms = Norms(*(rng.uniform(1, 2, (2, 40)) for _ in range(4)), rng.uniform(5, 9, 2))
+    norms.operator[:, 3] = np.nan
+    figure = figures._layers(PANEL._replace(layer_names=names, norms=norms), SUMMARY, "title")
+    axes = figure.axes[0]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == names
+    assert axes.yaxis_inverted()
+    points = {line.get_label(): line.get_xydata() for line in axes.lines}
+    drawn = {quantity: points[look.label] for quantity, look in NORMS.items()}
+    assert np.isnan(drawn["operator"][:, 0]).sum() == 2
+    np.testing.assert_array_equal(drawn["layer"][:, 0], norms.layer.ravel())
+    room = figure.get_figheight() * 72 / len(names)  # points for a row, whose letters have nine
+    assert room > 9
