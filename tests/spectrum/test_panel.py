@@ -159,3 +159,18 @@ def test_interval_is_students_t_of_what_is_finite():
 def test_mean_over_pictures_leaves_out_those_without_a_value():
     values = np.array([[[1.0, np.nan], [3.0, np.nan]]])
     np.testing.assert_array_equal(shares.mean_over_pictures(values), [[2.0, np.nan]])
+
+
+def test_a_layer_without_a_kernel_has_null_where_its_norms_would_be():
+    *_, panel = measured()
+    norms = panel.norms._replace(operator=panel.norms.operator.copy())
+    norms.operator[:, 1] = np.nan
+    summary = spectral_summary.summarize(panel, length=7.0, cutoff=3)
+    accuracy = np.array([50.0, 60.0])
+    document = spectral_summary.document(summary, panel._replace(norms=norms), accuracy)
+    json.dumps(document, allow_nan=False)
+    of_layer = document["layers"][panel.layer_names[1]]
+    assert of_layer["operator"] == [None, None]
+    assert of_layer["layer"] == pytest.approx(norms.layer[:, 1].tolist())
+    upper = document["lipschitz"]["upper_bound"]
+    assert upper == pytest.approx(norms.upper_bound.tolist())
