@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from threadpoolctl import threadpool_limits
 
 from jaxnoise import train_step as ts
 from jaxnoise.layers import lipschitz
@@ -107,15 +108,17 @@ def norms(
 
     members = len(jax.tree.leaves(states)[0])
     each = jax.device_get(jax.jit(jax.vmap(arrays))(states))
-    table = np.array(
-        [
+    # Threads of BLAS and of XLA, whose work alternates, would wait for each other's cores.
+    with threadpool_limits(1, user_api="blas"):
+        table = np.array(
             [
-                _norms_of(layer, None if kernels is None else kernels[i], factors[i])
-                for layer, (kernels, factors) in zip(structure, each, strict=True)
+                [
+                    _norms_of(layer, None if kernels is None else kernels[i], factors[i])
+                    for layer, (kernels, factors) in zip(structure, each, strict=True)
+                ]
+                for i in range(members)
             ]
-            for i in range(members)
-        ]
-    )
+        )
     names = [layer.name for layer in structure]
     by_kind = np.moveaxis(table, 2, 0)
     whole = dict(zip(names, by_kind[-1].T, strict=True))
