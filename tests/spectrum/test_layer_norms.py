@@ -194,20 +194,29 @@ def test_the_bound_of_a_residual_net_by_hand(small):
 def test_norms_are_those_of_dense_matrices(small):
     """With stride and without batch norm; the layers' kernels are normalized already."""
     program, state, names, norms = small
-    variables = {"params": state.params, **state.variables}
-    for layer in layer_norms.layers(program.net, variables, (8, 8, 3)):
-        if layer.padding is None:
-            continue
-        assert layer.stride == (2 if layer.name in ("block2/conv1", "block2/shortcut") else 1)
-        units = jnp.eye(math.prod(layer.input_shape), dtype=jnp.float32)
-        units = units.reshape(*layer.input_shape, -1)
-        how = {"padding": layer.padding, "stride": layer.stride}
-        dense = conv.convolve(units, np.asarray(layer.kernel) * np.asarray(layer.factor), **how)
-        expected = np.linalg.norm(np.float64(dense).reshape(-1, units.shape[-1]), ord=2)
-        i = names.index(layer.name)
-        assert norms.layer[i] == pytest.approx(expected, rel=CLOSE)
-        if layer.name in ("conv1", "block2/conv2", "block2/shortcut"):  # no batch norm
+
+    @jax.jit
+    def dense_matrices(variables):
+        matrices = {}
+        for layer in layer_norms.layers(program.net, variables, (8, 8, 3)):
+            if layer.padding is not None:
+                units = jnp.eye(math.prod(layer.input_shape), dtype=jnp.float32)
+                units = units.reshape(*layer.input_shape, -1)
+                kernel = layer.kernel * layer.factor.reshape(1, 1, 1, -1)
+                how = {"padding": layer.padding, "stride": layer.stride}
+                columns = conv.convolve(units, kernel, **how)
+                matrices[layer.name] = columns.reshape(-1, units.shape[-1])
+        return matrices
+
+    found = dense_matrices({"params": state.params, **state.variables})
+    assert set(found) == {name for name in SMALL if "conv" in name or "shortcut" in name}
+    for name, matrix in found.items():
+        i = names.index(name)
+        assert norms.layer[i] == pytest.approx(np.linalg.norm(matrix, ord=2), rel=CLOSE)
+        if name in ("conv1", "block2/conv2", "block2/shortcut"):  # no batch norm
             assert norms.batch_norm[i] == 1 and norms.operator[i] == norms.layer[i]
+    pixels = {name: len(found[name]) // (4 if name in SMALL[:3] else 8) for name in found}
+    assert pixels["block2/conv1"] == pixels["block2/shortcut"] == pixels["conv1"] / 4  # stride 2
 
 
 def test_a_batch_norm_of_its_own_has_no_kernel(small):
