@@ -67,6 +67,7 @@ class Workload:
             precision,
             loss=loss,
             method=method,
+            renew_averages=False,  # for evaluation alone, and a large part of so short an epoch
         )
         coefficients = Coefficients(*map(np.float32, (1e-4, 1e-3, 0.0)))
         self._members = [
