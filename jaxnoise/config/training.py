@@ -185,7 +185,7 @@ class TrainingConfig:
                 f"allowed here: 0 to {self.epochs_num - 1}"
             )
 
-    def _check_milestones(self, milestones: tuple[int, ...]) -> None:
+    def _check_milestones(self, milestones: list[int]) -> None:
         rising = all(a < b for a, b in zip(milestones, milestones[1:], strict=False))
         if not rising or milestones[0] < 1 or milestones[-1] >= self.epochs_num:
             raise InputError(
@@ -198,7 +198,7 @@ class TrainingConfig:
     def training_settings(self) -> dict[str, Any]:
         """Optimizer and schedule with the defaults of the network; flags that do nothing left out.
 
-        The milestones are a tuple.
+        The milestones are a list.
         """
         network: Network = NETWORKS[self.network]
         optimizer = self.optimizer or network.optimizer
@@ -214,5 +214,5 @@ class TrainingConfig:
         if schedule == network.schedule == "step" and self.lr_decay_epochs is None:
             settings["lr_decay_epochs"] = network.lr_decay_epochs
         if self.lr_milestones is not None and schedule == "milestones":
-            settings["lr_milestones"] = numbers("lr_milestones", self.lr_milestones, int)
+            settings["lr_milestones"] = list(numbers("lr_milestones", self.lr_milestones, int))
         return settings

@@ -49,10 +49,15 @@ def check_facts(facts: Any) -> None:
 
 
 def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
-    """config.json: every flag as it was used, hyper-parameters as resolved, facts of the run."""
+    """config.json: every flag as it was used, `resolved` defaults, facts of the run."""
     flags = dataclasses.asdict(config) | {"net": config.network}
-    document = {"flags": flags, "hyperparameters": config.hyperparameters, **facts}
+    document = {"flags": flags, **resolved(config), **facts}
     files.write_text(folder / "config.json", json.dumps(document, indent=2) + "\n")
+
+
+def resolved(config: Config) -> dict[str, dict[str, Any]]:
+    """Settings with defaults that depend on others, and which a later version may change."""
+    return {"hyperparameters": config.hyperparameters, "training": config.training_settings}
 
 
 def sessions(folder: Path) -> list[dict[str, Any]]:
@@ -61,7 +66,8 @@ def sessions(folder: Path) -> list[dict[str, Any]]:
         facts = files.read_json(folder / "config.json")
         found = [*facts.pop("earlier_sessions"), facts]
         del facts["flags"]
-        facts.pop("hyperparameters", None)
+        for name in ("hyperparameters", "training"):
+            facts.pop(name, None)
         for session in found:
             check_facts(session)
     except (OSError, ValueError, KeyError, TypeError):  # none yet, or damaged

@@ -59,21 +59,23 @@ def done(config: Config) -> bool:
     """Whether a run is finished and not to be trained again.
 
     Raises:
-      InputError: it is, but with defaults of its loss or method that have changed since.
+      InputError: it is, but with defaults of its loss, method or net that have changed since.
     """
     folder = run_folder(config)
     if config.overwrite or not finished(folder):
         return False
     try:
-        recorded = files.read_json(folder / "config.json").get("hyperparameters")
-    except (OSError, ValueError):  # reported by whoever needs it
-        recorded = None
-    if recorded not in (None, config.hyperparameters):
-        raise InputError(
-            f"{folder}: made with {recorded}, but a default has changed, and now it would be "
-            f"{config.hyperparameters}; allowed are --overwrite, which trains it again, or another "
-            "name for the loss or method"
-        )
+        recorded = files.read_json(folder / "config.json")
+        then = {name: recorded.get(name) for name in documents.resolved(config)}
+    except (OSError, ValueError, AttributeError):  # reported by whoever needs it
+        return True
+    for name, now in documents.resolved(config).items():
+        if then[name] not in (None, now):
+            raise InputError(
+                f"{folder}: made with {then[name]}, but a default has changed, and now it would be "
+                f"{now}; allowed are --overwrite, which trains it again, or another name for the "
+                "loss, method or net"
+            )
     return True
 
 

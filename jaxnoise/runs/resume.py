@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxnoise.config import Config, InputError
 from jaxnoise.labels.noisy_dataset import NoisyDataset
-from jaxnoise.runs import checkpoint
+from jaxnoise.runs import checkpoint, documents
 from jaxnoise.training import loop, surroundings
 
 log = logging.getLogger("jaxnoise")
@@ -67,8 +67,9 @@ def identity(
       transition_matrices: those of --loss=forward, which may be estimated.
     """
     sha = hashlib.sha256(config.fingerprint.encode())
-    for name, value in config.hyperparameters.items():  # their defaults are in no fingerprint
-        sha.update(f"{name}={value}".encode())
+    for settings in documents.resolved(config).values():  # their defaults are in no fingerprint
+        for name, value in settings.items():
+            sha.update(f"{name}={value}".encode())
     labels = (x.noisy for x in (*dataset.noisy_labels, *dataset.noisy_valid_labels))
     for array in (dataset.images, dataset.labels, dataset.split, *dataset.preprocessing, *labels):
         sha.update(np.ascontiguousarray(array))

@@ -122,7 +122,7 @@ def optimizer(config: Config, *, steps_per_epoch: int) -> Optimizer:
         training["learning_rate"],
         config.epochs_num,
         training.get("lr_decay_epochs", 0),
-        training.get("lr_milestones", ()),
+        tuple(training.get("lr_milestones", ())),
         config.lr_gamma,
         config.lr_min,
         config.warmup_epochs,

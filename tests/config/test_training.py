@@ -26,7 +26,7 @@ def test_defaults_depend_on_the_net():
 def test_milestones_are_whole_rising_epochs_of_the_run():
     settings = {"schedule": "milestones", "epochs_num": 20}
     config = Config(**settings, lr_milestones="5, 10,19")
-    assert config.training_settings["lr_milestones"] == (5, 10, 19)
+    assert config.training_settings["lr_milestones"] == [5, 10, 19]
     for wrong in ("10,5", "5,5", "0", "20", "5,21", "-1"):
         with pytest.raises(InputError, match=f"^--lr_milestones={wrong} with --epochs_num=20: "):
             Config(**settings, lr_milestones=wrong)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import run_folders
 
-from jaxnoise.config import Config, InputError
+from jaxnoise.config import NETWORKS, Config, InputError
 from jaxnoise.runs import documents, folders
 from jaxnoise.runs.history import EpochWriter, write_history
 from jaxnoise.runs.samples import of_progress, read_samples, write_samples
@@ -162,9 +162,27 @@ def test_config_json_holds_every_flag_as_used_and_the_facts(tmp_path):
     documents.write_config(tmp_path, config, {"wall_seconds": 1.5})
     document = json.loads((tmp_path / "config.json").read_text())
     assert document.pop("wall_seconds") == 1.5
-    assert document.keys() == {"flags", "hyperparameters"} and not document["hyperparameters"]
+    assert document.keys() == {"flags", "hyperparameters", "training"}
+    assert not document["hyperparameters"]
+    assert document["training"] == config.training_settings
     assert document["flags"].pop("net") == "allcnn"
     assert Config(**document["flags"]) == config
+
+
+def test_a_finished_run_of_other_defaults_of_its_net_does_not_count(tmp_path, monkeypatch):
+    config = Config(net="resnet18", results_dir=str(tmp_path))
+    folder = folders.run_folder(config)
+    folder.mkdir(parents=True)
+    documents.write_config(folder, config, {})
+    (folder / "scores.json").write_text("{}")
+    assert folders.done(config)
+    monkeypatch.setitem(NETWORKS, "resnet18", NETWORKS["resnet18"]._replace(learning_rate=0.1))
+    with pytest.raises(InputError, match="a default has changed, and now it would be .*0.1"):
+        folders.done(config)
+    document = json.loads((folder / "config.json").read_text())
+    del document["training"]  # a run of an earlier version
+    (folder / "config.json").write_text(json.dumps(document))
+    assert folders.done(config)
 
 
 # metrics.jsonl, events, history.npz
