@@ -61,7 +61,7 @@ def renewed(
       samples: size of the training part, with which the pictures begin.
 
     Returns:
-      the same state if `program` keeps running averages, or the net has no `BatchNormReLU`.
+      the same state if `program` keeps running averages, or the net has no `BatchNorm`.
     """
     if not program.renew_averages:
         return state
