@@ -34,7 +34,7 @@ def _before_training():
 
     def before_training(alone, watch):
         engine = assembly.engine(alone.config, alone.dataset)
-        assert np.isfinite(engine.program.schedule(2**30))
+        assert np.isfinite(engine.program.optimizer.schedule(2**30))
         alone.begin(engine)
 
     def no_network(*_, **__):
