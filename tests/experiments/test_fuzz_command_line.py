@@ -36,6 +36,7 @@ def _before_training():
         engine = assembly.engine(alone.config, alone.dataset)
         assert np.isfinite(engine.program.optimizer.schedule(2**30))
         alone.begin(engine)
+        return {}
 
     def no_network(*_, **__):
         raise requests.ConnectionError
