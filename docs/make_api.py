@@ -26,8 +26,10 @@ RECIPES = """# Recipes
 
 A *recipe* is a set of flags that trains as a publication does: net, preprocessing, augmentation,
 optimizer and schedule. `--recipe=NAME` sets them; flags that you give win, as in `--recipe=elr
---noise_rate=0.4 --total_repeats=3`. If you give another optimizer, schedule or preprocessing, the
-recipe's flags that belong to it are left out. The folder of a run names the recipe.
+--noise_rate=0.4 --total_repeats=3`, and `none` takes one away: `--recipe=elr --method=none` is the
+baseline of ELR. If you give another optimizer, schedule or preprocessing, the recipe's flags that
+belong to it are left out. A recipe sets no noise rate: the rows in the tables do. The folder of a
+run names the recipe.
 
 The published accuracies are in percent, on the test set, at the epoch that the
 [selection](results.md#five-test-accuracies) chooses. **None of these rows has been run with

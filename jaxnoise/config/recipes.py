@@ -77,6 +77,8 @@ def flags(name: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     of_recipe = read(name).flags
     dropped = {each for flag in _DEPEND_ON.keys() & given.keys() for each in _DEPEND_ON[flag]
                if given[flag] != of_recipe.get(flag)}  # fmt: skip
+    if given.get("wd_coef") == 0:
+        dropped.add("wd_on")
     return {flag: x for flag, x in of_recipe.items() if flag not in dropped | given.keys()}
 
 

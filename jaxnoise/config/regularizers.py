@@ -110,6 +110,8 @@ class RegularizerConfig:
                 raise InputError(f"--{name}={value}: requires --{needed}")
         if self.training_settings["optimizer"] == "adamw" and not self.wd_coef:
             raise InputError("--optimizer=adamw: requires --wd_coef; without, it is adam")
+        if self.preset == "paper" and self.recipe:
+            raise InputError(f"--recipe={self.recipe} with --preset=paper: allowed is one of them")
         if self.preset == "paper":
             changed = [name for name in _FIXED_BY_PAPER if getattr(self, name) != defaults[name]]
             if changed:

@@ -49,8 +49,8 @@ class TrainingConfig:
     augment: str | None = _flag(
         None,
         "Random changes of every training image, drawn anew for each repeat and step: crop (out of "
-        "the image with a black margin of 4 pixels), crop_flip (and a horizontal flip of every "
-        "second image), cutout (erases a square), crop_flip_cutout. All measurements are made "
+        "the image with a black margin of 4 pixels), crop_flip (and a horizontal flip with "
+        "probability 1/2), cutout (erases a square), crop_flip_cutout. All measurements are made "
         "without.",
         choices=("crop", "crop_flip", "cutout", "crop_flip_cutout"),
     )
@@ -186,13 +186,13 @@ class TrainingConfig:
             )
 
     def _check_milestones(self, milestones: list[int]) -> None:
-        rising = all(a < b for a, b in zip(milestones, milestones[1:], strict=False))
-        if not rising or milestones[0] < 1 or milestones[-1] >= self.epochs_num:
-            raise InputError(
-                f"--lr_milestones={self.lr_milestones} with --epochs_num={self.epochs_num}: "
-                f"allowed are rising epochs from 1 to {self.epochs_num - 1}; one beyond would "
-                "never be reached"
-            )
+        given = f"--lr_milestones={self.lr_milestones} with --epochs_num={self.epochs_num}"
+        if any(a >= b for a, b in zip(milestones, milestones[1:], strict=False)):
+            raise InputError(f"{given}: allowed are rising epochs")
+        if milestones[0] < 1 or milestones[-1] >= self.epochs_num:
+            last = self.epochs_num - 1
+            epochs = f"are epochs from 1 to {last}" if last else "is none in a single epoch"
+            raise InputError(f"{given}: allowed {epochs}, or another --schedule")
 
     @property
     def training_settings(self) -> dict[str, Any]:

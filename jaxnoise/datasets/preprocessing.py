@@ -55,8 +55,9 @@ def preprocessing(
     for name, given in (("channel_mean", channel_mean), ("channel_std", channel_std)):
         if given and len(given) != shape[-1]:
             raise InputError(
-                f"--{name}={','.join(map(str, given))}: allowed here is one number for each of "
-                f"{counted(shape[-1], 'channel')}"
+                f"--{name}={','.join(map(str, given))}: allowed here: "
+                f"{counted(shape[-1], 'number')}, one for each channel of the images; none takes "
+                "those of the training images"
             )
     if channel_mean:
         mean, std = 255 * np.array(channel_mean), 255 * np.array(channel_std)

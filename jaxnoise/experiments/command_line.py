@@ -26,16 +26,33 @@ log = logging.getLogger("jaxnoise")
 _HELP = {"--help", "-help", "-h", "-?", "--helpshort", "-helpshort"}
 
 
+class _OrNone(flags.ArgumentParser):
+    """Also takes `none`, for flags whose default is no value: a recipe may have set one."""
+
+    def __init__(self, parser: flags.ArgumentParser):
+        self._parser = parser
+        self.syntactic_help = parser.syntactic_help
+
+    def parse(self, argument: object) -> object:
+        nothing = isinstance(argument, str) and argument.lower() == "none"
+        return None if nothing else self._parser.parse(argument)
+
+    def flag_type(self) -> str:
+        return self._parser.flag_type()
+
+
 def define_flags() -> None:
     """One absl flag for each field of Config, with its name, type, default and help."""
+    parsers = {int: flags.IntegerParser, float: flags.FloatParser, str: flags.ArgumentParser}
     for field in dataclasses.fields(Config):
-        define = {
-            bool: flags.DEFINE_bool,
-            int: flags.DEFINE_integer,
-            float: flags.DEFINE_float,
-            str: flags.DEFINE_string,
-        }[flag_type(field)]
-        define(field.name, field.default, field.metadata["help"])
+        name, default, told = field.name, field.default, field.metadata["help"]
+        if flag_type(field) is bool:
+            flags.DEFINE_bool(name, default, told)
+            continue
+        parser = parsers[flag_type(field)]()
+        serializer = flags.ArgumentSerializer()
+        flags.DEFINE(_OrNone(parser) if default is None else parser, name, default, told,
+                     serializer=serializer)  # fmt: skip
 
 
 def parse_flags(argv: list[str]) -> list[str]:

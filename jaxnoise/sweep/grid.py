@@ -111,6 +111,11 @@ def _lists(flags: Any, source: str) -> dict[str, list[Any]]:
             raise InputError(f"{source}: {name}: allowed is at least one value")
         if not all(isinstance(value, str) for value in values):
             raise InputError(f"{source}: {name}: allowed is a value or a list of values")
+        if FIELDS[name].metadata["listed"] and len(values) > 1 and "," not in "".join(values):
+            raise InputError(
+                f"{source}: {name}: [{', '.join(values)}]: allowed for one value is "
+                f'"{",".join(values)}"; runs with one number each are rows'
+            )
         try:
             lists[name] = [
                 x for text in values for x in listed(name, "none" if text in _NOTHING else text)

@@ -93,7 +93,11 @@ def announce(
     if config.noise_is_given and not any(labels.changed.any() for labels in draws):
         log.warning("         no label differs from the true one: are these the noisy labels?")
     if config.noise_rate == 0 and not config.noise_is_given:
-        log.info("         --noise_rate is 0: training on the data set's own labels")
+        none = f"; --recipe={config.recipe} sets no noise, its published rows do"
+        log.info(
+            "         --noise_rate is 0: training on the data set's own labels%s",
+            none if config.recipe else "",
+        )
     _warn_of_exact_jacobian(config, dataset.num_classes)
     if "flip" in (config.augment or "") and _are_characters(dataset):
         log.warning(

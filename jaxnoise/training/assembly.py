@@ -92,6 +92,12 @@ def program(config: Config, dataset: SplitDataset) -> Program:
     )
     if config.bn_momentum is not None:
         net = _with_momentum(config, net)
+    side = min(dataset.images.shape[1:3])
+    if "cutout" in (config.augment or "") and config.cutout_size >= side:
+        raise InputError(
+            f"--cutout_size={config.cutout_size}: allowed here is less than {side}, the images' "
+            "height or width"
+        )
     return Program(
         net,
         optimizer(config, steps_per_epoch=-(-len(dataset.train_index) // config.batch_size)),

@@ -41,6 +41,7 @@ def test_flags_that_go_with_another_one_leave_with_it():
     assert (config.lr_decay_epochs, config.lr_min, config.learning_rate) == (None, 0.0, 0.02)
     assert of("elr", schedule="cosine_restarts") == of("elr")
     assert of("elr", preprocess_mode="range_0_to_1").channel_mean is None
+    assert of("elr", wd_coef=0.0).wd_on == "kernels" and of("elr", wd_coef=0.1).wd_on == "all"
     with pytest.raises(InputError, match="--optimizer=adam.*requires --learning_rate"):
         of("elr", optimizer="adam")
 
@@ -77,11 +78,12 @@ def test_a_recipe_is_another_name_for_its_flags_but_the_folder_names_it():
         (
             "elr_asym",
             {"epochs_num": 50},
-            r"--lr_milestones=40,80 with --epochs_num=50: .* \(--lr_milestones=40,80 by "
+            r"--lr_milestones=40,80 with --epochs_num=50: allowed are epochs from 1 to 49, or "
+            r"another --schedule \(--lr_milestones=40,80, --schedule=milestones by "
             r"--recipe=elr_asym\)",
         ),
         ("elrr", {}, r"--recipe=elrr: allowed are .* \(did you mean elr\?\)"),
-        ("elr", {"preset": "paper"}, r".*--augment=crop_flip, .* with --preset=paper: .*"),
+        ("elr", {"preset": "paper"}, "--recipe=elr with --preset=paper: allowed is one of them"),
     ],
 )
 def test_what_does_not_fit_is_refused(name, given, said):

@@ -27,9 +27,16 @@ def test_milestones_are_whole_rising_epochs_of_the_run():
     settings = {"schedule": "milestones", "epochs_num": 20}
     config = Config(**settings, lr_milestones="5, 10,19")
     assert config.training_settings["lr_milestones"] == [5, 10, 19]
-    for wrong in ("10,5", "5,5", "0", "20", "5,21", "-1"):
-        with pytest.raises(InputError, match=f"^--lr_milestones={wrong} with --epochs_num=20: "):
+    given = "^--lr_milestones={} with --epochs_num=20: allowed are "
+    for wrong in ("10,5", "5,5"):
+        with pytest.raises(InputError, match=given.format(wrong) + "rising epochs$"):
             Config(**settings, lr_milestones=wrong)
+    for wrong in ("0", "20", "5,21", "-1"):
+        allowed = "epochs from 1 to 19, or another --schedule$"
+        with pytest.raises(InputError, match=given.format(wrong) + allowed):
+            Config(**settings, lr_milestones=wrong)
+    with pytest.raises(InputError, match="allowed is none in a single epoch, or another --sched"):
+        Config(schedule="milestones", epochs_num=1, lr_milestones="60")
     for wrong in ("5;10", "a", "5,", "2.5"):
         with pytest.raises(InputError, match=f"^--lr_milestones={wrong}: allowed are whole number"):
             Config(**settings, lr_milestones=wrong)

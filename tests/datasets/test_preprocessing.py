@@ -78,7 +78,7 @@ def test_a_run_uses_the_moments_it_is_given():
         (
             synthetic.pictures(5, (16, 16, 1)),
             {"channel_mean": (0.1, 0.2), "channel_std": (0.1, 0.2)},
-            "--channel_mean=0.1,0.2: allowed here is one number for each of 1 channel",
+            "--channel_mean=0.1,0.2: allowed here: 1 number, one for each channel",
         ),
     ],
 )

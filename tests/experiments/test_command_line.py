@@ -102,6 +102,23 @@ def test_flags_become_the_config(monkeypatch):
     ]  # fmt: skip
 
 
+def test_none_takes_a_flag_away_from_a_recipe(monkeypatch):
+    """Of text and of a number; a default that is given wins as well."""
+    configs = []
+    monkeypatch.setattr(experiment, "run", lambda config, _: configs.append(config))
+    for arguments in (
+        "--recipe=elr --method=none --augment=None",
+        "--recipe=sce --clip_norm=none --batch_size=32 --nonesterov",
+    ):
+        assert call(*arguments.split()) == 0
+    assert configs == [
+        Config(recipe="elr", method=None, augment=None),
+        Config(recipe="sce", clip_norm=None, batch_size=32, nesterov=False),
+    ]
+    assert [config.batch_size for config in configs] == [128, 32]
+    assert configs[0].method is configs[1].clip_norm is None
+
+
 # Divergence
 
 

@@ -26,6 +26,7 @@ def test_values_have_the_types_of_their_flags():
     assert grid.listed("noise_type", "flip_noise") == ["flip_noise"]
     assert grid.listed("epochs_num", "3") == [3]
     assert grid.listed("method", "none,mixup") == [None, "mixup"]
+    assert grid.listed("lr_milestones", "40,80") == ["40,80"]  # a list itself
 
 
 @pytest.mark.parametrize(
@@ -226,3 +227,12 @@ def test_every_flag_that_changes_a_result_is_traced_or_static():
     key = assembly.program_key(Config())
     names = {name for name, _ in key[:-1]} | set(assembly._TRACED)
     assert names == set(Config().result_settings)
+
+
+def test_a_yaml_list_of_milestones_is_not_taken_for_runs(tmp_path):
+    file = tmp_path / "grid.yaml"
+    file.write_text("lr_milestones: ['40,80', '60']")
+    assert grid.read_rows(file) == {None: {"lr_milestones": ["40,80", "60"]}}
+    file.write_text("lr_milestones: [40, 80]")
+    with pytest.raises(InputError, match=r'\[40, 80\]: allowed for one value is "40,80"; runs'):
+        grid.read_rows(file)

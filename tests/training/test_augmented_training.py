@@ -10,7 +10,7 @@ import pytest
 
 from jaxnoise import nets
 from jaxnoise import train_step as ts
-from jaxnoise.config import Config
+from jaxnoise.config import Config, InputError
 from jaxnoise.labels import noisy_dataset
 from jaxnoise.methods.augmentation import Augmentation
 from jaxnoise.training import assembly, evaluation, loop
@@ -107,3 +107,9 @@ def test_bn_momentum_is_of_the_running_averages_that_evaluate(bn_momentum):
     made = assembly.program(config, noisy_dataset.load(config))
     assert made.renew_averages == (bn_momentum is None)
     assert made.net.conventions.momentum == (bn_momentum or 0.99)
+
+
+def test_cutout_that_would_erase_an_image_is_refused():
+    config = Config(dataset="digits", net="lenet", augment="cutout", cutout_size=28)
+    with pytest.raises(InputError, match="^--cutout_size=28: allowed here is less than 28"):
+        assembly.program(config, noisy_dataset.load_splits(config))

@@ -59,6 +59,11 @@ def test_a_row_is_refused_on_a_cpu_with_what_it_takes(capsys):
     assert "python -m jaxnoise.sweep --noise_rate=0.4 --recipe=badlabels --dry_run" in told
 
 
+def test_a_misspelled_row_is_suggested(capsys):
+    assert reproduce.main(["elr_30"]) == 2
+    assert "--list gives (did you mean elr_" in capsys.readouterr().err
+
+
 def test_a_row_is_reproduced_by_its_run(folder, monkeypatch, capsys):
     config = json.loads((folder / "config.json").read_text())
     flags = Config(**config["flags"]).given
