@@ -13,7 +13,8 @@ import resource
 import sys
 
 import jax
-from workload import BATCH, SHAPES, Workload
+from throughput import BATCH
+from workload import SHAPES, Workload
 
 # Steps per epoch. Every epoch allocates its gigabytes of buffers again and touches them for the
 # first time. A real epoch has a thousand steps to make up for that; these epochs need some too.

@@ -15,10 +15,10 @@ import time
 
 import torch
 import torch_nets
+from throughput import BATCH
 from torch import nn
 from torch.nn import functional as F
 
-BATCH = {"lenet": 32, "allcnn": 32, "resnet18": 128}
 CLASSES = 10
 PICTURES = 512 * 32
 SHAPES = {"lenet": (1, 28, 28), "allcnn": (3, 32, 32), "resnet18": (3, 32, 32)}  # C, H, W

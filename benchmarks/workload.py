@@ -10,6 +10,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout, not installed
 
+from throughput import BATCH
+
 from jaxnoise import nets
 from jaxnoise.config import Config
 from jaxnoise.layers.spectral_norm import SpectralNorm  # noqa: E402
@@ -21,7 +23,6 @@ from jaxnoise.training.evaluation import Samples  # noqa: E402
 from jaxnoise.training.trainer import Trainer  # noqa: E402
 
 SHAPES = {"lenet": (28, 28, 1), "allcnn": (32, 32, 3), "resnet18": (32, 32, 3)}
-BATCH = {"lenet": 32, "allcnn": 32, "resnet18": 128}
 
 # The PyTorch side only trains, so the evaluation at the end of an epoch is left out here too.
 loop.evaluate = lambda state, pictures, labels, *_, **__: (

@@ -12,7 +12,7 @@ COMMANDS = {
     "python -m jaxnoise.sweep": "makes a grid of runs, here or on a Slurm cluster",
     "python -m jaxnoise.report": "shows all runs of a results folder on one page, and as tables",
     "python -m jaxnoise.tune": "searches coefficients with Optuna",
-    "python -m jaxnoise.reproduce": "repeats a reference result and checks that it agrees",
+    "python -m jaxnoise.reproduce": "repeats a reference or published result: does it agree?",
     "python -m jaxnoise.wave_response": "shows whether and when each noise frequency is fitted",
     "python -m jaxnoise.frequency_response": "measures how fast a wide net learns each frequency",
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 from tabulate import tabulate
 
-from jaxnoise.config import Config, InputError, nearest
+from jaxnoise.config import Config, InputError
 from jaxnoise.config.recipes import Row
 from jaxnoise.experiments import experiment
 from jaxnoise.runs import folders
@@ -53,14 +53,7 @@ def _main(
     given = {flag: value for flag, value in where.items() if value is not None}
     if name in published.rows():
         return _published(name, published.rows()[name], anyway, given)
-    kept = references.names()
-    if kept and name not in kept:
-        near = nearest(name, [*kept, *published.rows()])
-        raise InputError(
-            f"NAME={name}: allowed are the names that python -m jaxnoise.reproduce --list gives"
-            f"{near}"
-        )
-    reference = references.read(name)
+    reference = references.read(name, others=published.rows())
     config = Config(**reference["flags"], **given)
     folder, kept = _run(config)
     comparisons = references.compare(reference, folder)

@@ -90,6 +90,11 @@ def check(field: dataclasses.Field, value: Any) -> None:
         raise InputError(f"{flag}: allowed is {left}{low:g}, {high:.10g}{right}{share}")
 
 
+def defaults(config: Any) -> dict[str, Any]:
+    """The default of every flag of a dataclass, by name."""
+    return {field.name: field.default for field in dataclasses.fields(config)}
+
+
 def numbers(name: str, text: str, kind: type) -> tuple:
     """The numbers of a flag that is a list; raises `InputError` if they are not of that kind."""
     try:

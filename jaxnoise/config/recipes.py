@@ -25,6 +25,7 @@ _DEPEND_ON = {
 class Row(NamedTuple):
     """A published result that a recipe answers to."""
 
+    recipe: str  # its name
     name: str  # RECIPE_ROW
     flags: dict[str, Any]  # beside those of the recipe
     accuracy: dict[str, float]  # on test, percent, by the selection of the epoch
@@ -51,6 +52,7 @@ def read(name: str) -> Recipe:
     published = document.get("published", {})
     rows = tuple(
         Row(
+            name,
             f"{name}_{row['name']}",
             row["flags"],
             row["accuracy"],

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from jaxnoise.config.flags import InputError
+from jaxnoise.config.flags import InputError, defaults
 from jaxnoise.config.flags import flag as _flag
 
 # Flags that Bar et al. 2022 and their code leave no choice in; the defaults are theirs.
@@ -97,7 +97,7 @@ class RegularizerConfig:
 
     def check_regularizers(self) -> None:
         """Rejects flags that would do nothing, or that contradict --preset=paper."""
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        default = defaults(self)
         for name, needed in (
             ("sn_mode", "do_sn"),
             ("sn_cap", "do_sn"),
@@ -106,17 +106,17 @@ class RegularizerConfig:
             ("wd_on", "wd_coef"),
         ):
             value = getattr(self, name)
-            if value != defaults[name] and not getattr(self, needed):
+            if value != default[name] and not getattr(self, needed):
                 raise InputError(f"--{name}={value}: requires --{needed}")
         if self.training_settings["optimizer"] == "adamw" and not self.wd_coef:
             raise InputError("--optimizer=adamw: requires --wd_coef; without, it is adam")
         if self.preset == "paper" and self.recipe:
             raise InputError(f"--recipe={self.recipe} with --preset=paper: allowed is one of them")
         if self.preset == "paper":
-            changed = [name for name in _FIXED_BY_PAPER if getattr(self, name) != defaults[name]]
+            changed = [name for name in _FIXED_BY_PAPER if getattr(self, name) != default[name]]
             if changed:
                 given = ", ".join(f"--{name}={getattr(self, name)}" for name in changed)
-                fixed = ", ".join(f"--{name}={defaults[name]}" for name in changed)
+                fixed = ", ".join(f"--{name}={default[name]}" for name in changed)
                 raise InputError(f"{given} with --preset=paper: allowed is the paper's {fixed}")
 
     @property

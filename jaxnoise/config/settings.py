@@ -18,7 +18,7 @@ from typing import Any
 
 from jaxnoise.config import class_folders, help, recipes
 from jaxnoise.config.data import DataConfig
-from jaxnoise.config.flags import InputError, check, flag_type
+from jaxnoise.config.flags import InputError, check, defaults, flag_type
 from jaxnoise.config.methods import MethodConfig
 from jaxnoise.config.regularizers import RegularizerConfig
 from jaxnoise.config.running import RunningConfig
@@ -140,15 +140,16 @@ class Config(RunningConfig, TrainingConfig, RegularizerConfig, MethodConfig, Dat
     @property
     def given(self) -> dict[str, Any]:
         """As few settings as give this one: those that neither are defaults nor of the recipe."""
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        settings = dataclasses.asdict(self)
-        usual = defaults | recipes.flags(self.recipe, {})
-        own = {name for name, x in settings.items() if x != usual[name]}
+        settings, default = dataclasses.asdict(self), defaults(self)
+        of_recipe = recipes.flags(self.recipe, {})
+        own = {name: x for name, x in settings.items() if x != (default | of_recipe)[name]}
 
         def otherwise(name: str) -> Any:
             """Its value if it were not given: a flag can take others of the recipe with it."""
-            others = {other: settings[other] for other in own - {name}}
-            return (defaults | recipes.flags(self.recipe, others))[name]
+            if name not in of_recipe:
+                return default[name]
+            others = {other: x for other, x in own.items() if other != name}
+            return recipes.flags(self.recipe, others).get(name, default[name])
 
         return {name: x for name, x in settings.items() if x != otherwise(name)}
 

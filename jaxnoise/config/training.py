@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from jaxnoise.config import recipes
-from jaxnoise.config.flags import InputError, numbers
+from jaxnoise.config.flags import InputError, defaults, numbers
 from jaxnoise.config.flags import flag as _flag
 from jaxnoise.config.networks import NETWORKS, Network
 
@@ -144,12 +144,13 @@ class TrainingConfig:
             )
         training, network = self.training_settings, NETWORKS[self.network]
         optimizer, schedule = training["optimizer"], training["schedule"]
-        if self.cutout_size != 16 and "cutout" not in (self.augment or ""):
+        default = defaults(self)
+        if self.cutout_size != default["cutout_size"] and "cutout" not in (self.augment or ""):
             raise InputError(f"--cutout_size={self.cutout_size}: requires --augment=cutout or "
                              "crop_flip_cutout")  # fmt: skip
-        for name, default in (("momentum", 0.9), ("nesterov", False)):
+        for name in ("momentum", "nesterov"):
             value = getattr(self, name)
-            if value != default and optimizer != "sgd":
+            if value != default[name] and optimizer != "sgd":
                 raise InputError(
                     f"--{name}={value} with --optimizer={optimizer}: allowed only with "
                     "--optimizer=sgd"
@@ -162,11 +163,9 @@ class TrainingConfig:
                 f"whose default {network.learning_rate:g} is made for {network.optimizer}"
             )
         rate = training["learning_rate"]
-        for name, default in (
-            ("lr_decay_epochs", None), ("lr_milestones", None), ("lr_gamma", 0.1), ("lr_min", 0.0),
-        ):  # fmt: skip
+        for name in ("lr_decay_epochs", "lr_milestones", "lr_gamma", "lr_min"):
             value = getattr(self, name)
-            if value != default and name not in SCHEDULES[schedule]:
+            if value != default[name] and name not in SCHEDULES[schedule]:
                 allowed = ", ".join(x for x, has in SCHEDULES.items() if name in has)
                 raise InputError(
                     f"--{name}={value} with --schedule={schedule}: allowed only with --schedule="

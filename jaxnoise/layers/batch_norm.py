@@ -68,7 +68,7 @@ class BatchNorm(nn.Module):
         mean, var = mean.astype(wide), var.astype(wide)
         factor = lax.rsqrt(var + self.conventions.epsilon)
         first_shift = nn.initializers.constant(self.conventions.shift)
-        shift = self.param("bias", first_shift, features, jnp.float32)
+        shift = self.param("bias", first_shift, features, jnp.float32).astype(wide)
         if self.use_scale:
             scale = self.param("scale", nn.initializers.ones, features, jnp.float32)
             factor = factor * scale.astype(wide)
@@ -78,9 +78,7 @@ class BatchNorm(nn.Module):
             y = y * _column(sign, y.ndim)
         elif max_pool is not None:
             y = max_pool(y)
-        mean, factor, shift = (
-            _column(values.astype(wide), y.ndim) for values in (mean, factor, shift)
-        )
+        mean, factor, shift = (_column(values, y.ndim) for values in (mean, factor, shift))
         normalized = (y.astype(wide) - mean) * factor + shift
         return (nn.relu(normalized) if self.relu else normalized).astype(y.dtype)
 

@@ -57,16 +57,12 @@ def convolve(
         margin = (k - 1) // 2
         x = jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
     height, width = x.shape[1:3]
-    if stride > 1:
-        windows = _strided_windows(x, k, stride)
-        y = matmul(_phases(kernel, 1), windows.reshape(len(windows), -1))
-        return y.reshape(features, 1, *windows.shape[1:])
-    wide = min(channels, features) >= MIN_CHANNELS_FOR_WINOGRAD
+    wide = stride == 1 and min(channels, features) >= MIN_CHANNELS_FOR_WINOGRAD
     if k == 3 and wide and x.dtype == jnp.float32 and jax.default_backend() == "cpu":
         return winograd.convolve3x3(x, kernel)[:, None]
-    small = channels * features <= MAX_PRODUCT_FOR_PHASES
+    small = stride == 1 and channels * features <= MAX_PRODUCT_FOR_PHASES
     fold = 2 if before_pooling and small and height % 2 == width % 2 == 0 else 1
-    windows = _windows(x, k, fold)
+    windows = _windows(x, k, fold) if stride == 1 else _strided_windows(x, k, stride)
     y = matmul(_phases(kernel, fold), windows.reshape(len(windows), -1))
     return y.reshape(features, fold * fold, *windows.shape[1:])
 

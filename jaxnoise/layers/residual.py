@@ -4,7 +4,7 @@ They map (channels, height, width, batch) to (features, height', width', batch).
 the number of features changes the shape, a 1×1 convolution takes the place of the input.
 """
 
-import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -29,13 +29,12 @@ class BasicBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        block = functools.partial(
-            ConvBlock, self.features, self.spectral, conventions=self.conventions
-        )
-        y = block(3, stride=self.stride, name="conv1")(x, train=train)
-        y = block(3, relu=False, name="conv2")(y, train=train)
+        how = _how(self)
+        y = ConvBlock(size=3, stride=self.stride, name="conv1", **how)(x, train=train)
+        y = ConvBlock(size=3, relu=False, name="conv2", **how)(y, train=train)
         if _changes_shape(self, x):
-            x = block(1, stride=self.stride, relu=False, name="shortcut")(x, train=train)
+            shortcut = ConvBlock(size=1, stride=self.stride, relu=False, name="shortcut", **how)
+            x = shortcut(x, train=train)
         return nn.relu(x + y)
 
 
@@ -53,17 +52,21 @@ class PreActBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        make = {"features": self.features, "spectral": self.spectral}
-        make["conventions"] = self.conventions
+        how = _how(self)
         activated = BatchNorm(self.spectral is None, True, self.conventions, name="bn")(
             x, train=train
         )
-        y = ConvBlock(size=3, stride=self.stride, name="conv1", **make)(activated, train=train)
-        y = Conv(size=3, name="conv2", **make)(y, train=train)
+        y = ConvBlock(size=3, stride=self.stride, name="conv1", **how)(activated, train=train)
+        y = Conv(size=3, name="conv2", **how)(y, train=train)
         if _changes_shape(self, x):
-            shortcut = Conv(size=1, stride=self.stride, name="shortcut", **make)
+            shortcut = Conv(size=1, stride=self.stride, name="shortcut", **how)
             x = shortcut(activated, train=train)
         return x + y
+
+
+def _how(block: BasicBlock | PreActBlock) -> dict[str, Any]:
+    """What all convolutions of a block share."""
+    return {name: getattr(block, name) for name in ("features", "spectral", "conventions")}
 
 
 def _changes_shape(block: BasicBlock | PreActBlock, x: jax.Array) -> bool:

@@ -33,11 +33,7 @@ def rows() -> dict[str, Row]:
 
 def config(row: Row, **where: str) -> Config:
     """The run that answers to a row."""
-    return Config(recipe=_recipe_of(row), **row.flags, **where)
-
-
-def _recipe_of(row: Row) -> str:
-    return next(name for name in recipes.NAMES if row in recipes.read(name).rows)
+    return Config(recipe=row.recipe, **row.flags, **where)
 
 
 def effort(config: Config) -> str:

@@ -1,7 +1,7 @@
 """Reference results: kept as reference/NAME.json, and compared with new runs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,8 +97,12 @@ def _lists(accuracy: dict[str, np.ndarray]) -> dict[str, list[float]]:
     return {name: values.tolist() for name, values in accuracy.items()}
 
 
-def read(name: str) -> dict[str, Any]:
-    """The reference of that name; raises InputError if there is none."""
+def read(name: str, others: Collection[str] = ()) -> dict[str, Any]:
+    """The reference of that name; raises InputError if there is none.
+
+    Args:
+      others: names of other results, one of which may be meant.
+    """
     try:
         return files.read_json(REFERENCE / f"{name}.json")
     except (OSError, ValueError) as error:
@@ -107,7 +111,7 @@ def read(name: str) -> dict[str, Any]:
             raise InputError(f"NAME={name}: {here}") from error
         raise InputError(
             f"NAME={name}: allowed are the names that python -m jaxnoise.reproduce --list gives"
-            f"{nearest(name, there)}"
+            f"{nearest(name, [*there, *others])}"
         ) from error
 
 

@@ -14,7 +14,7 @@ from jaxnoise.verify import published
 
 
 def row(**accuracy):
-    return Row("elr_20", {"noise_rate": 0.2}, accuracy, "A paper", 1.5, "our choice")
+    return Row("elr", "elr_20", {"noise_rate": 0.2}, accuracy, "A paper", 1.5, "our choice")
 
 
 @pytest.fixture(scope="module")
