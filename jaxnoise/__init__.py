@@ -27,6 +27,7 @@ only what stands below it. From the top:
     losses.py methods        the paper's losses; robust ones, optimizers
     labels                   noise
     data.py datasets         pictures
+    extending.py             nets, losses, noise models and recipes of one's own
     config activity.py       settings; what is being done
 """
 
@@ -36,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxnoise.config import Config, InputError
     from jaxnoise.experiments.experiment import run
+    from jaxnoise.extending import loss, net, noise_model, recipe
     from jaxnoise.runs.finished import FinishedRun, load_run
     from jaxnoise.runs.folders import run_folder
     from jaxnoise.terminal.console import show_progress
@@ -45,6 +47,10 @@ __all__ = [
     "FinishedRun",
     "InputError",
     "load_run",
+    "loss",
+    "net",
+    "noise_model",
+    "recipe",
     "run",
     "run_folder",
     "show_progress",
@@ -55,6 +61,10 @@ _MODULES = {
     "FinishedRun": "runs.finished",
     "InputError": "config",
     "load_run": "runs.finished",
+    "loss": "extending",
+    "net": "extending",
+    "noise_model": "extending",
+    "recipe": "extending",
     "run": "experiments.experiment",
     "run_folder": "runs.folders",
     "show_progress": "terminal.console",

@@ -80,7 +80,8 @@ class Program:
 
     def measuring(self) -> "Program":
         """The same program in float32, for measurements, whatever precision the net trains in."""
-        return dataclasses.replace(self, net=self.net.clone(dtype=jnp.float32), precision="float32")
+        net = self.net.clone(dtype=jnp.float32) if hasattr(self.net, "dtype") else self.net
+        return dataclasses.replace(self, net=net, precision="float32")
 
 
 class LossParts(NamedTuple):

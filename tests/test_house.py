@@ -36,7 +36,7 @@ def entries(folder: pathlib.Path) -> set[str]:
 
 def test_nothing_stands_at_the_top_that_is_not_meant_to():
     assert entries(PACKAGE) == WINGS | READ_FIRST | COMMANDS | {
-        "__init__.py", "__main__.py", "activity.py", "py.typed",
+        "__init__.py", "__main__.py", "activity.py", "extending.py", "py.typed",
     }  # fmt: skip
     helpers = {
         "main_program.py", "nonsense_files.py", "own_pictures.py", "places.py", "run_folders.py",
@@ -60,12 +60,12 @@ def test_a_wing_is_about_a_dozen_modules_and_says_what_it_does(wing):
 
 
 def source(path: pathlib.Path) -> str:
-    """Of a module, or of the cells of a notebook but for the lines that a shell runs."""
+    """Of a module, or of the cells of a notebook but for what a shell or IPython runs."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".ipynb":
         return text
     cells = [cell["source"] for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-    return re.sub(r"^!(.*\\\n)*.*$", "", "\n".join(map("".join, cells)), flags=re.M)
+    return re.sub(r"^[!%](.*\\\n)*.*$", "", "\n".join(map("".join, cells)), flags=re.M)
 
 
 def imports(path: pathlib.Path) -> list[tuple[str, str]]:

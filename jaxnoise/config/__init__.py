@@ -7,7 +7,7 @@ those whose content is part of a run's identity.
 May import: nothing of jaxnoise.
 """
 
-from jaxnoise.config import class_folders, help, recipes
+from jaxnoise.config import class_folders, help, recipes, user_code
 from jaxnoise.config.data import IMAGE_SIDES, IMAGE_SIZES, NOISE_FLAGS
 from jaxnoise.config.flags import InputError, flag_type
 from jaxnoise.config.methods import LOSSES, METHODS, MethodConfig
@@ -34,4 +34,5 @@ __all__ = [
     "help",
     "nearest",
     "recipes",
+    "user_code",
 ]

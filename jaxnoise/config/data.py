@@ -14,8 +14,8 @@ IMAGE_SIZES = "{0}x{0} to {1}x{1}".format(*IMAGE_SIDES)
 
 # What makes the labels noisy, and how.
 NOISE_FLAGS = (
-    "noise_type", "noise_rate", "flip_map", "noise_matrix", "wave_frequency", "human_labels",
-    "noise_file", "noise_draws", "noise_seed", "noise_per_repeat",
+    "noise_type", "noise_rate", "noise_options", "flip_map", "noise_matrix", "wave_frequency",
+    "human_labels", "noise_file", "noise_draws", "noise_seed", "noise_per_repeat",
 )  # fmt: skip
 
 
@@ -63,6 +63,9 @@ class DataConfig:
         "--noise_file have their own.",
         low=0.0,
         high=1.0,
+    )
+    noise_options: str | None = _flag(
+        None, 'Hyper-parameters of a noise model of --user_code, as in "strength=2".'
     )
     flip_map: str = _flag(
         "paper",
@@ -268,13 +271,15 @@ class DataConfig:
     def noise(self) -> str:
         """The noise in two words, its model and rate, or the source of the labels.
 
-        Waves of different frequencies are different models.
+        Waves of different frequencies are different models, and so is one of --user_code with
+        different hyper-parameters.
         """
         if self.noise_file:
             return "noise_file"
         if self.noise_type == "wave_noise":
             return f"wave_noise_{self.wave_frequency:g} {self.noise_rate:g}"
-        return f"{self.noise_type} {self.human_labels or format(self.noise_rate, 'g')}"
+        model = "_".join(filter(None, [self.noise_type, self.options_name("noise_model")]))
+        return f"{model} {self.human_labels or format(self.noise_rate, 'g')}"
 
     @property
     def noise_is_given(self) -> bool:

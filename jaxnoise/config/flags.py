@@ -58,8 +58,12 @@ def flag_type(field: dataclasses.Field) -> type:
     )
 
 
-def check(field: dataclasses.Field, value: Any) -> None:
-    """Raises `InputError` if the flag of a field does not allow the value."""
+def check(field: dataclasses.Field, value: Any, *, own: Collection[str] = ()) -> None:
+    """Raises `InputError` if the flag of a field does not allow the value.
+
+    Args:
+      own: names of --user_code that it allows too.
+    """
     flag, kind, meta = f"--{field.name}={value}", flag_type(field), field.metadata
     if value is None and field.default is None:
         return
@@ -73,9 +77,9 @@ def check(field: dataclasses.Field, value: Any) -> None:
         raise InputError(f"{flag}: allowed is any text that is not empty")
     if kind is str and "\0" in value:
         raise InputError(f"{flag}: allowed is any text without the character NUL")
-    if meta["choices"] and value not in meta["choices"]:
-        near = nearest(value, meta["choices"])
-        raise InputError(f"{flag}: allowed are {', '.join(meta['choices'])}{near}")
+    if meta["choices"] and value not in (choices := (*meta["choices"], *own)):
+        near = nearest(value, choices)
+        raise InputError(f"{flag}: allowed are {', '.join(choices)}{near}")
     if meta["low"] is None:
         return
     low, high = meta["low"], meta["high"]

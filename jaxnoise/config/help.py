@@ -9,7 +9,7 @@ from jaxnoise.config.flags import flag_type
 GROUPS: dict[str, tuple[str, ...]] = {
     "Most used": (
         "dataset", "noise_type", "noise_rate", "do_sn", "wd_coef", "jacob_coef", "entropy_coef",
-        "loss", "method", "epochs_num", "recipe",
+        "loss", "method", "epochs_num", "recipe", "user_code",
     ),
     "Data": (
         "image_size", "preprocess_mode", "channel_mean", "channel_std", "validation_ratio",
@@ -17,14 +17,16 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Noise": (
         "noise_seed", "noise_draws", "noise_per_repeat", "flip_map", "noise_matrix",
-        "wave_frequency", "human_labels", "noise_file", "noise_file_rate", "trust_noise_file",
+        "wave_frequency", "human_labels", "noise_options", "noise_file", "noise_file_rate",
+        "trust_noise_file",
     ),
-    "Network": ("net", "bn_momentum"),
+    "Network": ("net", "net_options", "bn_momentum"),
     "Loss and method": (
         "gce_q", "sce_alpha", "sce_beta", "sce_log_zero", "bi_tempered_t1", "bi_tempered_t2",
         "label_smoothing_alpha", "nce_rce_alpha", "nce_rce_beta", "nce_rce_log_zero",
-        "forward_matrix", "forward_file", "mixup_alpha", "elr_beta", "elr_weight", "sam_rho",
-        "early_stopping_patience", "truncation_k", "truncation_start_epoch", "truncation_every",
+        "forward_matrix", "forward_file", "loss_options", "mixup_alpha", "elr_beta", "elr_weight",
+        "sam_rho", "early_stopping_patience", "truncation_k", "truncation_start_epoch",
+        "truncation_every",
     ),
     "Regularizers": (
         "sn_mode", "sn_cap", "sn_iterations", "wd_mode", "wd_on", "jacob_mode", "jacob_start_epoch",

@@ -108,6 +108,9 @@ class MethodConfig:
         "distribution of the label if the true class is i.",
         is_file=True,
     )
+    loss_options: str | None = _flag(
+        None, 'Hyper-parameters of a loss of --user_code, as in "q=0.5 k=3".'
+    )
     method: str | None = _flag(
         None,
         "Training method, for any loss: mixup, elr (early-learning regularization), sam "
@@ -187,7 +190,9 @@ class MethodConfig:
     @property
     def loss_settings(self) -> dict[str, float]:
         """The hyper-parameters of the loss."""
-        return self._settings(self.loss, LOSSES[self.loss])
+        if self.loss in LOSSES:
+            return self._settings(self.loss, LOSSES[self.loss])
+        return self.options("loss")
 
     @property
     def method_settings(self) -> dict[str, float]:
@@ -196,8 +201,16 @@ class MethodConfig:
 
     @property
     def hyperparameters(self) -> dict[str, float]:
-        """Hyper-parameters of loss and method by the names of their flags, defaults included."""
-        parts = ((self.loss, self.loss_settings), (self.method, self.method_settings))
+        """Hyper-parameters by the names of their flags, defaults included.
+
+        They are those of loss and method, and of a net and a noise model of --user_code.
+        """
+        parts = (
+            (self.loss, self.loss_settings),
+            (self.method, self.method_settings),
+            (self.net, self.options("net")),
+            (self.noise_type, self.options("noise_model")),
+        )
         return {f"{of}_{name}": value for of, part in parts for name, value in part.items()}
 
     @property
@@ -207,11 +220,14 @@ class MethodConfig:
         for name, table in ((self.loss, LOSSES), (self.method, METHODS)):
             if name in (None, "ce"):
                 continue
-            given = ((hyper, getattr(self, f"{name}_{hyper}", None)) for hyper in table[name])
+            given = (
+                (hyper, getattr(self, f"{name}_{hyper}", None)) for hyper in table.get(name, ())
+            )
             parts += [name, *(f"{hyper}_{x:g}" for hyper, x in given if x is not None)]
+        parts.insert(1, self.options_name("loss"))
         if self.forward_file or self.forward_matrix != "true":
             parts.insert(1, "file" if self.forward_file else self.forward_matrix)
-        return "_".join(parts)
+        return "_".join(filter(None, parts))
 
     @property
     def _kind(self) -> str:

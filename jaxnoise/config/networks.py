@@ -10,7 +10,7 @@ class Network(NamedTuple):
     optimizer: str  # "sgd" (with momentum 0.9) or "adam"
     learning_rate: float
     schedule: str  # of the learning rate, a value of --schedule
-    lr_decay_epochs: int = 0  # for the schedule `step`
+    lr_decay_epochs: int | None = None  # for the schedules that have it
 
 
 # To add a network, define its class in `jaxnoise.nets` and add a line here. Those of lenet and

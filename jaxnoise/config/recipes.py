@@ -1,6 +1,6 @@
 """Recipes: named sets of flags that train as a publication does, with the accuracies it reports.
 
-A recipe is a file recipes/NAME.toml. Flags that are given win over it.
+A recipe is a file recipes/NAME.toml, or one of --user_code. Flags that are given win over it.
 """
 
 import functools
@@ -9,6 +9,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from jaxnoise.config.user_code import UserCode
 
 _FOLDER = Path(__file__).with_name("recipes")
 NAMES = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
@@ -40,7 +42,7 @@ class Recipe(NamedTuple):
     about: str
     source: str
     differences: str  # from the source
-    nets: tuple[str, ...]  # that it is for
+    nets: tuple[str, ...]  # that it is for; empty: all
     flags: dict[str, Any]
     rows: tuple[Row, ...]
 
@@ -72,11 +74,20 @@ def read(name: str) -> Recipe:
     )
 
 
-def flags(name: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags of a recipe that go with those given; empty if there is no such recipe."""
-    if name not in NAMES:
+def named(name: str | None, user: UserCode) -> Recipe | None:
+    """The recipe of that name, of ours or of --user_code; None if there is none."""
+    if name in NAMES:
+        return read(name)
+    if name not in user.declared["recipe"]:
+        return None
+    return Recipe("", "", "", (), user.declared["recipe"][name].arguments, ())
+
+
+def flags(recipe: Recipe | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags of a recipe that go with those given; empty if there is none."""
+    if recipe is None:
         return {}
-    of_recipe = read(name).flags
+    of_recipe = recipe.flags
     dropped = {each for flag in _DEPEND_ON.keys() & given.keys() for each in _DEPEND_ON[flag]
                if given[flag] != of_recipe.get(flag)}  # fmt: skip
     if given.get("wd_coef") == 0:
@@ -84,10 +95,9 @@ def flags(name: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     return {flag: x for flag, x in of_recipe.items() if flag not in dropped | given.keys()}
 
 
-def named_in(error: str, name: str | None, given: Mapping[str, Any]) -> str:
+def named_in(error: str, name: str, of_recipe: Mapping[str, Any]) -> str:
     """Says which flags in a message a recipe has set, so that nobody looks for them elsewhere."""
     mentioned = re.findall(r"--(\w+)", error)
-    of_recipe = flags(name, given)
     found = [
         f"--{flag}={of_recipe[flag]}" for flag in dict.fromkeys(mentioned) if flag in of_recipe
     ]

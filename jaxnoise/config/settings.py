@@ -16,17 +16,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jaxnoise.config import class_folders, help, recipes
+from jaxnoise.config import class_folders, help, recipes, user_code
 from jaxnoise.config.data import DataConfig
 from jaxnoise.config.flags import InputError, check, defaults, flag_type
-from jaxnoise.config.methods import MethodConfig
+from jaxnoise.config.methods import LOSSES, MethodConfig
+from jaxnoise.config.networks import NETWORKS
 from jaxnoise.config.regularizers import RegularizerConfig
 from jaxnoise.config.running import RunningConfig
 from jaxnoise.config.training import TrainingConfig
+from jaxnoise.config.user_code import UserCodeConfig
+from jaxnoise.config.words import nearest
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(RunningConfig, TrainingConfig, RegularizerConfig, MethodConfig, DataConfig):
+class Config(
+    UserCodeConfig, RunningConfig, TrainingConfig, RegularizerConfig, MethodConfig, DataConfig
+):
     """The settings of one run; raises `InputError` on construction if one of them cannot be used.
 
     Rates and ratios are fractions in [0, 1], coefficients are >= 0, lengths are counted in epochs.
@@ -34,12 +39,14 @@ class Config(RunningConfig, TrainingConfig, RegularizerConfig, MethodConfig, Dat
     """
 
     def __post_init__(self) -> None:
+        own = {user_code.FLAGS[kind]: names for kind, names in self.user.declared.items()}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            check(field, value)
+            check(field, value, own=own.get(field.name, ()))
             if flag_type(field) is float and value is not None:
                 # Equal values are spelled alike in names and fingerprints: 1 as 1.0, -0.0 as 0.0.
                 object.__setattr__(self, field.name, float(value) + 0.0)
+        self.check_user_code()
         self.check_running()
         self.check_training()
         if self.jacob_coef > 0 and self.jacob_start_epoch >= self.epochs_num:
@@ -133,6 +140,8 @@ class Config(RunningConfig, TrainingConfig, RegularizerConfig, MethodConfig, Dat
             # default must therefore never change: runs with the old one would count as done.
             if field.name in what and what[field.name] == field.default:
                 del what[field.name]
+            elif field.name == "user_code":
+                what[field.name] = self.user.sha256
             elif field.metadata["is_file"]:
                 what[field.name] = _sha256(field.name, what[field.name])
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
@@ -141,7 +150,8 @@ class Config(RunningConfig, TrainingConfig, RegularizerConfig, MethodConfig, Dat
     def given(self) -> dict[str, Any]:
         """As few settings as give this one: those that neither are defaults nor of the recipe."""
         settings, default = dataclasses.asdict(self), defaults(self)
-        of_recipe = recipes.flags(self.recipe, {})
+        recipe = recipes.named(self.recipe, self.user)
+        of_recipe = recipes.flags(recipe, {})
         own = {name: x for name, x in settings.items() if x != (default | of_recipe)[name]}
 
         def otherwise(name: str) -> Any:
@@ -149,7 +159,7 @@ class Config(RunningConfig, TrainingConfig, RegularizerConfig, MethodConfig, Dat
             if name not in of_recipe:
                 return default[name]
             others = {other: x for other, x in own.items() if other != name}
-            return recipes.flags(self.recipe, others).get(name, default[name])
+            return recipes.flags(recipe, others).get(name, default[name])
 
         return {name: x for name, x in settings.items() if x != otherwise(name)}
 
@@ -178,18 +188,37 @@ def _with_recipe(init: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(init)
     def filled(self: Config, **given: Any) -> None:
-        recipe = given.get("recipe")
+        path, name = given.get("user_code"), given.get("recipe")
+        user = user_code.read(path if isinstance(path, str) else None, _TAKEN)
+        object.__setattr__(self, "_user", user)
+        recipe = recipes.named(name, user)
+        if recipe and (unknown := sorted(recipe.flags.keys() - _OF_A_RECIPE)):
+            raise InputError(
+                f"--recipe={name}: {unknown[0]} is not a flag that a recipe can set"
+                f"{nearest(unknown[0], _OF_A_RECIPE)}"
+            )
+        of_recipe = recipes.flags(recipe, given)
         try:
-            init(self, **recipes.flags(recipe, given) | given)
+            init(self, **of_recipe | given)
         except InputError as error:
-            raise InputError(f"{error}{recipes.named_in(str(error), recipe, given)}") from error
+            raise InputError(f"{error}{recipes.named_in(str(error), name, of_recipe)}") from error
 
     return filled
 
 
-Config.__init__ = _with_recipe(Config.__init__)
-
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+_OF_A_RECIPE = {name for name, field in FIELDS.items() if not field.metadata["where_only"]} - {
+    "recipe", "user_code",
+}  # fmt: skip
+# The names that definitions of one's own cannot have.
+_TAKEN = {
+    "net": NETWORKS,
+    "loss": LOSSES,
+    "noise_model": FIELDS["noise_type"].metadata["choices"],
+    "recipe": recipes.NAMES,
+}
+
+Config.__init__ = _with_recipe(Config.__init__)
 
 
 def _described() -> str:

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from jaxnoise.config import recipes
-from jaxnoise.config.flags import InputError, defaults, numbers
+from jaxnoise.config.flags import InputError, check, defaults, numbers
 from jaxnoise.config.flags import flag as _flag
 from jaxnoise.config.networks import NETWORKS, Network
 
@@ -36,6 +36,9 @@ class TrainingConfig:
         "wrn28_10 (all with a 3x3 first layer). The default depends on the data set: allcnn for "
         "cifar10, cifar100, cifar10_n, cifar100_n and svhn_cropped, else lenet.",
         choices=tuple(NETWORKS),
+    )
+    net_options: str | None = _flag(
+        None, 'Hyper-parameters of a net of --user_code, as in "width=64 depth=3".'
     )
 
     epochs_num: int = _flag(30, "Number of epochs that each repeat trains for.", low=1)
@@ -137,12 +140,13 @@ class TrainingConfig:
 
     def check_training(self) -> None:
         """Rejects flags of augmentation, optimizer and schedule that would do nothing."""
-        if self.recipe and self.network not in (fitting := recipes.read(self.recipe).nets):
+        recipe = recipes.named(self.recipe, self.user)
+        if recipe and recipe.nets and self.network not in recipe.nets:
             raise InputError(
                 f"--net={self.network} with --recipe={self.recipe}: allowed are "
-                f"{', '.join(fitting)}, which it is made for"
+                f"{', '.join(recipe.nets)}, which it is made for"
             )
-        training, network = self.training_settings, NETWORKS[self.network]
+        training, network = self.training_settings, self._defaults_of_net
         optimizer, schedule = training["optimizer"], training["schedule"]
         default = defaults(self)
         if self.cutout_size != default["cutout_size"] and "cutout" not in (self.augment or ""):
@@ -199,7 +203,7 @@ class TrainingConfig:
 
         The milestones are a list.
         """
-        network: Network = NETWORKS[self.network]
+        network = self._defaults_of_net
         optimizer = self.optimizer or network.optimizer
         schedule = self.schedule or network.schedule
         settings: dict[str, Any] = {
@@ -210,8 +214,31 @@ class TrainingConfig:
         if optimizer == "sgd":
             settings |= {"momentum": self.momentum, "nesterov": self.nesterov}
         settings |= {name: getattr(self, name) for name in SCHEDULES[schedule]}
-        if schedule == network.schedule == "step" and self.lr_decay_epochs is None:
+        if (
+            self.lr_decay_epochs is None
+            and network.lr_decay_epochs
+            and ("lr_decay_epochs" in SCHEDULES[schedule] and schedule == network.schedule)
+        ):
             settings["lr_decay_epochs"] = network.lr_decay_epochs
         if self.lr_milestones is not None and schedule == "milestones":
             settings["lr_milestones"] = list(numbers("lr_milestones", self.lr_milestones, int))
         return settings
+
+    @property
+    def _defaults_of_net(self) -> Network:
+        """How the network is trained unless flags say otherwise."""
+        if self.network in NETWORKS:
+            return NETWORKS[self.network]
+        # The defaults of `extending.net`, which are those of the residual nets.
+        given = {"optimizer": "sgd", "learning_rate": 0.02, "schedule": "cosine"}
+        given |= self.definition("net").arguments
+        told = f"--user_code={self.user.path}: {self.network}"
+        fields = {field.name: field for field in dataclasses.fields(self)}
+        for name, value in given.items():
+            if name not in (allowed := Network._fields[1:]):
+                raise InputError(f"{told}: {name}: allowed are {', '.join(allowed)}")
+            try:
+                check(fields[name], value)
+            except InputError as error:
+                raise InputError(f"{told}: {str(error).removeprefix('--')}") from error
+        return Network(self.network, **given)

@@ -16,7 +16,7 @@ import sys
 
 from absl import app, flags
 
-from jaxnoise.config import FIELDS, Config, InputError, flag_type, help, nearest
+from jaxnoise.config import FIELDS, Config, InputError, flag_type, help, nearest, user_code
 from jaxnoise.terminal import commands, fitting
 from jaxnoise.terminal.commands import complain
 
@@ -104,6 +104,15 @@ def _main(argv: list[str]) -> int:
             f"{argv[1]!r} is not a flag; flags start with --, and switches take no value"
         )
     config = config_of_flags()
+    if (path := flags.FLAGS["user_code"].value) and not config.user_code:
+        declared = user_code.read(path, {}).declared
+        names = [
+            f"--{user_code.FLAGS[kind]}={name}" for kind in declared for name in declared[kind]
+        ]
+        raise InputError(
+            f"--user_code={path}: the run uses nothing of it; allowed is one of its definitions, "
+            f"{', '.join(names) or 'but it has none'}"
+        )
     # Imported late, so that the response to --helpshort or a bad flag is immediate.
     from jaxnoise.experiments import experiment
     from jaxnoise.terminal import console, display, interruption

@@ -132,6 +132,8 @@ def _from(values: tuple[str, ...], first: str) -> tuple[str, ...]:
 
 def kind_of(regularization: str) -> str:
     """The ideas in a name such as `allcnn_gce_q_0.5_wd_0.0001_sn-a9258f21`: `gce wd sn`."""
-    return " ".join(
+    found = " ".join(
         idea for idea in _IDEAS if re.search(rf"(?:^|_){idea}(?=[_-]|$)", regularization)
     )
+    # What is of --user_code is its own kind, not the baseline.
+    return found or ("" if "no_reg" in regularization else regularization.rpartition("-")[0])

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnoise.config import Config, counted
+from jaxnoise import extending
+from jaxnoise.config import Config, InputError, counted
 from jaxnoise.labels import by_class, by_instance, flip_maps, matrix_file, waves
 from jaxnoise.labels.by_class import CleanSamples, Draw
 
@@ -85,6 +86,46 @@ MODELS: dict[str, Callable[[Config], Model]] = {
         waves.wave_noise, rate=c.noise_rate, frequency=c.wave_frequency
     ),
 }
+
+
+def model(config: Config) -> Model:
+    """The noise model of a run, of ours or of its --user_code.
+
+    Raises:
+      InputError: a file that it needs cannot be used.
+    """
+    if own := extending.defined(config, "noise_model"):
+        return _by_class(partial(_own, config.noise_type, own), rate=config.noise_rate,
+                         **config.options("noise_model"))  # fmt: skip
+    return MODELS[config.noise_type](config)
+
+
+def _own(
+    name: str,
+    function: Callable,
+    samples: CleanSamples,
+    rng: np.random.RandomState,
+    **settings: Any,
+) -> Draw:
+    """A draw from a noise model of --user_code, which may also return noisy labels alone."""
+    clean, images = samples.labels, samples.images.view()
+    images.flags.writeable = False
+    drawn = function(samples._replace(labels=clean.copy(), images=images), rng, **settings)
+    if not isinstance(drawn, Draw):
+        drawn = Draw(np.asarray(drawn), None, None)
+    noisy, picked, matrix = drawn
+    if noisy.shape != clean.shape or noisy.dtype.kind not in "iu":
+        raise InputError(
+            f"--noise_type={name}: returns labels {noisy.dtype}{list(noisy.shape)}; allowed are "
+            f"integers {list(clean.shape)}"
+        )
+    if noisy.min() < 0 or noisy.max() >= samples.num_classes:
+        raise InputError(
+            f"--noise_type={name}: returns labels from {noisy.min()} to {noisy.max()}; allowed are "
+            f"0 to {samples.num_classes - 1}"
+        )
+    noisy = noisy.astype(np.int32)
+    return Draw(noisy, noisy != clean if picked is None else picked, matrix)
 
 
 def corrupt(

@@ -74,7 +74,7 @@ def load(
       splits: the result of `load_splits`, if it is already loaded.
 
     Raises:
-      InputError: see `data.load`, `noise.MODELS` and `reading.read_labels`; or a size is larger
+      InputError: see `data.load`, `noise.model` and `reading.read_labels`; or a size is larger
         than that of the data set.
     """
     # First, so that an error comes before any download.
@@ -83,7 +83,7 @@ def load(
         table = table_of(config)
         given = named.of_table(config, table) or reading.read_labels(config, table)
         by_place = not isinstance(given, named.NamedLabels)
-    model = noise.MODELS[config.noise_type](config) if given is None else None
+    model = noise.model(config) if given is None else None
     splits = splits or load_splits(config)
     if by_place and config.split_seed and splits.original.test_is_drawn:
         # Of another split, as many labels in the order of classes would agree with most true ones.

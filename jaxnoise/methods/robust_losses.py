@@ -6,10 +6,12 @@ define a function of `logits`, `labels` and its hyper-parameters here, and add a
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
+from jaxnoise.config import InputError
 from jaxnoise.losses import cross_entropy
 from jaxnoise.losses import cross_entropy as ce
 from jaxnoise.methods.bi_tempered import bi_tempered
@@ -125,10 +127,18 @@ class Loss:
 
     name: str  # in `config.LOSSES`, and of a function in this module
     hyper: tuple[tuple[str, float], ...] = ()  # pairs of argument and value
+    own: Callable[..., jax.Array] | None = None  # a function of --user_code, to use instead
 
     def __call__(
         self, *, logits: jax.Array, labels: jax.Array, transition_matrix: jax.Array | None = None
     ) -> jax.Array:
         """The loss, float (batch,); the matrix is passed to the function only if it is given."""
         more = {} if transition_matrix is None else {"transition_matrix": transition_matrix}
-        return globals()[self.name](logits=logits, labels=labels, **dict(self.hyper), **more)
+        function = self.own or globals()[self.name]
+        loss = function(logits=logits, labels=labels, **dict(self.hyper), **more)
+        if self.own and (loss.shape != labels.shape or loss.dtype != logits.dtype):
+            raise InputError(
+                f"--loss={self.name}: returns {loss.dtype}{list(loss.shape)}; allowed is a loss "
+                f"for each sample, {logits.dtype}{list(labels.shape)}"
+            )
+        return loss

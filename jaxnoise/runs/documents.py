@@ -16,6 +16,8 @@ from jaxnoise.runs import files
 from jaxnoise.scores import scoring
 
 OF_A_RUN = ("config.json", "scores.json")
+# The copy of the file of --user_code, from which a finished run is measured.
+USER_CODE = "user_code.py"
 # The facts of provenance that are objects with names.
 _FACTS = ("versions", "device", "machine", "code", "environment")
 
@@ -49,9 +51,15 @@ def check_facts(facts: Any) -> None:
 
 
 def write_config(folder: Path, config: Config, facts: dict[str, Any]) -> None:
-    """config.json: every flag as it was used, `resolved` defaults, facts of the run."""
+    """config.json: every flag as it was used, `resolved` defaults, facts of the run.
+
+    Beside it goes the file of --user_code, as it is run.
+    """
     flags = dataclasses.asdict(config) | {"net": config.network}
-    document = {"flags": flags, **resolved(config), **facts}
+    own = {"user_code_sha256": config.user.sha256} if config.user_code else {}
+    document = {"flags": flags, **resolved(config), **own, **facts}
+    if own:
+        files.write_text(folder / USER_CODE, config.user.source)
     files.write_text(folder / "config.json", json.dumps(document, indent=2) + "\n")
 
 
@@ -66,7 +74,7 @@ def sessions(folder: Path) -> list[dict[str, Any]]:
         facts = files.read_json(folder / "config.json")
         found = [*facts.pop("earlier_sessions"), facts]
         del facts["flags"]
-        for name in ("hyperparameters", "training"):
+        for name in ("hyperparameters", "training", "user_code_sha256"):
             facts.pop(name, None)
         for session in found:
             check_facts(session)

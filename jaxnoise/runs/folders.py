@@ -157,7 +157,9 @@ def clear(folder: Path, *, going_on: bool) -> None:
     first, so that an interrupted start leaves no false result.
     """
     (folder / "scores.json").unlink(missing_ok=True)
-    kept = {"config.json", "log.txt"} | ({"checkpoints", "spectrum_epochs"} if going_on else set())
+    kept = {"config.json", documents.USER_CODE, "log.txt"} | (
+        {"checkpoints", "spectrum_epochs"} if going_on else set()
+    )
     for entry in folder.iterdir():
         if entry.name in kept or entry.name.startswith("."):
             continue

@@ -15,7 +15,8 @@ from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
 from jaxnoise.runs import files
 
 _FLAGS = (
-    "flip_map", "noise_matrix", "wave_frequency", "human_labels", "noise_file", "noise_seed",
+    "noise_options", "flip_map", "noise_matrix", "wave_frequency", "human_labels", "noise_file",
+    "noise_seed",
 )  # fmt: skip
 
 

@@ -61,7 +61,9 @@ def read_record(folder: Path, **where: str) -> Record:
     facts, document = found
     try:
         documents.check_facts(facts)
-        config = _config(facts["flags"], _data_dir(facts) | where)
+        config = _config(facts["flags"], _data_dir(facts) | where | _user_code(folder, facts))
+        if config.user_code and config.user.sha256 != facts["user_code_sha256"]:
+            raise InputError(f"{documents.USER_CODE} is not the code that the run was made with")
         report = _report(document, config)
         report.text()
     except InputError as error:
@@ -98,6 +100,12 @@ def _data_dir(facts: dict[str, Any]) -> dict[str, str]:
         raise ValueError("data_folder is not a path")
     there = folder is not None and places.is_in(folder, facts["flags"]["dataset"])
     return {"data_dir": folder} if there else {}
+
+
+def _user_code(folder: Path, facts: dict[str, Any]) -> dict[str, str]:
+    """As a flag, the run's own copy of its code; the original may have changed since."""
+    used = facts["flags"].get("user_code") is not None
+    return {"user_code": str(folder / documents.USER_CODE)} if used else {}
 
 
 def _config(flags: dict[str, Any], where: dict[str, str]) -> Config:

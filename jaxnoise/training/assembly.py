@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnoise import data, nets
+from jaxnoise import data, extending, nets
 from jaxnoise.config import NOISE_FLAGS, Config, InputError
 from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
 from jaxnoise.layers.spectral_norm import SpectralNorm
@@ -64,6 +64,7 @@ _TRACED = (
 def program_settings(config: Config) -> dict[str, Any]:
     """The settings that are part of the program; the others are traced."""
     static = {name: x for name, x in config.result_settings.items() if name not in _TRACED}
+    static["user_code"] = config.user.sha256
     # A switched-off Jacobian term is left out of the program, which makes it faster.
     return static | {"jacobian_term": config.jacob_coef > 0}
 
@@ -87,11 +88,7 @@ def by_program(configs: Iterable[Config]) -> list[list[Config]]:
 
 def program(config: Config, dataset: SplitDataset) -> Program:
     """Builds the program to compile; neither labels nor coefficients are part of it."""
-    net = nets.NETS[config.network](
-        dataset.num_classes, _spectral_norm(config), nets.DTYPES[config.precision]
-    )
-    if config.bn_momentum is not None:
-        net = _with_momentum(config, net)
+    net = _net(config, dataset.num_classes)
     side = min(dataset.images.shape[1:3])
     if "cutout" in (config.augment or "") and config.cutout_size >= side:
         raise InputError(
@@ -104,19 +101,38 @@ def program(config: Config, dataset: SplitDataset) -> Program:
         config.jacob_mode,
         config.precision,
         config.validation_labels,
-        Loss(config.loss, tuple(config.loss_settings.items())),
+        Loss(
+            config.loss,
+            tuple(config.loss_settings.items()),
+            extending.defined(config, "loss"),
+        ),
         robust_training.METHODS[config.method](**config.method_settings) if config.method else None,
         Augmentation.named(config.augment, config.cutout_size),
         renew_averages=config.preset != "paper" and config.bn_momentum is None,
     )
 
 
-def _with_momentum(config: Config, net: nn.Module) -> nn.Module:
-    if not hasattr(net, "conventions"):
-        raise InputError(
-            f"--bn_momentum={config.bn_momentum:g}: does not reach --net={config.network}, which "
-            "has no field `conventions`; allowed is to leave it out, or to change the net"
-        )
+def _net(config: Config, num_classes: int) -> nn.Module:
+    cls = extending.defined(config, "net") or nets.NETS[config.network]
+    fields = {field.name for field in dataclasses.fields(cls)}
+    given = {"spectral": _spectral_norm(config), "dtype": nets.DTYPES[config.precision]}
+    net = cls(
+        num_classes=num_classes,
+        **{name: x for name, x in given.items() if name in fields},
+        **config.options("net"),
+    )
+    for name, setting, is_set in (
+        ("spectral", "--do_sn", config.do_sn),
+        ("dtype", f"--precision={config.precision}", config.precision == "bf16"),
+        ("conventions", f"--bn_momentum={config.bn_momentum}", config.bn_momentum is not None),
+    ):
+        if is_set and name not in fields:
+            raise InputError(
+                f"{setting}: does not reach --net={config.network}, which has no field `{name}`; "
+                "allowed is to leave it out, or to change the net"
+            )
+    if config.bn_momentum is None:
+        return net
     return net.clone(conventions=dataclasses.replace(net.conventions, momentum=config.bn_momentum))
 
 

@@ -21,7 +21,7 @@ def after_evaluation(
       batches: number of forward passes, int (), ≥ 0.
       image_shape: (height, width, channels).
     """
-    norm = program.net.spectral
+    norm = getattr(program.net, "spectral", None)
     if norm is None or not norm.in_evaluation:
         return state
     images = jnp.zeros((1, *image_shape), jnp.float32)

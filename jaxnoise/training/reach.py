@@ -28,6 +28,14 @@ def check(config: Config, engine: Engine, state: TrainState) -> None:
     Args:
       state: of a member, or its shapes.
     """
+    net, images = engine.program.net, engine.pictures.images[:2].astype(jnp.float32)
+    variables = {"params": state.params, **state.variables}
+    logits = jax.eval_shape(lambda v: net.apply(v, images, train=False), variables)
+    if logits.shape != (len(images), net.num_classes):
+        raise InputError(
+            f"--net={config.network}: returns {list(logits.shape)} for {len(images)} images; "
+            f"allowed are logits {[len(images), net.num_classes]}"
+        )
     leaves = jax.tree_util.tree_leaves_with_path(state.params)
     weights = [path for path, leaf in leaves if leaf.ndim > 1]
     if config.wd_coef > 0:
@@ -51,8 +59,6 @@ def check(config: Config, engine: Engine, state: TrainState) -> None:
             "do not",
         )
     if config.precision == "bf16":
-        net, images = engine.program.net, engine.pictures.images[:2].astype(jnp.float32)
-        variables = {"params": state.params, **state.variables}
         jaxpr = jax.make_jaxpr(lambda v, x: net.apply(v, x, train=False))(variables, images)
         if not any(x.aval.dtype == jnp.bfloat16 for x in _factors(jaxpr.jaxpr)):
             raise InputError(

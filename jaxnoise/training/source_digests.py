@@ -60,6 +60,9 @@ def of_run(config: Config) -> dict[str, str]:
     for place in _ROOTS:
         reached.follow(*place)
     reached.follow("jaxnoise.methods.robust_losses", config.loss)
+    # The file of --user_code itself is part of the settings; followed is what it imports.
+    for place in source_trees.of_text(config.user.source).imports.values():
+        reached.follow(*place)
     if config.loss == "forward":
         for name in ("of_draw", "estimate"):
             reached.follow("jaxnoise.labels.transition", name)

@@ -21,27 +21,33 @@ class Source(NamedTuple):
 @functools.cache
 def of_module(module: str) -> Source:
     """The source of a module; empty if it has none."""
-    path, found = path_of(module), Source({}, {})
+    path = path_of(module)
     if path is None:
-        return found
-    tree = ast.parse(path.read_bytes())
-    for statement in tree.body:
+        return Source({}, {})
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    return of_text(path.read_bytes(), package)
+
+
+@functools.cache
+def of_text(text: str | bytes, package: str = "") -> Source:
+    """What stands at the top of a source, of a module in that package."""
+    found = Source({}, {})
+    for statement in ast.parse(text).body:
         for node in ast.walk(statement):
             if isinstance(node, ast.Import | ast.ImportFrom):
-                found.imports.update(_imported(module, path, node))
+                found.imports.update(_imported(package, node))
         for name in _bound(statement):
             found.definitions[name] = statement
     return found
 
 
 def _imported(
-    module: str, path: Path, node: ast.Import | ast.ImportFrom
+    package: str, node: ast.Import | ast.ImportFrom
 ) -> Iterator[tuple[str, tuple[str, str]]]:
     for alias in node.names:
         if isinstance(node, ast.Import):
             yield alias.asname or alias.name, (alias.name, "")
         else:
-            package = module if path.name == "__init__.py" else module.rpartition(".")[0]
             of = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
             yield alias.asname or alias.name, (of, alias.name)
 

@@ -414,7 +414,11 @@ def other_value(name):
     return {bool: True, float: 0.05, str: "other"}[flag_type(field)]
 
 
-@pytest.mark.parametrize("name", RESULT_FIELDS)
+# Those of --user_code are in test_user_code.py.
+OURS = [x for x in RESULT_FIELDS if x != "user_code" and not x.endswith("_options")]
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_fingerprint_and_folder_change_with(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other").write_text("labels")  # for flags that name a file

@@ -1,0 +1,289 @@
+"""What a file of --user_code declares, read from its syntax: nothing in it runs to check settings.
+
+The functions of `jaxnoise.extending` mark nets, losses, noise models and recipes. The source stays
+with the settings, so that what was checked is what runs, however the file changes.
+"""
+
+import ast
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxnoise.config.flags import InputError
+from jaxnoise.config.flags import flag as _flag
+
+Option = bool | int | float | str
+
+# The functions of `jaxnoise.extending` that mark a definition, and the flag that takes its name.
+FLAGS = {"net": "net", "loss": "loss", "noise_model": "noise_type", "recipe": "recipe"}
+# The flag with the hyper-parameters of a definition.
+OPTIONS = {"net": "net_options", "loss": "loss_options", "noise_model": "noise_options"}
+# The arguments and fields that jaxnoise gives; others are hyper-parameters.
+_GIVEN = {
+    "net": ("num_classes", "spectral", "dtype", "conventions"),
+    "loss": ("logits", "labels"),
+    "noise_model": ("rate",),
+}
+
+
+class Definition(NamedTuple):
+    """A net, loss, noise model or recipe of one's own."""
+
+    arguments: dict[str, Any]  # of the function that marks it
+    options: dict[str, Option]  # its hyper-parameters, with their defaults
+
+
+class UserCode(NamedTuple):
+    """The content of a file, and what it declares, by the function that marks it and by name."""
+
+    path: str = ""
+    source: str = ""
+    declared: Mapping[str, Mapping[str, Definition]] = {kind: {} for kind in FLAGS}
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.source.encode()).hexdigest()
+
+
+NONE = UserCode()
+
+
+@dataclasses.dataclass(frozen=True)
+class UserCodeConfig:
+    """Definitions of one's own; `Config` has their hyper-parameters, see OPTIONS."""
+
+    user_code: str | None = _flag(
+        None,
+        "Python file with nets, losses, noise models and recipes of your own, whose names --net, "
+        "--loss, --noise_type and --recipe then take; docs/extending.md has an example. It may "
+        "import jaxnoise and installed packages.",
+        is_file=True,
+    )
+
+    @property
+    def user(self) -> UserCode:
+        """The content of `user_code` when these settings were made."""
+        return vars(self).get("_user", NONE)
+
+    def definition(self, kind: str) -> Definition | None:
+        """The run's net, loss, noise_model or recipe, if it is of `user_code`."""
+        return self.user.declared[kind].get(getattr(self, FLAGS[kind]))
+
+    def options(self, kind: str) -> dict[str, Option]:
+        """The hyper-parameters of a net, loss or noise_model of `user_code`; empty for others."""
+        found = self.definition(kind)
+        return found.options | self._given_options(kind, found) if found else {}
+
+    def options_name(self, kind: str) -> str:
+        """Those that are given as a part of a name, `width_64_depth_3`; empty if none is."""
+        found = self.definition(kind)
+        given = self._given_options(kind, found) if found else {}
+        return "_".join(f"{name}_{_spelled(value)}" for name, value in given.items())
+
+    def check_user_code(self) -> None:
+        """Rejects options that would do nothing, and gives equal ones one spelling.
+
+        A file that a run uses nothing of is not one of its settings.
+        """
+        for kind, flag in OPTIONS.items():
+            if (value := getattr(self, flag)) is None:
+                continue
+            found = self.definition(kind)
+            if found is None:
+                name = getattr(self, FLAGS[kind])
+                raise InputError(
+                    f"--{flag}={value} with --{FLAGS[kind]}={name}: allowed only with one of "
+                    "--user_code"
+                )
+            given = self._given_options(kind, found)
+            spelled = " ".join(f"{name}={_spelled(x)}" for name, x in given.items())
+            object.__setattr__(self, flag, spelled)
+        if not any(self.definition(kind) for kind in FLAGS):
+            object.__setattr__(self, "user_code", None)
+            object.__setattr__(self, "_user", NONE)
+
+    def _given_options(self, kind: str, found: Definition) -> dict[str, Option]:
+        """The options that are given, in the order of their declaration."""
+        flag = OPTIONS[kind]
+        text, given = getattr(self, flag) or "", {}
+        for part in text.split():
+            name, equals, value = part.partition("=")
+            if not equals or name not in found.options or name in given:
+                allowed = ", ".join(f"{x}={_spelled(y)}" for x, y in found.options.items())
+                raise InputError(
+                    f"--{flag}={text}: {part}: allowed for {getattr(self, FLAGS[kind])} are "
+                    f"{allowed or 'none'}, each once, separated by spaces"
+                )
+            given[name] = _parsed(value, type(found.options[name]), f"--{flag}={text}: {part}")
+        return {name: given[name] for name in found.options if name in given}
+
+
+def _parsed(text: str, kind: type, told: str) -> Option:
+    try:
+        value = {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+        if kind is float and not math.isfinite(value):
+            raise ValueError
+        if kind is str and not re.fullmatch(r"[\w.-]+", value, re.ASCII):
+            raise ValueError
+    except (ValueError, KeyError):
+        words = {bool: "true and false", str: "letters, digits, dots, - and _"}
+        allowed = words.get(kind, f"values of type {kind.__name__}")
+        raise InputError(f"{told}: allowed are {allowed}") from None
+    return value
+
+
+def _spelled(value: Option) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def read(path: str | None, taken: Mapping[str, Collection[str]]) -> UserCode:
+    """What a file declares; nothing without a path.
+
+    Args:
+      taken: for each function that marks definitions, the names that jaxnoise itself uses.
+
+    Raises:
+      InputError: the file cannot be read, or declares something that cannot be used.
+    """
+    if not path:
+        return NONE
+    try:
+        source = Path(os.path.expanduser(path)).read_text(encoding="utf-8")
+        found = UserCode(path, source, _declared(source))
+        for kind, names in taken.items():
+            if both := sorted(found.declared[kind].keys() & names):
+                raise ValueError(f"{both[0]}: is a name of jaxnoise; allowed are others")
+    except OSError as error:
+        looked = "" if os.path.isabs(path) else f" (looked for at {os.path.abspath(path)})"
+        raise InputError(f"--user_code={path}: cannot be read: {error.strerror}{looked}") from error
+    except SyntaxError as error:
+        told = f"line {error.lineno}: {error.msg}"
+        raise InputError(f"--user_code={path}: is not Python: {told}") from error
+    except ValueError as error:
+        raise InputError(f"--user_code={path}: {error}") from error
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _declared(source: str) -> dict[str, dict[str, Definition]]:
+    """Raises ValueError, or SyntaxError, if the source cannot be used."""
+    tree = ast.parse(source)
+    _check_imports(tree)
+    marks = _marks(tree)
+    declared: dict[str, dict[str, Definition]] = {kind: {} for kind in FLAGS}
+    for statement in tree.body:
+        for name, mark, options in _marked(statement):
+            call = mark if isinstance(mark, ast.Call) else None
+            kind = marks.get(ast.unparse(call.func if call else mark))
+            if kind is None:
+                continue
+            if any(name in names for names in declared.values()):
+                raise ValueError(f"{name}: is declared twice")
+            if call and (call.args or not all(each.arg for each in call.keywords)):
+                raise ValueError(f"{name}: allowed are arguments with names")
+            keywords = call.keywords if call else []
+            arguments = {each.arg: _literal(name, each.arg, each.value) for each in keywords}
+            declared[kind][name] = Definition(arguments, options(kind))
+    return declared
+
+
+def _marks(tree: ast.Module) -> dict[str, str]:
+    """How the file spells each function that marks a definition, as in `jaxnoise.net`."""
+    marks = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                if alias.name == "jaxnoise":
+                    marks |= {f"{alias.asname or alias.name}.{kind}": kind for kind in FLAGS}
+        elif isinstance(statement, ast.ImportFrom) and statement.module == "jaxnoise":
+            for alias in statement.names:
+                if alias.name in FLAGS:
+                    marks[alias.asname or alias.name] = alias.name
+    return marks
+
+
+def _marked(statement: ast.stmt) -> Iterator[tuple[str, ast.expr, Callable]]:
+    """Name, possible mark, and a function that finds the hyper-parameters, of a statement."""
+    match statement:
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            for decorator in statement.decorator_list:
+                yield name, decorator, functools.partial(_options, statement)
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call):
+            yield name, call, lambda kind: {}
+
+
+def _options(node: ast.FunctionDef | ast.ClassDef, kind: str) -> dict[str, Option]:
+    """Hyper-parameters: fields of a net, keyword-only arguments of a function, with defaults."""
+    given = _GIVEN[kind]
+    if isinstance(node, ast.ClassDef) != (kind == "net"):
+        raise ValueError(f"{node.name}: allowed is a {'class' if kind == 'net' else 'function'}")
+    if isinstance(node, ast.ClassDef):
+        options = {}
+        for each in node.body:
+            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.value:
+                with contextlib.suppress(ValueError):  # such as jnp.float32
+                    options[each.target.id] = ast.literal_eval(each.value)
+        return {
+            name: x for name, x in options.items() if name not in given and isinstance(x, Option)
+        }
+    arguments = node.args
+    names = [each.arg for each in arguments.kwonlyargs]
+    before = len(arguments.posonlyargs + arguments.args)
+    if before != (2 if kind == "noise_model" else 0) or not {*given} <= {*names}:
+        form = {"loss": "*, logits, labels", "noise_model": "samples, rng, *, rate"}[kind]
+        raise ValueError(f"{node.name}: allowed are the arguments ({form}) and hyper-parameters")
+    options = {}
+    for name, default in zip(names, arguments.kw_defaults, strict=True):
+        if name in given:
+            continue
+        value = None if default is None else _literal(node.name, name, default)
+        if not isinstance(value, Option):
+            raise ValueError(
+                f"{node.name}: {name}: requires a default, a number, a truth value or a word"
+            )
+        options[name] = value
+    return options
+
+
+def _installed(package: str) -> bool:
+    spec = importlib.util.find_spec(package) if package else None
+    if spec is None:
+        return False
+    places = [Path(place) for place in spec.submodule_search_locations or [spec.origin]]
+    if any({"site-packages", "dist-packages"} & {*place.parts} for place in places):
+        return True
+    return package in importlib.metadata.packages_distributions()
+
+
+def _literal(of: str, name: str, node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(f"{of}: {name}={ast.unparse(node)}: allowed are literal values") from None
+
+
+def _check_imports(tree: ast.Module) -> None:
+    """Refuses modules whose source would not be part of the run, such as one beside the file."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add("." * node.level + (node.module or ""))
+    tops = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"jaxnoise"}
+    if other := sorted(name for name in tops if not _installed(name)):
+        name = other[0] or min(name for name in names if name.startswith("."))
+        raise ValueError(
+            f"imports {name}, whose source would not be recorded with the run; allowed are "
+            "jaxnoise and installed packages"
+        )
