@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from jaxnoise.runs.folders import run_folder
     from jaxnoise.terminal.console import show_progress
 
+__version__ = "0.1.0"  # pyproject.toml takes it; CITATION.cff repeats it
+
 __all__ = [
     "Config",
     "FinishedRun",

@@ -11,6 +11,8 @@ from typing import Any
 
 import jax
 
+from jaxnoise import __version__
+
 _PACKAGES = (
     "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy",
     "scikit-learn", "scipy",
@@ -22,6 +24,8 @@ def facts() -> dict[str, Any]:
     device = jax.devices()[0]
     return {
         "command": [_program(Path(sys.argv[0])), *sys.argv[1:]],
+        # Not among the versions that numbers depend on: what does is in the digests of the code.
+        "jaxnoise": __version__,
         "git_revision": _git_revision(),
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in _PACKAGES},

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,16 @@ def test_import_and_settings_load_no_jax(use):
         check=True, capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
     assert "jaxnoise" in told.stdout.split() and not heavy & set(told.stdout.split())
+
+
+def test_the_version_stands_in_one_place_and_in_what_is_cited(finished):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "version" in project["project"]["dynamic"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "jaxnoise.__version__"}
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.*)$", citation, re.M) == [jaxnoise.__version__]
+    facts = json.loads((finished.folder / "config.json").read_text())
+    assert facts["jaxnoise"] == jaxnoise.__version__
 
 
 def test_a_run_is_shown_in_a_few_lines(finished):
