@@ -1,4 +1,4 @@
-"""The map from stored pictures to the inputs of a network."""
+"""From stored pictures to the inputs of a network; and from a caller's pictures to stored ones."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -75,6 +75,45 @@ def preprocessing(
             )
     scale = (1 / std).astype(np.float32).reshape(1, 1, 1, -1)
     return Preprocessing(np.broadcast_to(mean.astype(np.float32), shape), scale)
+
+
+def as_stored(images: np.ndarray, shape: tuple[int, int, int]) -> tuple[np.ndarray, bool]:
+    """Pictures in the grey levels of a data set, [0, 255], from uint8 or from shares of 255.
+
+    Args:
+      images: uint8, or float in [0, 1], which is uint8/255: (N, H, W, C), N ≥ 1, or one picture
+        (H, W, C); grey ones also (N, H, W) or (H, W).
+      shape: (H, W, C).
+
+    Returns:
+      (N, H, W, C), uint8 as it was given or float32; and whether it was one picture, N = 1.
+
+    Raises:
+      InputError: another dtype or shape, or a float that is NaN or outside of [0, 1].
+    """
+    images = np.asarray(images)
+    # Not ambiguous, as no picture is 1 pixel wide.
+    grey = shape[-1] == 1 and images.ndim in (2, 3) and images.shape[-2:] == shape[:2]
+    given = images[..., None] if grey else images
+    single = given.ndim == 3
+    given = given[None] if single else given
+    able = images.dtype == np.uint8 or images.dtype.kind == "f"
+    if not able or given.ndim != 4 or given.shape[1:] != shape or not len(given):
+        raise InputError(
+            f"images are {images.dtype} of shape {images.shape}; allowed are uint8 in [0, 255] or "
+            f"float in [0, 1], of shape (1 or more, {', '.join(map(str, shape))}) or {shape}"
+            f"{', or without the last axis' if shape[-1] == 1 else ''}"
+        )
+    if given.dtype == np.uint8:
+        return given, single
+    if not ((given >= 0) & (given <= 1)).all():  # NaN is neither
+        found = "NaN" if np.isnan(given).any() else f"[{given.min():g}, {given.max():g}]"
+        raise InputError(
+            f"images are {images.dtype} with values in {found}; allowed are float in [0, 1], that "
+            "is, divided by 255, or uint8 in [0, 255]"
+        )
+    wide = given.astype(np.promote_types(given.dtype, np.float32), copy=False)
+    return (255 * wide).astype(np.float32), single
 
 
 def _channels(images: np.ndarray) -> Iterator[np.ndarray]:

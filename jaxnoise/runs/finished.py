@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from jaxnoise.config import Config, InputError
+from jaxnoise.datasets.preprocessing import as_stored
 from jaxnoise.labels.noisy_dataset import NoisyDataset, load_splits
 from jaxnoise.runs import checkpoint, folders
 from jaxnoise.runs.history import read_history
 from jaxnoise.runs.noise_record import read_noise
 from jaxnoise.runs.record import read_record, searching_data, warn_of_other_code
-from jaxnoise.runs.samples import read_samples
+from jaxnoise.runs.samples import read_samples, suspects
+from jaxnoise.scores import divergence
 from jaxnoise.training import assembly
 from jaxnoise.training.assembly import Engine
 
@@ -37,16 +39,55 @@ class Nets:
         """Logits in evaluation mode, by the run's own preprocessing and precision.
 
         Args:
-          images: uint8 (pictures, height, width, channels) as in the data set, in [0, 255], one or
-            more.
+          images: one or more, (pictures, height, width, channels), of the data set's size: uint8 in
+            [0, 255] as in the data set, or float in [0, 1], which is uint8/255. One picture may
+            lack the first axis, and grey pictures may lack the last one.
 
         Returns:
-          float32 (repeats, pictures, classes).
+          float32 (repeats, pictures, classes); of one picture without the first axis
+          (repeats, classes).
 
         Raises:
-          InputError: the images have another dtype or shape.
+          InputError: the images have another dtype or shape, or a float is NaN or outside [0, 1].
         """
         return self._measure(images)
+
+    def predict_proba(self, images: np.ndarray) -> np.ndarray:
+        """The probability of each class by each net: softmax of `logits`.
+
+        As in scikit-learn, but for the axis of repeats that comes first. Their mean over that axis
+        is the prediction of all nets together.
+
+        Args:
+          images: see `logits`.
+
+        Returns:
+          float32 (repeats, pictures, classes), in [0, 1], with sum 1 over classes; of one picture
+          without the first axis (repeats, classes).
+
+        Raises:
+          InputError: see `logits`.
+        """
+        logits = self.logits(images)
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return powers / powers.sum(axis=-1, keepdims=True)
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """The most likely class by each net, the first of equals.
+
+        As in scikit-learn, but for the axis of repeats that comes first.
+
+        Args:
+          images: see `logits`.
+
+        Returns:
+          int32 (repeats, pictures), indices into `FinishedRun.class_names`; of one picture without
+          the first axis (repeats,).
+
+        Raises:
+          InputError: see `logits`.
+        """
+        return self.logits(images).argmax(axis=-1).astype(np.int32)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,6 +118,11 @@ class FinishedRun:
         return self.dataset
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the logits."""
+        return self.dataset.class_names
+
+    @property
     def noise(self) -> dict[str, np.ndarray]:
         """noise.npz: noisy, picked, changed (draws, samples), clean (samples,), and so on."""
         return self._labels[0]
@@ -89,6 +135,23 @@ class FinishedRun:
         `best`; an older run has none of the second kind.
         """
         return read_samples(self.folder, self.config, self.dataset)
+
+    @functools.cached_property
+    def suspects(self) -> dict[str, np.ndarray]:
+        """suspects.csv by its columns, the most suspicious label first, from samples.npz.
+
+        `index` is the place in the original training set, int; given_label, predicted_label and, if
+        any label is known to be wrong, true_label are names in `class_names`; `score` is the loss
+        on the given label, mean over epochs and repeats, nats; `file` is there if the data set has
+        files. Each has shape (training samples,); or (repeats, training samples) if repeats were
+        given different labels (--noise_draws), and each has a list of its own.
+        """
+        votes = divergence.epochs(self.history) == 0
+        lists = suspects(self.dataset, self.samples, votes=votes).values()
+        if len(lists) == 1:
+            return next(iter(lists))
+        first, *_ = lists
+        return {name: np.stack([each[name] for each in lists]) for name in first}
 
     @functools.cached_property
     def best(self) -> Nets:
@@ -127,15 +190,11 @@ class FinishedRun:
         states = trainer.spread(nets, members, pictures)
 
         def logits(images: np.ndarray) -> np.ndarray:
-            images = np.asarray(images)
-            if images.dtype != np.uint8 or images.shape[1:] != image_shape or not len(images):
-                raise InputError(
-                    f"images are {images.dtype} of shape {images.shape}; allowed are uint8 of "
-                    f"shape (1 or more, {', '.join(map(str, image_shape))})"
-                )
+            images, single = as_stored(images, image_shape)
             index = np.arange(len(images), dtype=np.int32)
             shown = pictures._replace(images=images)
-            return trainer.gather(trainer.logits(states, shown, index), repeats)
+            found = trainer.gather(trainer.logits(states, shown, index), repeats)
+            return found[:, 0] if single else found
 
         return Nets(nets.params, nets.variables, logits)
 

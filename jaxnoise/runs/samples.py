@@ -2,7 +2,7 @@
 
 import csv
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -54,12 +54,12 @@ def read_samples(folder: Path, config: Config, dataset: NoisyDataset) -> dict[st
     return samples
 
 
-def write_suspects(
-    folder: Path, dataset: NoisyDataset, samples: Mapping[str, np.ndarray], *, votes: np.ndarray
-) -> None:
-    """suspects.csv: all training samples, the most suspicious label first.
+def suspects(
+    dataset: NoisyDataset, samples: Mapping[str, np.ndarray], *, votes: np.ndarray
+) -> dict[str, dict[str, np.ndarray]]:
+    """The columns of suspects.csv: all training samples, the most suspicious label first.
 
-    Its columns are `index`, the place in the original train set; `file`, if the data set has files;
+    They are `index`, the place in the original train set; `file`, if the data set has files;
     `given_label`, the label trained on; `predicted_label`, of the best epoch: at the last one a net
     has memorized many wrong labels and predicts them; `true_label`, if any label is known to be
     wrong; and `score`: the loss on the given label, mean over epochs, nats. That wrong labels have
@@ -74,36 +74,55 @@ def write_suspects(
       samples: see `of_progress`. Without best_predicted, those of an older run, the list is as it
         was then: predictions of the last epoch, labels as numbers, no true ones.
       votes: bool (repeats,), False for those that diverged; if all did, all have one.
+
+    Returns:
+      for each file the columns by their names, each (training samples,): int, str, float32.
     """
     given = np.stack([labels.noisy for labels in dataset.noisy_labels])
     classes = len(dataset.class_names)
     older = PREDICTED["best"] not in samples
     predicted, score = samples["predicted" if older else PREDICTED["best"]], samples["loss"]
     # The last one is that of −1.
-    names = [*range(classes), -1] if older else [*dataset.class_names, ""]
+    names = np.array([*range(classes), -1] if older else [*dataset.class_names, ""])
     true = dataset.noisy_labels[0].clean
     known = not older and (given != true).any()
 
-    def write(name: str, given: np.ndarray, predicted: np.ndarray, score: np.ndarray) -> None:
+    def ranked(
+        given: np.ndarray, predicted: np.ndarray, score: np.ndarray
+    ) -> dict[str, np.ndarray]:
         labels = {"given_label": given, "predicted_label": predicted} | (
             {"true_label": true} if known else {}
         )
         columns = {
             "index": dataset.train_index,
-            **({"file": dataset.train_files} if dataset.train_files else {}),
-            **{name: [names[i] for i in of_all] for name, of_all in labels.items()},
-            "score": [f"{x:.6g}" for x in score],
+            **({"file": np.array(dataset.train_files)} if dataset.train_files else {}),
+            **{name: names[of_all] for name, of_all in labels.items()},
+            "score": score,
         }
-        _write(folder / name, columns, np.argsort(-score, kind="stable"))
+        order = np.argsort(-score, kind="stable")
+        return {name: column[order] for name, column in columns.items()}
 
     if not (given == given[0]).all():
-        for i, each in enumerate(zip(given, predicted, score, strict=True)):
-            write(f"suspects_repeat_{i + 1}.csv", *each)
-        return
+        return {
+            f"suspects_repeat_{i + 1}.csv": ranked(*each)
+            for i, each in enumerate(zip(given, predicted, score, strict=True))
+        }
     votes = votes if votes.any() else ~votes
     counts = [(predicted[votes] == k).sum(axis=0) for k in range(-1, classes)]
     majority = np.argmax(counts, axis=0) - 1
-    write("suspects.csv", given[0], majority, score[votes].mean(axis=0))
+    return {"suspects.csv": ranked(given[0], majority, score[votes].mean(axis=0))}
+
+
+def write_suspects(
+    folder: Path, dataset: NoisyDataset, samples: Mapping[str, np.ndarray], *, votes: np.ndarray
+) -> None:
+    """The files of `suspects`; scores have six digits."""
+    for name, columns in suspects(dataset, samples, votes=votes).items():
+        with open(folder / name, "w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(columns)
+            cells = columns | {"score": [f"{x:.6g}" for x in columns["score"]]}
+            table.writerows(zip(*cells.values(), strict=True))
 
 
 def read_suspects(folder: Path, most: int) -> tuple[list[int], dict[str, list[str]]]:
@@ -119,11 +138,3 @@ def read_suspects(folder: Path, most: int) -> tuple[list[int], dict[str, list[st
     kinds = [kind for kind in ("given", "predicted", "true") if f"{kind}_label" in rows[0]]
     labels = {kind: [row[f"{kind}_label"] for row in rows] for kind in kinds}
     return [int(row["index"]) for row in rows], labels
-
-
-def _write(path: Path, columns: Mapping[str, Sequence], order: np.ndarray) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(columns)
-        rows = list(zip(*columns.values(), strict=True))
-        table.writerows(rows[i] for i in order)

@@ -74,7 +74,8 @@ class Compiled:
         )
 
     def _program(self, arguments: tuple) -> Any:
-        key = jax.tree.structure(arguments), *(x.shape for x in jax.tree.leaves(arguments))
+        leaves = jax.tree.leaves(arguments)
+        key = jax.tree.structure(arguments), *((x.shape, x.dtype) for x in leaves)
         with self._lock:
             if key not in self._programs:
                 with activity.doing(f"preparing {self._name or 'a program'}", logged=False):

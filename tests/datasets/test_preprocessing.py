@@ -3,7 +3,7 @@ import pytest
 import synthetic
 
 from jaxnoise.config import Config, InputError
-from jaxnoise.datasets.preprocessing import preprocessing
+from jaxnoise.datasets.preprocessing import as_stored, preprocessing
 from jaxnoise.labels import noisy_dataset
 
 
@@ -85,3 +85,64 @@ def test_a_run_uses_the_moments_it_is_given():
 def test_moments_that_do_not_fit_are_refused(images, given, said):
     with pytest.raises(InputError, match=f"^{said}"):
         preprocessing("mean_std", images, **given)
+
+
+# Pictures of a caller
+
+
+GREY, COLOUR = (28, 28, 1), (16, 20, 3)
+
+
+@pytest.mark.parametrize("shape", [GREY, COLOUR])
+def test_stored_pictures_stay_as_they_are(shape):
+    images = synthetic.pictures(3, shape)
+    stored, single = as_stored(images, shape)
+    assert stored is images and not single
+    one, single = as_stored(images[1], shape)
+    assert single
+    np.testing.assert_array_equal(one, images[1:2])
+
+
+def test_grey_pictures_need_no_channel():
+    images = synthetic.pictures(3, GREY)
+    for given, single in ((images[..., 0], False), (images[0, ..., 0], True)):
+        stored, found = as_stored(given, GREY)
+        assert found is single
+        np.testing.assert_array_equal(stored, images[: len(stored)])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4"])
+def test_shares_of_255_become_grey_levels(dtype):
+    images = np.arange(256, dtype=np.uint8).repeat(4).reshape(-1, 16, 16, 1)
+    stored, _ = as_stored((images / 255).astype(dtype), (16, 16, 1))
+    assert stored.dtype == np.float32
+    np.testing.assert_allclose(stored, images, atol=0.07 if dtype == "float16" else 1e-4)
+
+
+@pytest.mark.parametrize("value, found", [
+    (255.0, r"\[0, 255\]"), (-0.1, r"\[-0.1, 0\]"), (1.01, r"\[0, 1.01\]"), (np.inf, r"\[0, inf\]"),
+    (np.nan, "NaN"),
+])  # fmt: skip
+def test_floats_outside_of_0_to_1_are_told(value, found):
+    images = np.zeros((2, *GREY))
+    images[1, 3, 4, 0] = value
+    with pytest.raises(InputError, match=f"^images are float64 with values in {found}; allowed"):
+        as_stored(images, GREY)
+
+
+@pytest.mark.parametrize("images, shape", [
+    (np.zeros((0, *GREY), "uint8"), GREY),
+    (np.zeros((2, 28, 27, 1), "uint8"), GREY),
+    (np.zeros((1, 2, *GREY), "uint8"), GREY),
+    (np.zeros((2, *GREY), "int64"), GREY),
+    (np.zeros((2, *GREY), "bool"), GREY),
+    (np.zeros((), "uint8"), GREY),
+    (np.zeros((2, 16, 20), "uint8"), COLOUR),
+    (np.zeros((3, 16, 20), "uint8"), COLOUR),
+    (np.zeros((2, 3, 16, 20), "float32"), COLOUR),
+    (np.zeros((16, 20), "uint8"), COLOUR),
+])  # fmt: skip
+def test_other_dtypes_and_shapes_are_told(images, shape):
+    allowed = ", ".join(map(str, shape))
+    with pytest.raises(InputError, match=rf"allowed are .* of shape \(1 or more, {allowed}\)"):
+        as_stored(images, shape)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.special
 from absl import flags
 from main_program import call
 from own_pictures import CLASSES, write_folder, write_labels
@@ -167,15 +168,56 @@ def test_logits_of_a_picture_do_not_depend_on_the_others(finished):
     )
 
 
-@pytest.mark.parametrize(
-    "images",
-    [np.zeros((1, 28, 28, 1)), np.zeros((28, 28, 1), "uint8"), np.zeros((0, 28, 28, 1), "uint8")],
-)
-def test_images_that_do_not_fit_are_told(finished, images):
-    with pytest.raises(
-        jaxnoise.InputError, match=r"allowed are uint8 of shape \(1 or more, 28, 28, 1\)"
-    ):
-        finished.best.logits(images)
+def test_predictions_follow_from_the_logits(finished):
+    images = finished.dataset.images[finished.dataset.split == 2]
+    logits = finished.best.logits(images)
+    shares, classes = finished.best.predict_proba(images), finished.best.predict(images)
+    assert shares.dtype == np.float32 and classes.dtype == np.int32
+    assert shares.shape == (2, 10, 3) and classes.shape == (2, 10)
+    np.testing.assert_allclose(shares, scipy.special.softmax(np.float64(logits), -1), atol=1e-6)
+    np.testing.assert_array_equal(classes, logits.argmax(axis=2))
+    named = [finished.class_names[i] for i in classes[0]]
+    assert finished.class_names == CLASSES and set(named) <= set(CLASSES)
+
+
+def test_one_picture_has_no_axis_of_pictures(finished):
+    image = finished.dataset.images[-1]
+    for measure in (finished.last.logits, finished.last.predict_proba, finished.last.predict):
+        np.testing.assert_array_equal(measure(image), measure(image[None])[:, 0])
+        np.testing.assert_array_equal(measure(image[..., 0]), measure(image))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_shares_of_255_are_the_same_pictures(finished, dtype):
+    images = finished.dataset.images[:5]
+    expected = finished.best.logits(images)
+    found = finished.best.logits(images / np.asarray(255, dtype))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_array_equal(finished.best.logits(images), expected)
+
+
+@pytest.mark.parametrize("images", [np.full((1, 28, 28, 1), 7.0), np.zeros((0, 28, 28), "uint8")])
+@pytest.mark.parametrize("name", ["logits", "predict_proba", "predict"])
+def test_images_that_do_not_fit_are_told(finished, images, name):
+    with pytest.raises(jaxnoise.InputError, match=r"^images are .*allowed are "):
+        getattr(finished.best, name)(images)
+
+
+def test_suspects_are_the_columns_of_the_list(finished):
+    with open(finished.folder / "suspects.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(finished.suspects) == list(rows[0])
+    assert finished.suspects["index"].dtype.kind == "i"
+    for name, column in finished.suspects.items():
+        written = [f"{x:.6g}" if name == "score" else str(x) for x in column]
+        assert written == [row[name] for row in rows]
+
+
+def test_suspects_of_damaged_samples_are_told(finished, tmp_path, caplog):
+    folder = shutil.copytree(finished.folder, tmp_path / "a" / "b" / "c" / "copy")
+    (folder / "samples.npz").unlink()
+    with pytest.raises(jaxnoise.InputError, match=r"samples\.npz: cannot be read"):
+        _ = jaxnoise.load_run(folder).suspects
 
 
 def test_folder_without_a_run_is_told(tmp_path):
