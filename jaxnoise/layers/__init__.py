@@ -13,6 +13,7 @@ __all__ = [
     "conventions",
     "lipschitz",
     "operator_norm",
+    "plain",
     "residual",
     "spectral_norm",
 ]
