@@ -7,7 +7,8 @@
     scores = jaxnoise.run(config)  # the content of scores.json; a finished run is not trained again
     finished = jaxnoise.load_run(jaxnoise.run_folder(config))
     finished.history["test_accuracy"]  # float (epochs, repeats)
-    finished.best.logits(finished.dataset.images[:100])  # float32 (repeats, 100, classes)
+    finished.best.predict(finished.dataset.images[:100])  # int32 (repeats, 100), classes
+    jaxnoise.export_net(finished, "net.npz")  # plain arrays, for Flax or PyTorch
 
 A setting is a flag of `main.py` by the same name. Bad ones raise `InputError`, a `ValueError`.
 Devices are those that JAX is set up for, whatever `Config.GPU_num` says. JAX is imported when the
@@ -37,8 +38,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxnoise.config import Config, InputError
     from jaxnoise.experiments.experiment import run
+    from jaxnoise.export import export_net
     from jaxnoise.extending import loss, net, noise_model, recipe
-    from jaxnoise.runs.finished import FinishedRun, load_run
+    from jaxnoise.runs.finished import FinishedRun, Nets, load_run
     from jaxnoise.runs.folders import run_folder
     from jaxnoise.terminal.console import show_progress
 
@@ -48,6 +50,8 @@ __all__ = [
     "Config",
     "FinishedRun",
     "InputError",
+    "Nets",
+    "export_net",
     "load_run",
     "loss",
     "net",
@@ -62,6 +66,8 @@ _MODULES = {
     "Config": "config",
     "FinishedRun": "runs.finished",
     "InputError": "config",
+    "Nets": "runs.finished",
+    "export_net": "export",
     "load_run": "runs.finished",
     "loss": "extending",
     "net": "extending",
