@@ -119,6 +119,14 @@ class RegularizerConfig:
                 fixed = ", ".join(f"--{name}={default[name]}" for name in changed)
                 raise InputError(f"{given} with --preset=paper: allowed is the paper's {fixed}")
 
+    def check_coupled(self) -> None:
+        """Refuses that weight decay is asked to be coupled where it cannot be."""
+        if self.decoupled_decay:
+            raise InputError(
+                "--wd_mode=coupled with --optimizer=adamw, whose weight decay is decoupled: "
+                "allowed is --optimizer=adam, or no --wd_mode"
+            )
+
     @property
     def decoupled_decay(self) -> bool:
         """Whether weight decay bypasses momentum and Adam."""

@@ -200,6 +200,9 @@ def _with_recipe(init: Callable[..., None]) -> Callable[..., None]:
         of_recipe = recipes.flags(recipe, given)
         try:
             init(self, **of_recipe | given)
+            # If all are given, as by dataclasses.replace, nobody has asked for this one.
+            if given.get("wd_mode") == "coupled" and len(given) < len(FIELDS):
+                self.check_coupled()
         except InputError as error:
             raise InputError(f"{error}{recipes.named_in(str(error), name, of_recipe)}") from error
 

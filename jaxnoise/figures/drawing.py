@@ -45,13 +45,21 @@ def legend_below(figure: Figure, axes: Axes) -> None:
     )
 
 
+_LETTERS = 15.7  # that fit into an inch, at size 9
+
+
 def columns_that_fit(labels: Sequence[str], inches: float) -> int:
     """The largest number of columns in which a legend fits into that width."""
-    # At size 9 about 15.7 letters fit into an inch; a mark takes as much as six, a gap as four.
-    room, longest = 15.7 * inches + 4, max(map(len, labels), default=0)
+    # A mark takes as much as six letters, a gap as four.
+    room, longest = _LETTERS * inches + 4, max(map(len, labels), default=0)
     if sum(map(len, labels)) + 10 * len(labels) <= room:
         return max(1, len(labels))
     return max(1, min(len(labels) - 1, int(room / (longest + 10))))
+
+
+def letters_that_fit(inches: float) -> int:
+    """The length of a label of wide letters that fits beside its mark into a legend."""
+    return int(0.85 * _LETTERS * inches) - 6
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The figures of a report: test accuracy against noise rate, and against what a run costs."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,7 +11,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from jaxnoise.config import counted
 from jaxnoise.figures import colours
 from jaxnoise.figures.colours import Look
-from jaxnoise.figures.drawing import columns_that_fit, decorate, plain, whole_numbers
+from jaxnoise.figures.drawing import (
+    columns_that_fit,
+    decorate,
+    letters_that_fit,
+    plain,
+    whole_numbers,
+)
 from jaxnoise.report.collection import Entry, one_of_each
 from jaxnoise.report.tables import having
 from jaxnoise.scores.selection import SELECTIONS
@@ -115,10 +122,12 @@ def add_legend(figure: Figure) -> None:
     }
     width, height = figure.get_size_inches()
     beside = min(3, columns_that_fit(list(drawn), width))
-    figure.set_size_inches(width, height + 0.24 * -(-len(drawn) // beside))
+    labels = [textwrap.fill(label, letters_that_fit(width)) for label in drawn]
+    lines = max(label.count("\n") + 1 for label in labels)
+    figure.set_size_inches(width, height + 0.24 * lines * -(-len(drawn) // beside))
     figure.set_layout_engine("constrained")
     figure.legend(
-        drawn.values(), drawn, loc="outside lower center", fontsize=8, frameon=False, ncols=beside
+        drawn.values(), labels, loc="outside lower center", fontsize=8, frameon=False, ncols=beside
     )
 
 

@@ -163,9 +163,10 @@ def _tell_of_running_averages(config: Config, samples: int) -> None:
     steps = -(-samples // config.batch_size)
     log.info(
         "Epochs   %s each: for about %s, batch norm's running averages lag far behind, and with "
-        "them all accuracies and the best epoch%s",
+        "them all accuracies%s%s",
         counted(steps, "step"),
         counted(math.ceil(4 / (1 - momentum) / steps), "epoch"),
+        " and the best epoch" if config.best_by else "",
         f" ({asked} evaluates with them)"
         * (config.preset == "paper" or config.bn_momentum is not None),
     )

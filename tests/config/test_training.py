@@ -73,6 +73,10 @@ def test_milestones_are_whole_rising_epochs_of_the_run():
             "made for adam",
         ),
         ({"optimizer": "adamw"}, "--optimizer=adamw: requires --wd_coef"),
+        (
+            {"optimizer": "adamw", "wd_coef": 0.1, "wd_mode": "coupled", "learning_rate": 0.1},
+            "--wd_mode=coupled with --optimizer=adamw",
+        ),
         ({"wd_on": "all"}, "--wd_on=all: requires --wd_coef"),
         ({"cutout_size": 8}, "--cutout_size=8: requires --augment=cutout or crop_flip_cutout"),
         ({"cutout_size": 8, "augment": "crop_flip"}, "--cutout_size=8: requires --augment=cutout"),

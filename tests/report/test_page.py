@@ -406,7 +406,7 @@ def test_page_in_a_browser(make, tmp_path, browser):
     assert [x for x in browser.get_log("browser") if x["level"] != "INFO"] == []
 
 
-@pytest.mark.parametrize("length", [6, 20, 55])
+@pytest.mark.parametrize("length", [6, 20, 55, 200])
 def test_legend_fits_into_the_figure_however_long_its_names_are(length, make, tmp_path):
     for rate in (0.2, 0.4):
         for coefficient in (0.0, 1e-4, 1e-3, 1e-2):
