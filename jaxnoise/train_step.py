@@ -13,6 +13,7 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxnoise import losses
@@ -40,6 +41,8 @@ class TrainState(flax.struct.PyTreeNode):
     opt_state: Any
     # float32 (training samples, classes): the targets of `robust_training.ELR`; else None.
     targets: jax.Array | None = None
+    # As `params`: their exponential moving average, see `averaged`; None without it.
+    ema: Any | None = None
 
 
 class Batch(NamedTuple):
@@ -72,6 +75,7 @@ class Program:
     method: robust_training.Method | None = None
     augmentation: Augmentation | None = None
     renew_averages: bool = True  # those of batch norm, after each epoch: see `evaluation.renewed`
+    ema_decay: float | None = None  # in (0, 1), see `averaged`; None: no average of the parameters
 
     def matmul_precision(self) -> contextlib.AbstractContextManager:
         """A context in which matrix products have this precision, whatever the device's default."""
@@ -111,7 +115,9 @@ def create_state(
     targets = None
     if isinstance(program.method, robust_training.ELR):
         targets = jnp.zeros((samples, program.net.num_classes), jnp.float32)
-    return TrainState(jnp.int32(0), params, variables, opt_state, targets)
+    # A copy, because a donated argument must not contain the same buffer twice.
+    ema = None if program.ema_decay is None else jax.tree.map(jnp.copy, params)
+    return TrainState(jnp.int32(0), params, variables, opt_state, targets, ema)
 
 
 def loss_fn(
@@ -243,4 +249,23 @@ def train_step(
     params = optax.apply_updates(state.params, updates)
     if targets is not None:
         targets = state.targets.at[batch.index].set(targets)
-    return TrainState(state.step + 1, params, variables, opt_state, targets), parts
+    ema = state.ema
+    if program.ema_decay is not None:
+        ema = averaged(ema, params, decay=program.ema_decay)
+    return TrainState(state.step + 1, params, variables, opt_state, targets, ema), parts
+
+
+def averaged(ema: Any, params: Any, *, decay: float) -> Any:
+    """The exponential moving average of parameters after one more step.
+
+    decay · ema + (1 − decay) · params, so after t steps the initial parameters, from which it
+    starts, still have the weight decay^t; there is no correction for that. Source: Tarvainen and
+    Valpola, "Mean teachers are better role models" (NeurIPS 2017,
+    https://arxiv.org/abs/1703.01780), whose teacher has these parameters.
+
+    Args:
+      ema, params: trees of float32 arrays of equal shapes.
+      decay: in (0, 1).
+    """
+    # Of the decay as float32 has it: else, near 1, the two factors would not sum to 1 there.
+    return optax.incremental_update(params, ema, 1 - float(np.float32(decay)))

@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Training": (
         "total_repeats", "seed", "batch_size", "augment", "cutout_size", "optimizer", "momentum",
         "nesterov", "learning_rate", "schedule", "lr_decay_epochs", "lr_milestones", "lr_gamma",
-        "lr_min", "warmup_epochs", "clip_norm", "precision", "preset",
+        "lr_min", "warmup_epochs", "clip_norm", "ema_decay", "precision", "preset",
     ),
     "Measurements": ("jacob_samples", "spectrum_every"),
     "Where and whether it runs": (

@@ -116,6 +116,15 @@ class TrainingConfig:
         low=0.0,
         open_range=True,
     )
+    ema_decay: float | None = _flag(
+        None,
+        "Keep an exponential moving average of the weights too, and evaluate it beside the last "
+        "weights: after each step, average = D * average + (1 - D) * weights, from the initial "
+        "weights on. It spans about 1/(1 - D) steps. Default: no average.",
+        low=0.0,
+        high=1.0,
+        open_range=True,
+    )
     bn_momentum: float | None = _flag(
         None,
         "Evaluate batch norm with running averages of the training batches, of which each step "

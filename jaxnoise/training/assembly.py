@@ -109,6 +109,7 @@ def program(config: Config, dataset: SplitDataset) -> Program:
         robust_training.METHODS[config.method](**config.method_settings) if config.method else None,
         Augmentation.named(config.augment, config.cutout_size),
         renew_averages=config.preset != "paper" and config.bn_momentum is None,
+        ema_decay=config.ema_decay,
     )
 
 

@@ -181,6 +181,47 @@ def evaluate(
     return metrics, jax.tree.map(lambda x: x[:samples], each)
 
 
+def with_average(
+    state: ts.TrainState, pictures: Pictures, samples: int, *, program: ts.Program
+) -> ts.TrainState:
+    """The state whose parameters are their moving average, `state.ema`, to be evaluated.
+
+    It gets its own averages of batch norm, by `renewed`, unless `program` keeps running averages:
+    then they are those of the net that trains. So are the spectral vectors, from which each forward
+    pass takes one step, or `SpectralNorm.iterations`, to the norms of the averaged kernels.
+
+    Args:
+      samples: size of the training part, with which the pictures begin.
+    """
+    return renewed(state.replace(params=state.ema), pictures, samples, program=program)
+
+
+def of_average(
+    state: ts.TrainState,
+    pictures: Pictures,
+    samples: int,
+    noisy_valid_labels: jax.Array,
+    *,
+    program: ts.Program,
+) -> dict[str, jax.Array]:
+    """The accuracies of a state `with_average`, outside of the training part.
+
+    Args:
+      samples: size of the training part, with which the pictures begin.
+      noisy_valid_labels: int32 (validation samples,), which may be none.
+
+    Returns:
+      scalars `ema_test_accuracy` and, with validation samples, `ema_valid_accuracy` and
+      `ema_valid_noisy_accuracy`, in percent, as `evaluate` has them of the last parameters.
+    """
+    arrays = ("images", "labels", "split")
+    rest = pictures._replace(**{name: getattr(pictures, name)[samples:] for name in arrays})
+    none = jnp.zeros(0, jnp.int32)
+    metrics, _ = evaluate(state, rest, none, noisy_valid_labels, program=program)
+    names = ("test_accuracy", "valid_accuracy", "valid_noisy_accuracy")
+    return {f"ema_{name}": metrics[name] for name in names if name in metrics}
+
+
 def forward_passes(pictures: Pictures) -> int:
     """The number of batches that `evaluate` makes of all pictures."""
     total = pictures.labels.shape[0]

@@ -22,7 +22,9 @@ from jaxnoise.training.evaluation import (
     Samples,
     evaluate,
     forward_passes,
+    of_average,
     renewed,
+    with_average,
 )
 
 # Counters folded into a member's key, one for each stream of random numbers.
@@ -54,6 +56,13 @@ class Progress(flax.struct.PyTreeNode):
     samples: Samples  # loss: mean over the epochs so far; predicted: last, −1 at first
     best_predicted: jax.Array  # int32 (training samples,), by the best state; −1 at first
     pruning: robust_training.Pruning | None = None  # for `robust_training.Truncation`
+    # With `Program.ema_decay`, the variables that `state.ema` was evaluated with; else None.
+    ema_variables: Any | None = None
+
+    @property
+    def with_average(self) -> ts.TrainState:
+        """The state whose parameters are their moving average, as it was evaluated."""
+        return self.state.replace(params=self.state.ema, variables=self.ema_variables)
 
 
 def member_key(seed: int, repeat: int) -> jax.Array:
@@ -73,8 +82,21 @@ def start(member: Member, pictures: Pictures, *, program: ts.Program) -> Progres
     pruning = None
     if isinstance(program.method, robust_training.Truncation):
         pruning = robust_training.Pruning(*(jnp.ones(samples, jnp.float32) for _ in range(2)))
+    ema_variables = None
+    if program.ema_decay is not None:
+        ema_variables = jax.tree.map(jnp.copy, state.variables)
     none = jnp.int32(-1)
-    return Progress(state, best_state, jnp.float32(-1), none, none, each, best_predicted, pruning)
+    return Progress(
+        state,
+        best_state,
+        jnp.float32(-1),
+        none,
+        none,
+        each,
+        best_predicted,
+        pruning,
+        ema_variables,
+    )
 
 
 def train_epoch(
@@ -163,7 +185,8 @@ def advance(
     """One epoch: train, evaluate, and keep the state if its validation accuracy is the best so far.
 
     Before it is evaluated, the state gets new averages of batch norm (see `evaluation.renewed`).
-    Without a validation part, the state that is kept is always the newest.
+    Without a validation part, the state that is kept is always the newest. The moving average of
+    the parameters, if there is one, is evaluated beside them, and chooses nothing.
 
     A member that `robust_training.EarlyStopping` has stopped is reset to its best state, and its
     scalars `step_*` are NaN.
@@ -175,8 +198,9 @@ def advance(
 
     Returns:
       the new progress and the epoch's scalars: those of `evaluate`, `step_*`, the parts of the loss
-      as computed in training, and with `robust_training.Truncation` `kept`, the share of the
-      training samples that were trained on, in percent.
+      as computed in training, with `Program.ema_decay` those of `of_average`, and with
+      `robust_training.Truncation` `kept`, the share of the training samples that were trained on,
+      in percent.
     """
     # Done here, not at the end of the epoch before, so that the state kept is the state measured.
     state = es.after_evaluation(
@@ -198,7 +222,8 @@ def advance(
         with_jacobian=with_jacobian,
         weights=None if pruning is None else pruning.kept,
     )
-    state = renewed(state, pictures, member.noisy_labels.shape[0], program=program)
+    trained_on = member.noisy_labels.shape[0]
+    state = renewed(state, pictures, trained_on, program=program)
     stopped = jnp.bool_(False)
     if isinstance(program.method, robust_training.EarlyStopping):
         # The best state, evaluated again, is not better, so a stopped member never starts again.
@@ -209,8 +234,16 @@ def advance(
     )
     # Without the shares of memorization, which are NaN if there are no such samples.
     losses = [value for name, value in metrics.items() if name.endswith("_loss")]
+    ema_variables = progress.ema_variables
+    if program.ema_decay is not None:
+        average = with_average(state, pictures, trained_on, program=program)
+        ema_variables = average.variables
+        metrics |= of_average(
+            average, pictures, trained_on, member.noisy_valid_labels, program=program
+        )
     trained = stopped | _all_finite(parts)
-    goes_on = (progress.diverged_epoch < 0) & trained & _all_finite((state, losses))
+    measured = (state, ema_variables, losses)
+    goes_on = (progress.diverged_epoch < 0) & trained & _all_finite(measured)
 
     past = progress.samples.loss
     mean_loss = past + (samples.loss - past) / (epoch + 1).astype(jnp.float32)
@@ -242,6 +275,7 @@ def advance(
         samples._replace(loss=mean_loss),
         best_predicted,
         pruning,
+        ema_variables,
     )
     frozen = progress.replace(
         diverged_epoch=jnp.where(progress.diverged_epoch < 0, epoch, progress.diverged_epoch)

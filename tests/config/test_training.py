@@ -23,6 +23,15 @@ def test_defaults_depend_on_the_net():
         Config(net=name)
 
 
+@pytest.mark.parametrize("decay", [0, 1, -0.5, 1.5, float("nan"), float("inf")])
+def test_the_decay_of_an_average_is_between_0_and_1(decay):
+    with pytest.raises(InputError, match=rf"^--ema_decay={decay}: allowed is \(0, 1\)$"):
+        Config(ema_decay=decay)
+    with pytest.raises(InputError, match="^--ema_decay='long': allowed is a value of type float"):
+        Config(ema_decay="long")
+    assert Config().ema_decay is None and Config(ema_decay=0.999).ema_decay == 0.999
+
+
 def test_milestones_are_whole_rising_epochs_of_the_run():
     settings = {"schedule": "milestones", "epochs_num": 20}
     config = Config(**settings, lr_milestones="5, 10,19")
