@@ -177,6 +177,8 @@ class ActiveRun:
             )
         for name, state in zip(checkpoint.NETS, (progress.best_state, progress.state), strict=True):
             checkpoint.save_nets(folder, name, state)
+        if config.ema_decay is not None:
+            checkpoint.save_nets(folder, checkpoint.EMA, progress.with_average)
         write_history(folder, history)
         samples = of_progress(progress)
         write_samples(folder, samples)

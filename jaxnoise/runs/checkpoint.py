@@ -21,6 +21,8 @@ FOLDER = "checkpoints"
 # After the epoch with the best validation accuracy of each repeat, which the scores are of, and
 # after the last epoch. Without a validation part both are the last: whatever reads `best` works.
 NETS = ("best", "last")
+# With --ema_decay, also those with the moving average of the weights after the last epoch.
+EMA = "ema"
 # Beyond the arrays themselves: Orbax's own files.
 _OVERHEAD_BYTES = 2**20
 
@@ -82,7 +84,7 @@ def load(folder: Path) -> dict[str, Any]:
 
 
 def save_nets(run_folder: Path, which: str, state: TrainState) -> None:
-    """Writes the nets of a run, `which` of NETS: parameters and variables, each (repeats, ...).
+    """Writes the nets of a run, `which` of NETS or EMA: as (repeats, ...) parameters and variables.
 
     Raises:
       InputError: see `save`.

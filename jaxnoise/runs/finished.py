@@ -167,6 +167,20 @@ class FinishedRun:
         return self._nets("last")
 
     @functools.cached_property
+    def ema(self) -> Nets:
+        """The nets with the moving average of the weights, at the same moment as `last`.
+
+        Raises:
+          InputError: the run was made without --ema_decay.
+        """
+        if self.config.ema_decay is None:
+            raise InputError(
+                f"RUN_DIR={self.folder}: has no moving average of the weights; allowed is a run "
+                "made with --ema_decay"
+            )
+        return self._nets(checkpoint.EMA)
+
+    @functools.cached_property
     def _labels(self) -> tuple[dict[str, np.ndarray], NoisyDataset]:
         with searching_data(self._facts):
             splits = load_splits(self.config)
