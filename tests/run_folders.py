@@ -42,7 +42,7 @@ def content(folder: pathlib.Path) -> dict[str, object]:
         elif name not in ("config.json", "log.txt", ".lock"):
             found[name] = path.read_bytes()
     found["checkpoints"] = sorted(path.name for path in (folder / "checkpoints").iterdir())
-    for which in ("best", "last"):
+    for which in {"best", "last", "ema"} & set(found["checkpoints"]):
         arrays = checkpoint.load(folder / "checkpoints" / which)
         for path, leaf in jax.tree_util.tree_leaves_with_path(arrays):
             leaf = np.asarray(leaf)

@@ -12,9 +12,18 @@ from tabulate import tabulate
 from jaxnoise.config import InputError
 from jaxnoise.report.collection import row_name
 from jaxnoise.report.tables import github
-from jaxnoise.runs.pairs import DEFAULTS, Run, baseline, differences, pairs, read, unpaired_because
+from jaxnoise.runs.pairs import (
+    DEFAULTS,
+    Run,
+    baseline,
+    differences,
+    pairs,
+    read,
+    selections,
+    unpaired_because,
+)
 from jaxnoise.scores.intervals import Difference
-from jaxnoise.scores.selection import ABSENT_WORDS, ORACLE_WORDS, SELECTIONS
+from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS, absent_words
 
 
 class Comparison:
@@ -39,25 +48,28 @@ class Comparison:
             if name not in self._differing
             and (name in ("dataset", "net") or runs[0].flags[name] != DEFAULTS[name])
         }
+        self._selections = selections(runs)
         self._unpaired = [unpaired_because(run, runs[0]) for run in runs[1:]]
 
     def table(self, tablefmt: str) -> str:
         """A row for each run, followed, except for the first, by its differences from it."""
         header = ["run", *["name"] * bool(self._names), *self._differing, "true rate (%)",
-                  *(selection.words for selection in SELECTIONS.values()), "n"]  # fmt: skip
+                  *(SELECTIONS[name].words for name in self._selections), "n"]  # fmt: skip
         rows = []
         for i, run in enumerate(self._runs):
             settings = [self._names[i] or "–"] if self._names else []
             settings += ["–" if run.flags[name] is None else f"{run.flags[name]}"
                          for name in self._differing]  # fmt: skip
-            accuracies = _cells({name: f"{mean:.2f} ± {std:.2f}"
-                                 for name, (mean, std) in run.mean_and_std().items()})  # fmt: skip
+            statistics = run.mean_and_std().items()
+            accuracies = self._cells(
+                {x: f"{mean:.2f} ± {std:.2f}" for x, (mean, std) in statistics}
+            )
             n = f"{run.n}" if run.survived.all() else f"{run.n} of {len(run.survived)}"
             rate = f"{100 * run.true_rate:.2f}"
             rows.append([str(i + 1), *settings, rate, *accuracies, n])
             if i > 0 and self._unpaired[i - 1] is None:
                 first, blank = self._runs[0], [""] * (len(settings) + 1)
-                intervals = _cells(differences(run, first))
+                intervals = self._cells(differences(run, first))
                 rows.append([f"{i + 1} − 1", *blank, *intervals, pairs(run, first).sum()])
         if tablefmt == "github":
             return github(header, rows)
@@ -84,8 +96,8 @@ class Comparison:
             "Test accuracy in percent, mean ± std (the population's) over n repeats; each column "
             f"chooses the epoch in its own way. {ORACLE_WORDS}."
         )
-        if any(name not in run.accuracy for run in self._runs for name in SELECTIONS):
-            about = f"{about} {ABSENT_WORDS}."
+        if any(name not in run.accuracy for run in self._runs for name in self._selections):
+            about = f"{about} {absent_words(self._selections)}."
         paired = (
             "Rows such as 2 − 1 are differences between runs: mean and 95 % confidence interval "
             "(paired t) over n pairs of repeats with equal seeds, in percentage points, not "
@@ -117,12 +129,12 @@ class Comparison:
             row |= {"name": self._names[i]} if self._names else {}
             row |= {**run.flags, "true_rate": run.true_rate, "n": run.n}
             statistics = run.mean_and_std()
-            for name in SELECTIONS:
+            for name in self._selections:
                 mean, std = statistics.get(name, (None, None))
                 row |= {f"{name}_mean": mean, f"{name}_std": std}
             paired = i > 0 and self._unpaired[i - 1] is None
             found = differences(run, self._runs[0]) if paired else {}
-            for name in SELECTIONS if paired else ():
+            for name in self._selections if paired else ():
                 parts = found.get(name, [None] * len(Difference._fields))
                 columns = (f"{name}_less_run_1_{part}" for part in Difference._fields)
                 row |= dict(zip(columns, parts, strict=True))
@@ -135,10 +147,9 @@ class Comparison:
         table.writerows(rows)
         return text.getvalue()
 
-
-def _cells(found: Mapping[str, Any]) -> list[str]:
-    """What there is for each of SELECTIONS; – where there is nothing."""
-    return [str(found.get(name, "–")) for name in SELECTIONS]
+    def _cells(self, found: Mapping[str, Any]) -> list[str]:
+        """What there is for each selection; – where there is nothing."""
+        return [str(found.get(name, "–")) for name in self._selections]
 
 
 def compare(folders: list[Path], out: Path | None = None, baseline: Path | None = None) -> str:

@@ -15,7 +15,16 @@ from jaxnoise.figures.drawing import own_style, save, svg
 from jaxnoise.report import curves, figures, made_by, plots, script_data
 from jaxnoise.report.collection import DAMAGED, FINISHED, Entry, collect
 from jaxnoise.report.script_data import History
-from jaxnoise.report.tables import Table, in_words, latex, markdown, notes, table_csv, tables
+from jaxnoise.report.tables import (
+    Table,
+    in_words,
+    latex,
+    markdown,
+    named,
+    notes,
+    table_csv,
+    tables,
+)
 from jaxnoise.runs import files
 from jaxnoise.scores.selection import SELECTIONS, headline_name
 from jaxnoise.terminal.progress import progress_bar
@@ -25,8 +34,6 @@ log = logging.getLogger("jaxnoise")
 # What the page shows first: the selection behind the scores that main.py reports by default, or,
 # if no run has it, the one behind the scores of runs without a validation part.
 HEADLINE, WITHOUT_VALIDATION = headline_name("clean"), headline_name(None)
-# The oracle's accuracies are not results.
-_DRAWN = [name for name in SELECTIONS if name != "oracle_test"]
 
 
 @own_style()
@@ -86,7 +93,9 @@ def _figures(
     In the page a legend beside the figures serves all of them; each file has one of its own.
     """
     pictures: dict[str, dict[str, str]] = {"rate": {}, "cost": {}}
-    for name in progress_bar(_DRAWN, "drawing figures"):
+    # The oracle's accuracies are not results.
+    drawn = [name for name in named(entries) if name != "oracle_test"]
+    for name in progress_bar(drawn, "drawing figures"):
         for kind, draw in (("rate", figures.by_rate), ("cost", figures.by_cost)):
             if figure := draw(entries, name, shown):
                 pictures[kind][name] = svg(figure)
@@ -115,14 +124,14 @@ def _page(
     reading = progress_bar(entries, "reading curves")
     histories = [_history(entry.folder) if entry.state == FINISHED else None for entry in reading]
     finished = [entry.run for entry in entries if entry.run]
-    headline = HEADLINE
+    headline, names = HEADLINE, named(entries)
     if finished and not any(HEADLINE in run.accuracy for run in finished):
         headline = WITHOUT_VALIDATION
     return environment.get_template("report.html.jinja").render(
         mark=_MARK,
         title=results_dir.resolve().name,
         states=Counter(entry.state for entry in entries),
-        selections={name: selection.words for name, selection in SELECTIONS.items()},
+        selections={name: SELECTIONS[name].words for name in names},
         headline=headline,
         tables=found,
         notes=told,
@@ -139,20 +148,20 @@ def _page(
         datasets=sorted({entry.dataset for entry in entries}),
         noises=sorted({entry.noise for entry in entries}),
         all_states=sorted({entry.state for entry in entries}),
-        cells=[_cell(*each) for each in zip(entries, histories, strict=True)],
+        cells=[_cell(*each, names) for each in zip(entries, histories, strict=True)],
         data=script_data.text(entries, histories),
         bokeh=plots.script(),
     )
 
 
-def _cell(entry: Entry, history: History | None) -> dict[str, Any]:
+def _cell(entry: Entry, history: History | None, names: Sequence[str]) -> dict[str, Any]:
     """A row of the table of all runs; numbers to sort by beside the words."""
     accuracies = {}
     if entry.state == FINISHED and entry.run.n:
         accuracies = {name: mean for name, (mean, _) in entry.run.mean_and_std().items()}
     return {
         "entry": entry,
-        "words": {name: in_words(entry, name) for name in SELECTIONS},
+        "words": {name: in_words(entry, name) for name in names},
         "numbers": accuracies,
         "n": f"{entry.run.n} of {len(entry.run.survived)}"
         if entry.run and not entry.run.survived.all()

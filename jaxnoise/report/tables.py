@@ -10,9 +10,9 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from jaxnoise.report.collection import FINISHED, Column, Entry, one_of_each
-from jaxnoise.runs.pairs import differences, unpaired_because
+from jaxnoise.runs.pairs import differences, selections, unpaired_because
 from jaxnoise.scores.intervals import Difference
-from jaxnoise.scores.selection import ABSENT_WORDS, ORACLE_WORDS, SELECTIONS
+from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS, absent_words
 
 NOTE = (
     "Test accuracy in percent, mean ± std (the population's) over n repeats, for each way of "
@@ -64,7 +64,7 @@ class Table(NamedTuple):
 
 
 def tables(entries: Sequence[Entry]) -> list[Table]:
-    """For each of SELECTIONS a table of accuracies and, for several methods, one of differences.
+    """For each of `named` a table of accuracies and, for several methods, one of differences.
 
     These are from the method without regularization, if there is one, else from the first.
     """
@@ -82,7 +82,7 @@ def tables(entries: Sequence[Entry]) -> list[Table]:
         if entry.method != plain and entry.column in baseline
     }
     found = []
-    for selection in SELECTIONS:
+    for selection in named(entries):
         numbers = sorted({entry.run.n for entry in having(entries, selection)})
         n = "–".join(dict.fromkeys(str(x) for x in (numbers[:1] + numbers[-1:])))
         values = {}
@@ -118,9 +118,9 @@ def notes(entries: Sequence[Entry]) -> list[str]:
             reasons.setdefault(because, []).append(f"{entry.method} ({entry.noise})")
     fewest = min((entry.run.n for entry in entries if entry.run and entry.run.n), default=_FEW + 1)
     few = [_FEW_NOTE] if fewest <= _FEW else []
-    finished = [entry for entry in entries if entry.run]
-    lacking = any(name not in entry.run.accuracy for entry in finished for name in SELECTIONS)
-    absent = [f"{ABSENT_WORDS}."] if lacking else []
+    finished, names = [entry for entry in entries if entry.run], named(entries)
+    lacking = any(name not in entry.run.accuracy for entry in finished for name in names)
+    absent = [f"{absent_words(names)}."] if lacking else []
     unpaired = (f"No difference for {', '.join(x)}: {because}." for because, x in reasons.items())
     return [NOTE, *absent, *few, *unpaired]
 
@@ -130,6 +130,11 @@ def _plain(entries: Sequence[Entry]) -> str:
     methods = list(dict.fromkeys(entry.method for entry in entries))
     regularized = {entry.method for entry in entries if not entry.plain}
     return next((x for x in methods if x not in regularized), methods[0])
+
+
+def named(entries: Sequence[Entry]) -> list[str]:
+    """The names of the selections to show, by the finished runs."""
+    return selections(entry.run for entry in entries if entry.run)
 
 
 def having(entries: Sequence[Entry], selection: str) -> list[Entry]:
@@ -224,7 +229,7 @@ def _heads(columns: Sequence[Column]) -> str:
 def table_csv(entries: Sequence[Entry]) -> str:
     """A row for each run, unrounded."""
     columns = ["dataset", "noise", "method", "state", "n", "true_rate"]
-    columns += [f"{name}_{quantity}" for name in SELECTIONS for quantity in ("mean", "std")]
+    columns += [f"{name}_{quantity}" for name in named(entries) for quantity in ("mean", "std")]
     text = io.StringIO()
     table = csv.DictWriter(text, [*columns, "folder", "command", "error"], lineterminator="\n")
     table.writeheader()

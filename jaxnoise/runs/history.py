@@ -68,10 +68,15 @@ def read_history(folder: Path, config: Config) -> dict[str, np.ndarray]:
     """
     path = folder / "history.npz"
     history = files.read_arrays(path)
-    names = existing(validated=config.best_by is not None, epochs=config.epochs_num)
-    choosing = {SELECTIONS[name].chosen_by for name in names} - {None}
+    names = existing(
+        validated=config.best_by is not None,
+        epochs=config.epochs_num,
+        ema=config.ema_decay is not None,
+    )
+    needed = {metric for name in names for metric in (SELECTIONS[name].chosen_by,
+                                                      SELECTIONS[name].of)} - {None}  # fmt: skip
     shape = (config.epochs_num, config.total_repeats)
-    files.check_shapes(path, history, dict.fromkeys(choosing | history.keys(), shape))
+    files.check_shapes(path, history, dict.fromkeys(needed | history.keys(), shape))
     return history
 
 

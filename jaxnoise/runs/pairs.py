@@ -1,7 +1,7 @@
 """Finished runs as they are compared: their test accuracies, and their repeats as pairs."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from jaxnoise.config import Config, InputError, MethodConfig, RegularizerConfig
 from jaxnoise.runs import documents, files, history
 from jaxnoise.scores.intervals import Difference, paired_difference
-from jaxnoise.scores.selection import existing
+from jaxnoise.scores.selection import existing, named
 from jaxnoise.training import surroundings
 
 DEFAULTS = Config().result_settings
@@ -90,12 +90,21 @@ def _accuracies(
 ) -> dict[str, np.ndarray]:
     """By the names of the selections that a run has; that of an older run may be in its history."""
     found = {}
-    for name in existing(validated=flags["validation_ratio"] > 0, epochs=flags["epochs_num"]):
+    for name in existing(
+        validated=flags["validation_ratio"] > 0,
+        epochs=flags["epochs_num"],
+        ema=flags["ema_decay"] is not None,
+    ):
         if name in entries or name != "last_ten":
             found[name] = np.array(entries[name]["accuracy"], float)
         elif made := history.last_ten(folder, (flags["epochs_num"], len(found["last"]))):
             found[name] = np.float64(made.accuracy)
     return found
+
+
+def selections(runs: Iterable[Run]) -> list[str]:
+    """The names of the selections to show of some runs: the EMA's if one of them has it."""
+    return named(ema=any(run.flags["ema_decay"] is not None for run in runs))
 
 
 def baseline(runs: Sequence[Run]) -> tuple[int, str]:

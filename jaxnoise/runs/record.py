@@ -12,7 +12,7 @@ from jaxnoise.config import FIELDS, Config, InputError, counted
 from jaxnoise.datasets import places
 from jaxnoise.runs import documents, files
 from jaxnoise.scores.scoring import SCORES, Report
-from jaxnoise.scores.selection import SELECTIONS, Selected, existing
+from jaxnoise.scores.selection import Selected, existing, named
 from jaxnoise.training import surroundings
 
 log = logging.getLogger("jaxnoise")
@@ -125,9 +125,10 @@ def _config(flags: dict[str, Any], where: dict[str, str]) -> Config:
 def _report(document: dict[str, Any], config: Config) -> Report:
     rows = document["repeats"]
     scores = {name: np.array([row[name] for row in rows], float) for name in SCORES}
-    there = existing(validated=config.best_by is not None, epochs=config.epochs_num)
+    ema = config.ema_decay is not None
+    there = existing(validated=config.best_by is not None, epochs=config.epochs_num, ema=ema)
     selected: dict[str, Selected | None] = {}
-    for name in SELECTIONS:
+    for name in named(ema=ema):
         if name == "last_ten" and name not in document["selection"]:
             continue  # an older run
         selected[name] = _selected(document["selection"][name]) if name in there else None

@@ -71,8 +71,8 @@ class Report(NamedTuple):
     """All that scores.csv, scores.txt and scores.json say."""
 
     scores: dict[str, np.ndarray]  # float (repeats,) for each name in SCORES
-    # For each name in SELECTIONS; None: the run lacks it. An older run has no `last_ten` here, and
-    # its documents are as they were then.
+    # For each name in `selection.named`; None: the run lacks it. An older run has no `last_ten`
+    # here, and its documents are as they were then.
     selected: dict[str, Selected | None]
     diverged: np.ndarray  # int (repeats,), of divergence.epochs(): these have no scores
     noise: dict[str, Any]  # of noise.summary()

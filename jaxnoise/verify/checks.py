@@ -17,7 +17,8 @@ from jaxnoise.runs.samples import PREDICTED, read_samples
 from jaxnoise.scores import divergence
 from jaxnoise.scores.scoring import OF_VALIDATION, SCORES
 from jaxnoise.scores.selection import select
-from jaxnoise.training import assembly, measurement
+from jaxnoise.training import assembly, evaluation, loop, measurement
+from jaxnoise.training.assembly import Engine
 from jaxnoise.verify import file_checks
 from jaxnoise.verify.check import (
     DIFFERENT,
@@ -54,7 +55,8 @@ class _Read:
         sizes = dict(zip(SPLITS, np.bincount(self.dataset.split), strict=True))
         changed = np.stack([labels.changed for labels in self.dataset.noisy_labels])
         sizes |= {"changed": changed.sum(axis=1).min(), "unchanged": (~changed).sum(axis=1).min()}
-        return max(1, sizes.get(metric.removeprefix("last_").split("_")[0], 1))
+        of = metric.removeprefix("last_").removeprefix("ema_").split("_")[0]
+        return max(1, sizes.get(of, 1))
 
 
 def all_checks(run: Record) -> Iterator[Check]:
@@ -138,7 +140,35 @@ def _of_nets(run: Record, read: _Read) -> Generator[Check, None, dict[str, np.nd
             best = which == "best"
             epoch = _best_epoch(run, read) if best else np.full(repeats, config.epochs_num)
             yield _history(f"history.npz, {name}", read, epoch - 1, metrics)
+    if config.ema_decay is not None:
+        yield from _of_average(run, read, engine, members)
     return scores
+
+
+def _of_average(
+    run: Record, read: _Read, engine: Engine, members: list[loop.Member]
+) -> Iterator[Check]:
+    """Whether the nets with averaged weights have their accuracies in history.npz."""
+    program, trainer, pictures = engine
+    repeats, image_shape = run.config.total_repeats, pictures.images.shape[1:]
+    name = f"{checkpoint.FOLDER}/{checkpoint.EMA}"
+    nets = yield from _reading(
+        name, checkpoint.read_nets, run.folder, checkpoint.EMA, program, image_shape, repeats
+    )
+    if nets is None or read.history is None:
+        return
+    log.info("Measuring the nets in %s/%s …", run.folder, name)
+    samples = len(read.dataset.train_index)
+
+    def accuracies(state: Any, valid_labels: Any, pictures: loop.Pictures) -> dict[str, Any]:
+        return evaluation.of_average(state, pictures, samples, valid_labels, program=program)
+
+    measure = trainer.measuring(accuracies, members=2, shared=1)
+    valid_labels = np.stack([member.noisy_valid_labels for member in members])
+    groups = (trainer.spread(tree, members, pictures) for tree in (nets, valid_labels))
+    metrics = trainer.gather(measure(*groups, shared=(pictures,)), repeats)
+    last = np.full(repeats, run.config.epochs_num - 1)
+    yield _history(f"history.npz, {name}", read, last, metrics)
 
 
 def _best_epoch(run: Record, read: _Read) -> np.ndarray:

@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from jaxnoise.config import Config, InputError, nearest
 from jaxnoise.runs import documents, files, pairs
-from jaxnoise.scores.selection import SELECTIONS
+from jaxnoise.scores.selection import SELECTIONS, named
 
 REFERENCE = Path(__file__).parents[2] / "reference"
 # Of all comparisons of a run together, by Bonferroni: a correct run fails at most once in twenty.
@@ -171,7 +171,7 @@ def table(comparisons: list[Comparison]) -> str:
         for each in comparisons
     ]  # fmt: skip
     compared = {each.name for each in comparisons}
-    rows += [(selection.words, *"–––", "not compared") for name, selection in SELECTIONS.items()
-             if name not in compared]  # fmt: skip
+    rows += [(SELECTIONS[name].words, *"–––", "not compared")
+             for name in named(ema="ema_last" in compared) if name not in compared]  # fmt: skip
     header = ["test accuracy (%)", "reference", "allowed", "now", ""]
     return tabulate(rows, header, disable_numparse=True)

@@ -27,12 +27,15 @@ def make(tmp_path):
         folder.mkdir(parents=True)
         documents.write_config(folder, config, {"data_sha256": "same"} | (facts or {}))
         accuracy = np.float32(accuracy)
-        there = selection.existing(validated=config.best_by is not None, epochs=config.epochs_num)
+        ema = config.ema_decay is not None
+        there = selection.existing(
+            validated=config.best_by is not None, epochs=config.epochs_num, ema=ema
+        )
         selected = {
             name: selection.Selected(accuracy - i, np.ones(len(accuracy), int))
             if name in there
             else None
-            for i, name in enumerate(selection.SELECTIONS)
+            for i, name in enumerate(selection.named(ema=ema))
         }
         diverged = np.isnan(accuracy).astype(int)
         scores = {name: np.zeros(len(accuracy)) for name in scoring.SCORES}

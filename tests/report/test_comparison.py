@@ -33,12 +33,15 @@ def make_run(tmp_path):
         config = Config(**{"dataset": "digits", "total_repeats": len(accuracy)} | settings)
         documents.write_config(folder, config, {"data_sha256": data_sha256})
         accuracy = np.float32(accuracy)
-        there = selection.existing(validated=config.best_by is not None, epochs=config.epochs_num)
+        ema = config.ema_decay is not None
+        there = selection.existing(
+            validated=config.best_by is not None, epochs=config.epochs_num, ema=ema
+        )
         selected = {  # each selection's accuracies differ from the others'
             name: selection.Selected(accuracy - i, np.ones(len(accuracy), int))
             if name in there
             else None
-            for i, name in enumerate(selection.SELECTIONS)
+            for i, name in enumerate(selection.named(ema=ema))
         }
         scores = {name: np.zeros(len(accuracy)) for name in scoring.SCORES}
         diverged = np.isnan(accuracy).astype(int)
@@ -123,7 +126,7 @@ def test_csv_has_the_unrounded_numbers(two):
         assert row["n"] == "3" and float(row["true_rate"]) == 0.36
     assert second["do_sn"] == "True" and second["noise_type"] == "uniform_noise"
     difference = paired_difference(np.array([5.0, 4.0, 6.0]))
-    for name in selection.SELECTIONS:
+    for name in selection.named(ema=False):
         for key, value in difference._asdict().items():
             assert float(second[f"{name}_less_run_1_{key}"]) == value
             assert first[f"{name}_less_run_1_{key}"] == ""
@@ -165,6 +168,22 @@ def test_an_older_run_without_its_history_has_no_mean_of_ten_epochs(epochs, two)
     rows = csv_rows(two[0].parent)
     assert rows[0]["last_ten_mean"] == rows[1]["last_ten_less_run_1_mean"] == ""
     assert float(rows[1]["last_ten_mean"]) == 86
+
+
+def test_an_average_of_weights_has_a_column_where_a_run_has_one(make_run, two):
+    words = selection.SELECTIONS["ema_last"].words
+    assert words not in comparison.compare(two)
+    assert not [name for name in csv_rows(two[0].parent)[0] if name.startswith("ema_last")]
+    third = make_run("third", ACCURACIES["second"], ema_decay=0.9)
+    told = comparison.compare([*two, third], out=two[0].parent / "more")
+    header, *rows = (
+        re.split(r"\s{2,}", line.strip()) for line in told.splitlines() if line[:2] != "--"
+    )
+    place = header.index(words)
+    assert [row[place] for row in rows if row[0] in ("1", "2", "3")] == ["–", "–", "85.00 ± 2.16"]
+    assert "the EMA of the weights requires --ema_decay." in told
+    rows = csv_rows(two[0].parent / "more")
+    assert [row["ema_last_mean"] for row in rows] == ["", "", "85.0"]
 
 
 def test_runs_with_and_without_validation_side_by_side_are_no_pairs(make_run):

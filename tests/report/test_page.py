@@ -516,6 +516,26 @@ def test_runs_with_and_without_validation_stand_side_by_side(make, tmp_path):
     assert rows[without]["best_clean_valid_mean"] == "" and rows[without]["last_ten_mean"] == "84.5"
 
 
+def test_an_average_of_weights_is_shown_where_a_run_has_one(make, tmp_path):
+    make([80.0, 82], noise_rate=0.2)
+    words = "EMA of the weights"
+    page = report.write(tmp_path, tmp_path / "report")
+    files = [page, *(page.with_suffix(f".{kind}") for kind in ("md", "tex", "csv"))]
+    assert not [x for x in files if words in (text := x.read_text()) or "ema_last" in text]
+    make([70.0, 72], noise_rate=0.2, wd_coef=1e-4, ema_decay=0.9)
+    report.write(tmp_path, tmp_path / "report")
+    entries = collection.collect(tmp_path)
+    (averaged,) = (entry.method for entry in entries if "wd" in entry.method)
+    assert {x[0]: x[1:] for x in values(entries, "ema_last").rows()} == {
+        "no_reg": ["–"], averaged: ["69.00 ± 1.00"],
+    }  # fmt: skip
+    assert '<option value="ema_last">' in page.read_text()
+    assert any(note.endswith("requires --ema_decay.") for note in tables.notes(entries))
+    with open(page.with_suffix(".csv"), newline="") as file:
+        rows = {row["method"]: row["ema_last_mean"] for row in csv.DictReader(file)}
+    assert rows == {"no_reg": "", averaged: "69.0"}
+
+
 def test_page_of_runs_without_validation_begins_with_the_last_epoch(make, tmp_path):
     make([80.0, 82], noise_rate=0.2, validation_ratio=0.0)
     make([81.0, 83], noise_rate=0.4, validation_ratio=0.0)

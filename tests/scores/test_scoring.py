@@ -30,7 +30,7 @@ def report(repeats=3, validation_labels="clean", draws=1, diverged=None, **chang
             np.where(diverged, np.nan, rng.uniform(0, 100, repeats)).astype(np.float32),
             np.where(diverged, 0, rng.integers(1, 30, repeats)) * (name != "last_ten"),
         )
-        for name in selection.SELECTIONS
+        for name in selection.named(ema=False)
     }
     noise = NOISE | {"draws": [DRAW] * draws}
     return scoring.Report(scores | changed, selected, diverged, noise, validation_labels)

@@ -1,4 +1,4 @@
-"""Which epoch each of the five test accuracies is taken at, and which of them a run has."""
+"""Which epoch each of the test accuracies is taken at, and which of them a run has."""
 
 import numpy as np
 import pytest
@@ -74,8 +74,29 @@ def test_what_exists_is_what_a_history_gives(validated, epochs):
     history = of_test(np.ones((epochs, 2)))
     if not validated:
         history = {"test_accuracy": history["test_accuracy"]}
-    there = selection.existing(validated=validated, epochs=epochs)
+    there = selection.existing(validated=validated, epochs=epochs, ema=False)
     assert there == [name for name, x in selection.select(history).items() if x is not None]
+
+
+def test_an_average_of_the_weights_is_named_only_where_there_is_one():
+    average = {"ema_test_accuracy": np.float32([[1, 2], [3, 4], [5, 6], [7, 8]])}
+    chosen, without = selection.select(HISTORY | average), selection.select(HISTORY)
+    accuracy, epoch = chosen.pop("ema_last")
+    assert (accuracy.tolist(), epoch.tolist()) == ([7, 8], [4, 4])
+    np.testing.assert_equal(chosen, without)
+    assert list(selection.SELECTIONS) == selection.named(ema=True)
+    assert selection.named(ema=False) == list(without) == NAMES
+    there = selection.existing(validated=True, epochs=4, ema=True)
+    assert [name for name in there if name not in NAMES] == ["ema_last"]
+    assert "ema" not in selection.absent_words(NAMES)
+    assert selection.absent_words(["ema_last"]).endswith("requires --ema_decay")
+
+
+def test_the_average_of_a_repeat_that_diverged_has_no_accuracy():
+    test = np.float32([[50, 10], [70, np.nan]])
+    history = of_test(test) | {"ema_test_accuracy": test + 1}
+    accuracy, epoch = selection.select(history)["ema_last"]
+    assert accuracy[0] == 71 and np.isnan(accuracy[1]) and epoch.tolist() == [2, 0]
 
 
 def test_a_repeat_that_diverged_has_none():

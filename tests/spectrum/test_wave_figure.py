@@ -40,11 +40,11 @@ def make_run(tmp_path):
             history = {name: x for name, x in history.items() if not name.startswith("valid")}
         write_history(folder, history)
         last = np.where(gone, np.nan, history["test_accuracy"][-1])
-        selected = {name: selection.Selected(last, 1 - gone) for name in selection.SELECTIONS}
+        selected = {name: selection.Selected(last, 1 - gone) for name in selection.named(ema=False)}
         zeros = {name: np.zeros(len(curves)) for name in scoring.SCORES}
         draw = {"seed": 0, "picked": 3, "changed": 3, "true_rate": 0.3, "sha256": "0" * 64}
         noise = {"noise": config.noise, "true_rate": 0.3, "draws": [draw]}
-        there = selection.existing(validated=config.best_by is not None, epochs=EPOCHS)
+        there = selection.existing(validated=config.best_by is not None, epochs=EPOCHS, ema=False)
         selected |= dict.fromkeys(selected.keys() - set(there))
         report = scoring.Report(zeros, selected, gone.astype(int), noise, config.best_by)
         documents.write_scores(folder, report)
