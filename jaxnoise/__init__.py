@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxnoise.config import Config, InputError
+    from jaxnoise.datasets.own_arrays import Arrays
     from jaxnoise.experiments.experiment import run
     from jaxnoise.export import export_net
     from jaxnoise.extending import loss, net, noise_model, recipe
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"  # pyproject.toml takes it; CITATION.cff repeats it
 
 __all__ = [
+    "Arrays",
     "Config",
     "FinishedRun",
     "InputError",
@@ -63,6 +65,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Arrays": "datasets.own_arrays",
     "Config": "config",
     "FinishedRun": "runs.finished",
     "InputError": "config",

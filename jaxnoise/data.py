@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jaxnoise.config import class_folders
-from jaxnoise.datasets import decoded_cache, digests, places, splits
+from jaxnoise.config import ARRAYS_PREFIX, class_folders
+from jaxnoise.datasets import decoded_cache, digests, own_arrays, places, splits
+from jaxnoise.datasets.places import cache_folder
 from jaxnoise.datasets.resizing import Resizing
 
 _log = logging.getLogger(__name__)
@@ -54,16 +55,6 @@ class Dataset:
         return dataclasses.replace(self, train_images=none, test_images=none)
 
 
-def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
-    """The folder for files that can be recomputed: `cache_dir`, by default one of the user's own.
-
-    Raises:
-      InputError: the path cannot be a folder.
-    """
-    user_cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "jaxnoise")
-    return places.folder("cache_dir", cache_dir or user_cache)
-
-
 def load(
     name: str,
     *,
@@ -86,7 +77,7 @@ def load(
         `cifar100` (fine labels), or any TFDS data set that has a prepared array_record copy, a
         grey or RGB uint8 `image`, a class `label`, and the splits train and test. A configuration
         is named as in `emnist/balanced`. Or `folder:PATH`, a folder with one folder per class, see
-        `class_folders`.
+        `class_folders`; or `arrays:NAME@DIGEST`, arrays that `own_arrays.Arrays.keep` has written.
       data_dir: TFDS directory; default: $TFDS_DATA_DIR, else ~/tensorflow_datasets. With
         `folder:PATH`, the folder that a relative PATH starts from; default: the working folder.
       manual_dir: folder with the raw archives, for preparing a copy without a network.
@@ -104,6 +95,8 @@ def load(
     if name.startswith(class_folders.PREFIX):
         found = class_folders.find(name, data_dir)
         return _class_folders(found, cache_folder(cache_dir), split_seed, resizing)
+    if name.startswith(ARRAYS_PREFIX):
+        return _arrays(name, cache_folder(cache_dir), resizing)
     # Imported here because importing TFDS takes half a second, which `digits` does not need.
     from jaxnoise.datasets import copy_digests, tfds_copy
 
@@ -205,25 +198,60 @@ def _class_folders(
         tuple(f"{split}_{kind}" for split in chosen for kind in ("images", "labels")),
     )
     picture_warnings.warn(found, chosen, decoded.arrays)
-    train_files, valid = class_folders.names(chosen["train"]), chosen.get("valid", ())
-    arrays = {name: decoded.arrays[name] for name in _ARRAYS}
-    if valid:
-        train_files += tuple(path.relative_to(found.root).as_posix() for path in valid)
-        for kind in ("images", "labels"):
-            both = arrays[f"train_{kind}"], decoded.arrays[f"valid_{kind}"]
-            arrays[f"train_{kind}"] = np.concatenate(both)
+    valid = tuple(path.relative_to(found.root).as_posix() for path in chosen.get("valid", ()))
     return Dataset(
         found.name,
         "1.0.0",
-        **arrays,
+        **_with_validation(decoded.arrays),
         class_names=found.classes,
         sha256=decoded.sha256,
-        train_files=train_files,
+        train_files=class_folders.names(chosen["train"]) + valid,
         test_files=class_folders.names(chosen["test"]),
-        valid_size=len(valid),
         test_is_drawn="" in found.files,
         resized=decoded.resized,
     )
+
+
+def _arrays(name: str, folder: pathlib.Path, resizing: Resizing | None) -> Dataset:
+    kept = own_arrays.read(name, folder)
+    decoded = decoded_cache.Decoded(kept.arrays, kept.sha256)
+    if resizing:
+        decoded = decoded_cache.decoded(
+            name,
+            folder,
+            name.replace(ARRAYS_PREFIX, "arrays-"),
+            lambda: {part: _resized(of, resizing) for part, of in kept.arrays.items()},
+            resizing,
+            tuple(kept.arrays),
+        )
+    return Dataset(
+        name,
+        "1.0.0",
+        **_with_validation(decoded.arrays),
+        class_names=kept.class_names,
+        sha256=decoded.sha256,
+        resized=decoded.resized,
+    )
+
+
+def _resized(images: np.ndarray, resizing: Resizing) -> np.ndarray:
+    """Pictures, (N, H, W, C), of another size; labels, (N,), as they are."""
+    if images.ndim == 1:
+        return images
+    flat = images[..., 0] if images.shape[-1] == 1 else images  # as Pillow has grey ones
+    new = np.stack([np.asarray(resizing(Image.fromarray(picture))) for picture in flat])
+    return new.reshape(*new.shape[:3], images.shape[-1])
+
+
+def _with_validation(decoded: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Fields of Dataset: the validation split, if there is one, at the end of the train samples."""
+    fields: dict[str, Any] = {name: decoded[name] for name in _ARRAYS}
+    if "valid_labels" in decoded:
+        for kind in ("images", "labels"):
+            both = decoded[f"train_{kind}"], decoded[f"valid_{kind}"]
+            fields[f"train_{kind}"] = np.concatenate(both)
+        fields["valid_size"] = len(decoded["valid_labels"])
+    return fields
 
 
 def _open_copy(

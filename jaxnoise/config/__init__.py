@@ -8,7 +8,13 @@ May import: nothing of jaxnoise.
 """
 
 from jaxnoise.config import class_folders, help, recipes, user_code
-from jaxnoise.config.data import IMAGE_SIDES, IMAGE_SIZES, NOISE_FLAGS
+from jaxnoise.config.data import (
+    ARRAYS_NAME,
+    ARRAYS_PREFIX,
+    IMAGE_SIDES,
+    IMAGE_SIZES,
+    NOISE_FLAGS,
+)
 from jaxnoise.config.flags import InputError, flag_type
 from jaxnoise.config.methods import LOSSES, METHODS, MethodConfig
 from jaxnoise.config.networks import NETWORKS
@@ -17,6 +23,8 @@ from jaxnoise.config.settings import FIELDS, Config
 from jaxnoise.config.words import counted, nearest
 
 __all__ = [
+    "ARRAYS_NAME",
+    "ARRAYS_PREFIX",
     "FIELDS",
     "IMAGE_SIDES",
     "IMAGE_SIZES",

@@ -12,6 +12,10 @@ from jaxnoise.config.flags import flag as _flag
 IMAGE_SIDES = (16, 128)
 IMAGE_SIZES = "{0}x{0} to {1}x{1}".format(*IMAGE_SIDES)
 
+# Arrays of the user's own are `arrays:NAME@DIGEST`, see `datasets.own_arrays`.
+ARRAYS_PREFIX = "arrays:"
+ARRAYS_NAME = "[A-Za-z0-9_-]{1,60}"
+
 # What makes the labels noisy, and how.
 NOISE_FLAGS = (
     "noise_type", "noise_rate", "noise_options", "flip_map", "noise_matrix", "wave_frequency",
@@ -34,7 +38,8 @@ class DataConfig:
         "cifar10",
         "Data set: mnist, fashion_mnist, cifar10, cifar100, digits (bundled, needs no network), "
         "folder:PATH (your own images, one folder per class, in PATH/train, PATH/test and perhaps "
-        "PATH/val, or directly in PATH), or any other TFDS classification set. Images are grey or "
+        "PATH/val, or directly in PATH), arrays:NAME@DIGEST (your own arrays, as jaxnoise.Arrays "
+        "of Python names them), or any other TFDS classification set. Images are grey or "
         f"RGB, from {IMAGE_SIZES}, or of any size with --image_size.",
     )
     noise_type: str = _flag(
@@ -189,6 +194,13 @@ class DataConfig:
         for name in _DATASETS:
             if near == name.replace("_", "") and self.dataset != name:
                 raise InputError(f"--dataset={self.dataset}: allowed is {name}")
+        if self.dataset.startswith(ARRAYS_PREFIX):
+            if not re.fullmatch(f"{ARRAYS_PREFIX}{ARRAYS_NAME}@[0-9a-f]{{16}}", self.dataset):
+                raise InputError(
+                    f"--dataset={self.dataset}: allowed is arrays:NAME@DIGEST with 16 hexadecimal "
+                    "digits, as the attribute dataset of jaxnoise.Arrays has it"
+                )
+            return
         folder = self.dataset.startswith(class_folders.PREFIX)
         if not folder and os.path.isabs(os.path.expanduser(self.dataset)):
             raise InputError(

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from jaxnoise.config import class_folders
+from jaxnoise.config.data import ARRAYS_PREFIX
 from jaxnoise.config.flags import InputError
 from jaxnoise.config.flags import flag as _flag
 
@@ -232,7 +233,7 @@ class MethodConfig:
     @property
     def _kind(self) -> str:
         """The data set in the tables of defaults whose values apply to this one."""
-        if self.dataset.startswith(class_folders.PREFIX):
+        if self.dataset.startswith((class_folders.PREFIX, ARRAYS_PREFIX)):  # whatever their name
             return "cifar10"
         if "mnist" in self.dataset or self.dataset == "digits":
             return "mnist"

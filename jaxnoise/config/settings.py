@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxnoise.config import class_folders, help, recipes, user_code
-from jaxnoise.config.data import DataConfig
+from jaxnoise.config.data import ARRAYS_PREFIX, DataConfig
 from jaxnoise.config.flags import InputError, check, defaults, flag_type
 from jaxnoise.config.methods import LOSSES, MethodConfig
 from jaxnoise.config.networks import NETWORKS
@@ -99,7 +99,8 @@ class Config(
         """The data set as a word that can be a folder's name."""
         if self.dataset.startswith(class_folders.PREFIX):
             return class_folders.name(class_folders.root(self.dataset, self.data_dir))
-        return self.dataset.replace("/", "_")
+        # Of arrays, the digest stays: a table must not take two data sets of one name for one.
+        return self.dataset.replace("/", "_").replace(ARRAYS_PREFIX, "arrays_")
 
     @property
     def default_network(self) -> str:

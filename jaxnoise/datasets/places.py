@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-from jaxnoise.config import InputError, class_folders
+from jaxnoise.config import ARRAYS_PREFIX, InputError, class_folders
 
 
 def folder(flag: str, path: str | os.PathLike) -> pathlib.Path:
@@ -21,6 +21,18 @@ def folder(flag: str, path: str | os.PathLike) -> pathlib.Path:
     return found
 
 
+def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
+    """The folder for files that can be recomputed: `cache_dir`, by default one of the user's own.
+
+    Only the copies of a user's arrays in it cannot: see `own_arrays`.
+
+    Raises:
+      InputError: the path cannot be a folder.
+    """
+    user_cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "jaxnoise")
+    return folder("cache_dir", cache_dir or user_cache)
+
+
 def data_folder(name: str, data_dir: str | os.PathLike | None = None) -> pathlib.Path | None:
     """Where `data.load` looks for a data set of this name; None if that is no folder.
 
@@ -30,7 +42,7 @@ def data_folder(name: str, data_dir: str | os.PathLike | None = None) -> pathlib
     Raises:
       InputError: the path cannot be a folder.
     """
-    if name == "digits":
+    if name == "digits" or name.startswith(ARRAYS_PREFIX):
         return None
     if not name.startswith(class_folders.PREFIX):
         default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"

@@ -181,7 +181,7 @@ def _check_own_validation(config: Config) -> None:
     if config.validation_ratio != default:
         raise InputError(
             f"--validation_ratio={config.validation_ratio:g}: allowed is {default:g} (the "
-            f"default) with --dataset={config.dataset}, whose folder for validation is used as "
+            f"default) with --dataset={config.dataset}, whose own validation part is used as "
             "it is"
         )
     if config.split_seed and not config.train_size and not config.test_size:
