@@ -5,7 +5,8 @@ from typing import Any
 
 import jax
 
-from jaxnoise.config import Config
+from jaxnoise.config import Config, InputError
+from jaxnoise.datasets.own_arrays import Arrays
 from jaxnoise.experiments import active_run, forward_matrix
 from jaxnoise.experiments.active_run import ActiveRun
 from jaxnoise.experiments.batch import train
@@ -16,7 +17,9 @@ from jaxnoise.training import assembly, devices
 log = logging.getLogger("jaxnoise")
 
 
-def run(config: Config, watch: interruption.Watch | None = None) -> dict[str, Any]:
+def run(
+    config: Config, watch: interruption.Watch | None = None, *, data: Arrays | None = None
+) -> dict[str, Any]:
     """Runs an experiment and returns the content of its scores.json.
 
     A finished run with the same settings is not trained again, unless `config.overwrite` is true;
@@ -25,12 +28,16 @@ def run(config: Config, watch: interruption.Watch | None = None) -> dict[str, An
 
     Args:
       watch: may request a stop; by default nothing does.
+      data: the arrays that `config.dataset` names, which is `data.dataset`. They are kept in the
+        cache folder, where this run and whatever measures it later read them (`Arrays.keep`).
 
     Raises:
       InputError: something that the settings require is not available; nothing was trained and no
         result replaced. Or results cannot be written; the epochs so far are saved.
       Interrupted: `watch` requested a stop; the epochs so far are saved.
     """
+    if data is not None:
+        _keep(data, config)
     if devices.of_the_first(folders.done(config)):
         return _tell(config)
     with devices.own_results(config) as own:
@@ -42,6 +49,18 @@ def run(config: Config, watch: interruption.Watch | None = None) -> dict[str, An
             if devices.of_the_first(folders.done(config)):  # another process may have done it
                 return _tell(config)
             return _run(opened, watch or interruption.Watch())
+
+
+def _keep(data: Arrays, config: Config) -> None:
+    if not isinstance(data, Arrays):
+        raise InputError(f"data is of type {type(data).__name__}; allowed is jaxnoise.Arrays(...)")
+    if config.dataset != data.dataset:
+        # Not replaced: run_folder(config) would lead to another run than the one made.
+        raise InputError(
+            f"--dataset={config.dataset} with data={data.dataset}: allowed are settings that name "
+            "these arrays, as Config(dataset=data.dataset, ...) does"
+        )
+    data.keep(config.cache_dir)
 
 
 def _tell(config: Config) -> dict[str, Any]:
