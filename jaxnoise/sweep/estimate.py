@@ -89,10 +89,11 @@ def tell(planned: Sequence[PlannedRun]) -> None:
     configs = list(dict.fromkeys(run.config for run in planned))
     left = folders.unfinished(configs)
     finished = set(configs) - set(left)
+    titles = announcements.titles([run.config for run in planned])
     rows = [
-        (run.name or "", announcements.title(run.config, " · "), run.config.total_repeats,
+        (run.name or "", told, run.config.total_repeats,
          "finished" if run.config in finished else "to do", run.folder)
-        for run in planned
+        for run, told in zip(planned, titles, strict=True)
     ]  # fmt: skip
     without = None if any(run.name for run in planned) else "row"
     log.info("%s\n", _table(["row", "run", "repeats", "state", "folder"], rows, without=without))

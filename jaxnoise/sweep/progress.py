@@ -52,6 +52,7 @@ def tell(outcomes: Iterable[Outcome], left: Sequence[Config], plan: Path) -> int
     """
     started, failed, done, worked = time.time(), [], 0, 0
     work = sum(map(_work, left))
+    titles = dict(zip(left, announcements.titles(left), strict=True))
     for outcome in outcomes:
         passed, rest = time.time() - started, ""
         if outcome.config in left:
@@ -62,7 +63,8 @@ def tell(outcomes: Iterable[Outcome], left: Sequence[Config], plan: Path) -> int
         log.info(
             "[%*d/%d] %s: %s  [%s%s]",
             len(str(len(left))), done, len(left),
-            announcements.title(outcome.config, " · "), _ending(outcome), duration(passed), rest,
+            titles.get(outcome.config) or announcements.title(outcome.config, " · "),
+            _ending(outcome), duration(passed), rest,
         )  # fmt: skip
         if outcome.error and not outcome.elsewhere:
             failed.append((outcome.config.command, outcome.error))

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,19 @@ def title(config: Config, separator: str) -> str:
     return separator.join(
         [config.dataset_name, config.network, config.noise, config.regularization]
     )
+
+
+def titles(configs: Sequence[Config]) -> list[str]:
+    """The titles of runs, each with those of its `untold` settings in which the runs differ."""
+    others = [untold(config) for config in configs]
+    names = dict.fromkeys(name for each in others for name in each)
+    differing = [name for name in names if len({str(each.get(name)) for each in others}) > 1]
+    return [
+        " · ".join(
+            [title(config, " · "), *(f"{name}={each[name]}" for name in differing if name in each)]
+        )
+        for config, each in zip(configs, others, strict=True)
+    ]
 
 
 def other_settings(config: Config) -> str:

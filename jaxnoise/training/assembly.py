@@ -64,7 +64,7 @@ _TRACED = (
 def program_settings(config: Config) -> dict[str, Any]:
     """The settings that are part of the program; the others are traced."""
     static = {name: x for name, x in config.result_settings.items() if name not in _TRACED}
-    static["user_code"] = config.user.sha256
+    static["user_code"] = config.user_code and config.user.sha256[:16]
     # A switched-off Jacobian term is left out of the program, which makes it faster.
     return static | {"jacobian_term": config.jacob_coef > 0}
 

@@ -32,3 +32,11 @@ def test_flips_of_digits_are_warned_of(augment, warned, tmp_path, caplog):
     dataset = dataclasses.replace(dataset, original=words)
     announcements.announce(config, tmp_path, dataset, device="cpu", lags=False, variables={})
     assert "mirror" not in caplog.text
+
+
+def test_titles_tell_runs_apart_and_say_no_more():
+    runs = [Config(dataset="digits", batch_size=size, clip_norm=5.0) for size in (32, 64)]
+    first, second = announcements.titles(runs)
+    assert first == announcements.title(runs[0], " · ")  # at the default, like the others' names
+    assert second == f"{first} · batch_size=64"
+    assert announcements.titles(runs[1:]) == [first]
