@@ -107,7 +107,7 @@ class UserCodeConfig:
                 )
             given = self._given_options(kind, found)
             spelled = " ".join(f"{name}={_spelled(x)}" for name, x in given.items())
-            object.__setattr__(self, flag, spelled)
+            object.__setattr__(self, flag, spelled or None)
         if not any(self.definition(kind) for kind in FLAGS):
             object.__setattr__(self, "user_code", None)
             object.__setattr__(self, "_user", NONE)

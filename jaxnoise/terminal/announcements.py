@@ -106,7 +106,8 @@ def announce(
     log.info("Noise    %s", "\n         ".join(noise.in_words(noise.summary(config, draws))))
     if config.noise_is_given and not any(labels.changed.any() for labels in draws):
         log.warning("         no label differs from the true one: are these the noisy labels?")
-    if config.noise_rate == 0 and not config.noise_is_given:
+    own = config.definition("noise_model")  # which may not go by the rate
+    if config.noise_rate == 0 and not config.noise_is_given and not own:
         none = f"; --recipe={config.recipe} sets no noise, its published rows do"
         log.info(
             "         --noise_rate is 0: training on the data set's own labels%s",

@@ -70,6 +70,9 @@ def test_options_are_typed_and_have_one_spelling(mine):
     assert first.loss_settings == {"q": 1.0, "k": 4}
     assert first == Config(user_code=mine, loss="mine", loss_options="q=1.0 k=4")
     assert first.regularization == "mine_q_1.0_k_4"
+    assert Config(user_code=mine, loss="mine", loss_options=" ") == Config(
+        user_code=mine, loss="mine"
+    )
     net = Config(user_code=mine, net="Wide", net_options="deep=true kind=a.b slope=1e-3")
     assert net.options("net") == {"width": 8, "slope": 1e-3, "deep": True, "kind": "a.b"}
     noise = Config(user_code=mine, noise_type="shifted", noise_rate=0.2, noise_options="by=2")
