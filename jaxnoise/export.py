@@ -45,9 +45,10 @@ def export_net(
     `preprocessing/mean` and `preprocessing/scale` map a uint8 picture to the input of the net,
     (image − mean) · scale. `about` is JSON, one str, with the entries
 
-    * format (1), jaxnoise (its version), net, which (best or last), repeat, epoch (from 1), run
-      (command, fingerprint, folder, precision: the arrays are float32 whatever the net was trained
-      in), dataset (name, data_sha256, image_shape as height, width, channels) and class_names;
+    * format (1), jaxnoise (its version), net, which (best, last or ema), repeat, epoch (from 1),
+      run (command, fingerprint, folder, precision: the arrays are float32 whatever the net was
+      trained in), dataset (name, data_sha256, image_shape as height, width, channels) and
+      class_names;
     * arrays: for each array its name in PyTorch, `pytorch`, and the `axes` that transpose it to
       PyTorch's layout, both null if it is of a layer that is not jaxnoise's;
     * layers, in order of application: their kind (conv, dense, batch_norm), stride, padding (zeros
@@ -58,7 +59,8 @@ def export_net(
     Args:
       run: a finished run, or its folder.
       out: the file to write, whose name ends in .npz; it must not exist.
-      net: of the best epoch, which the scores are of, or of the last one: best or last.
+      net: of the best epoch, which the scores are of, or of the last one: best or last; of a run
+        with --ema_decay also ema, the last one with averaged weights.
       repeat: from 0, as in arrays: 0 is the first row of scores.txt.
 
     Returns:
@@ -70,9 +72,11 @@ def export_net(
     """
     out = Path(os.path.expanduser(out))
     _check_out(out)
-    if net not in checkpoint.NETS:
-        raise InputError(f"--net={net}: allowed are {', '.join(checkpoint.NETS)}")
     run = run if isinstance(run, FinishedRun) else load_run(run)
+    able = checkpoint.NETS + (checkpoint.EMA,) * (run.config.ema_decay is not None)
+    if net not in able:
+        averaged = "; ema requires a run with --ema_decay" * (net == checkpoint.EMA)
+        raise InputError(f"--net={net}: allowed are {', '.join(able)}{averaged}")
     _check_repeat(run, repeat)
     config, dataset = run.config, run.dataset
     image_shape = dataset.images.shape[1:]
@@ -158,8 +162,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = CommandParser("export", __doc__)
     parser.add_argument("run", metavar="RUN_DIR", type=Path, help="folder of a finished run")
     parser.add_argument(
-        "--net", choices=checkpoint.NETS, default="best",
-        help="the net at the best validation epoch (default), or after the last epoch",
+        "--net", choices=(*checkpoint.NETS, checkpoint.EMA), default="best",
+        help="the net at the best validation epoch (default), after the last epoch, or after it "
+        "with averaged weights (--ema_decay)",
     )  # fmt: skip
     parser.add_argument(
         "--repeat", type=int, default=0,

@@ -58,11 +58,11 @@ def flag_type(field: dataclasses.Field) -> type:
     )
 
 
-def check(field: dataclasses.Field, value: Any, *, own: Collection[str] = ()) -> None:
+def check(field: dataclasses.Field, value: Any, *, own: Collection[str] | None = None) -> None:
     """Raises `InputError` if the flag of a field does not allow the value.
 
     Args:
-      own: names of --user_code that it allows too.
+      own: names of --user_code that it allows too; None: it takes none.
     """
     flag, kind, meta = f"--{field.name}={value}", flag_type(field), field.metadata
     if value is None and field.default is None:
@@ -77,9 +77,10 @@ def check(field: dataclasses.Field, value: Any, *, own: Collection[str] = ()) ->
         raise InputError(f"{flag}: allowed is any text that is not empty")
     if kind is str and "\0" in value:
         raise InputError(f"{flag}: allowed is any text without the character NUL")
-    if meta["choices"] and value not in (choices := (*meta["choices"], *own)):
+    if meta["choices"] and value not in (choices := (*meta["choices"], *(own or ()))):
         near = nearest(value, choices)
-        raise InputError(f"{flag}: allowed are {', '.join(choices)}{near}")
+        more = ", and what a --user_code declares" * (own is not None and not own)
+        raise InputError(f"{flag}: allowed are {', '.join(choices)}{more}{near}")
     if meta["low"] is None:
         return
     low, high = meta["low"], meta["high"]

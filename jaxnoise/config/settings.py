@@ -42,7 +42,7 @@ class Config(
         own = {user_code.FLAGS[kind]: names for kind, names in self.user.declared.items()}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            check(field, value, own=own.get(field.name, ()))
+            check(field, value, own=own.get(field.name))
             if flag_type(field) is float and value is not None:
                 # Equal values are spelled alike in names and fingerprints: 1 as 1.0, -0.0 as 0.0.
                 object.__setattr__(self, field.name, float(value) + 0.0)

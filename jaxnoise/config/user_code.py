@@ -15,7 +15,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,7 +100,7 @@ class UserCodeConfig:
                 continue
             found = self.definition(kind)
             if found is None:
-                name = getattr(self, FLAGS[kind])
+                name = self.network if kind == "net" else getattr(self, FLAGS[kind])
                 raise InputError(
                     f"--{flag}={value} with --{FLAGS[kind]}={name}: allowed only with one of "
                     "--user_code"
@@ -119,10 +119,11 @@ class UserCodeConfig:
         for part in text.split():
             name, equals, value = part.partition("=")
             if not equals or name not in found.options or name in given:
-                allowed = ", ".join(f"{x}={_spelled(y)}" for x, y in found.options.items())
+                allowed = ", ".join(f"{x} ({_spelled(y)})" for x, y in found.options.items())
                 raise InputError(
-                    f"--{flag}={text}: {part}: allowed for {getattr(self, FLAGS[kind])} are "
-                    f"{allowed or 'none'}, each once, separated by spaces"
+                    f"--{flag}={text}: {part}: allowed are NAME=VALUE, separated by spaces, each "
+                    f"name once; those of {getattr(self, FLAGS[kind])}, with their defaults: "
+                    f"{allowed or 'none'}"
                 )
             given[name] = _parsed(value, type(found.options[name]), f"--{flag}={text}: {part}")
         return {name: given[name] for name in found.options if name in given}
@@ -138,7 +139,8 @@ def _parsed(text: str, kind: type, told: str) -> Option:
     except (ValueError, KeyError):
         words = {bool: "true and false", str: "letters, digits, dots, - and _"}
         allowed = words.get(kind, f"values of type {kind.__name__}")
-        raise InputError(f"{told}: allowed are {allowed}") from None
+        spaces = "; spaces, not commas, separate options" * ("," in text)
+        raise InputError(f"{told}: allowed are {allowed}{spaces}") from None
     return value
 
 
@@ -182,18 +184,13 @@ def _declared(source: str) -> dict[str, dict[str, Definition]]:
     marks = _marks(tree)
     declared: dict[str, dict[str, Definition]] = {kind: {} for kind in FLAGS}
     for statement in tree.body:
-        for name, mark, options in _marked(statement):
-            call = mark if isinstance(mark, ast.Call) else None
-            kind = marks.get(ast.unparse(call.func if call else mark))
-            if kind is None:
-                continue
-            if any(name in names for names in declared.values()):
-                raise ValueError(f"{name}: is declared twice")
-            if call and (call.args or not all(each.arg for each in call.keywords)):
-                raise ValueError(f"{name}: allowed are arguments with names")
-            keywords = call.keywords if call else []
-            arguments = {each.arg: _literal(name, each.arg, each.value) for each in keywords}
-            declared[kind][name] = Definition(arguments, options(kind))
+        try:
+            for kind, name, definition in _definitions(statement, marks):
+                if any(name in names for names in declared.values()):
+                    raise ValueError(f"{name}: is declared twice")
+                declared[kind][name] = definition
+        except ValueError as error:
+            raise ValueError(f"line {statement.lineno}: {error}") from None
     return declared
 
 
@@ -212,14 +209,31 @@ def _marks(tree: ast.Module) -> dict[str, str]:
     return marks
 
 
-def _marked(statement: ast.stmt) -> Iterator[tuple[str, ast.expr, Callable]]:
-    """Name, possible mark, and a function that finds the hyper-parameters, of a statement."""
+def _definitions(
+    statement: ast.stmt, marks: Mapping[str, str]
+) -> Iterator[tuple[str, str, Definition]]:
+    """What a statement declares: kind, name and definition."""
     match statement:
-        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-            for decorator in statement.decorator_list:
-                yield name, decorator, functools.partial(_options, statement)
+        case (
+            ast.FunctionDef(name=name, decorator_list=found)
+            | ast.ClassDef(name=name, decorator_list=found)
+        ):
+            pass
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call):
-            yield name, call, lambda kind: {}
+            found = [call]
+        case _:
+            return
+    for mark in found:
+        call = mark if isinstance(mark, ast.Call) else None
+        kind = marks.get(ast.unparse(call.func if call else mark))
+        if kind is None:
+            continue
+        keywords = call.keywords if call else []
+        if call and (call.args or not all(each.arg for each in keywords)):
+            raise ValueError(f"{name}: allowed are arguments with names")
+        arguments = {each.arg: _literal(name, each.arg, each.value) for each in keywords}
+        options = {} if isinstance(statement, ast.Assign) else _options(statement, kind)
+        yield kind, name, Definition(arguments, options)
 
 
 def _options(node: ast.FunctionDef | ast.ClassDef, kind: str) -> dict[str, Option]:
@@ -241,7 +255,9 @@ def _options(node: ast.FunctionDef | ast.ClassDef, kind: str) -> dict[str, Optio
     before = len(arguments.posonlyargs + arguments.args)
     if before != (2 if kind == "noise_model" else 0) or not {*given} <= {*names}:
         form = {"loss": "*, logits, labels", "noise_model": "samples, rng, *, rate"}[kind]
-        raise ValueError(f"{node.name}: allowed are the arguments ({form}) and hyper-parameters")
+        raise ValueError(
+            f"{node.name}: allowed are the arguments ({form}) and, after them, hyper-parameters"
+        )
     options = {}
     for name, default in zip(names, arguments.kw_defaults, strict=True):
         if name in given:

@@ -110,10 +110,19 @@ def _own(
     """A draw from a noise model of --user_code, which may also return noisy labels alone."""
     clean, images = samples.labels, samples.images.view()
     images.flags.writeable = False
-    drawn = function(samples._replace(labels=clean.copy(), images=images), rng, **settings)
-    if not isinstance(drawn, Draw):
-        drawn = Draw(np.asarray(drawn), None, None)
-    noisy, picked, matrix = drawn
+    again = np.random.RandomState()
+    again.set_state(rng.get_state())
+
+    def draw(rng: np.random.RandomState) -> Draw:
+        drawn = function(samples._replace(labels=clean.copy(), images=images), rng, **settings)
+        return drawn if isinstance(drawn, Draw) else Draw(np.asarray(drawn), None, None)
+
+    noisy, picked, matrix = draw(rng)
+    if not np.array_equal(noisy, draw(again).noisy):
+        raise InputError(
+            f"--noise_type={name}: draws other labels from the same rng; allowed is no other "
+            "source of random numbers"
+        )
     if noisy.shape != clean.shape or noisy.dtype.kind not in "iu":
         raise InputError(
             f"--noise_type={name}: returns labels {noisy.dtype}{list(noisy.shape)}; allowed are "

@@ -19,10 +19,11 @@ _OF_THE_NOISE = set(NOISE_FLAGS) - {"noise_draws", "noise_per_repeat"}
 _OF_THE_METHOD = pairs.DEFAULTS.keys() - _OF_THE_NOISE - {
     "dataset", "total_repeats", "jacob_samples",
 }  # fmt: skip
-# Those of them that the name of a run's folder does not show.
-_UNTOLD = _OF_THE_METHOD - {
+# Those of them that the name of a run's folder does not show. It shows the recipe, and the names of
+# definitions in a file of --user_code.
+_UNTOLD = _OF_THE_METHOD - {"recipe", "user_code"} - {
     field.name for part in (RegularizerConfig, MethodConfig) for field in dataclasses.fields(part)
-}
+}  # fmt: skip
 
 
 # What decides the images and labels of a run, as far as its settings say.
@@ -226,6 +227,8 @@ def _tell(
     def told(entry: Entry) -> str:
         flags = entry.run.flags
         more = [name for name in telling.get(key(entry), ()) if flags[name] != FIELDS[name].default]
+        if entry.method.startswith(f"{flags['net']}_"):
+            more = [name for name in more if name != "net"]
         return " ".join([getattr(entry, part), *(f"{name}={flags[name]}" for name in more)])
 
     return [entry._replace(**{part: told(entry)}) if entry.run else entry for entry in entries]

@@ -17,6 +17,7 @@ from jaxnoise.runs.pairs import (
     Run,
     baseline,
     differences,
+    gain_by_ema,
     pairs,
     read,
     selections,
@@ -98,6 +99,11 @@ class Comparison:
         )
         if any(name not in run.accuracy for run in self._runs for name in self._selections):
             about = f"{about} {absent_words(self._selections)}."
+        gains = [
+            f"Run {i}: EMA of the weights minus last epoch, of the same repeats: {gain}."
+            for i, run in enumerate(self._runs, start=1)
+            if (gain := gain_by_ema(run))
+        ]
         paired = (
             "Rows such as 2 − 1 are differences between runs: mean and 95 % confidence interval "
             "(paired t) over n pairs of repeats with equal seeds, in percentage points, not "
@@ -116,6 +122,7 @@ class Comparison:
             *same,
             *baseline,
             about,
+            *gains,
             *paired,
             *diverged,
             *unpaired,

@@ -57,7 +57,7 @@ def by_rate(entries: Sequence[Entry], selection: str, shown: Mapping[str, Look])
     if not places:
         return None
     figure, panels = _panels(len(places))
-    what = _what(drawn, selection)
+    what = _what(drawn, selection, figure)
     for axes, (place, lines) in zip(panels, places.items(), strict=False):
         rates = [100 * entry.column.rate for line in lines.values() for entry in line]
         # Side by side, so that no bar hides another.
@@ -94,7 +94,7 @@ def by_cost(entries: Sequence[Entry], selection: str, shown: Mapping[str, Look])
     if not places:
         return None
     figure, panels = _panels(len(places))
-    what = _what(drawn, selection)
+    what = _what(drawn, selection, figure)
     for axes, (place, there) in zip(panels, sorted(places.items()), strict=False):
         for entry in there:
             _points(axes, [_seconds(entry)], [entry], selection, shown[entry.method], lines=False)
@@ -156,10 +156,12 @@ def _points(
     )  # fmt: skip
 
 
-def _what(entries: Sequence[Entry], selection: str) -> str:
+def _what(entries: Sequence[Entry], selection: str, figure: Figure) -> str:
+    """What the points are, in lines that fit above a single panel."""
     numbers = sorted({entry.run.n for entry in entries})
     n = f"{numbers[0]}–" * (len(numbers) > 1) + counted(numbers[-1], "repeat")
-    return f"{SELECTIONS[selection].words}, mean and range of {n}"
+    what = f"{SELECTIONS[selection].words}, mean and range of {n}"
+    return textwrap.fill(what, letters_that_fit(figure.get_figwidth()))
 
 
 def _seconds(entry: Entry) -> float | None:

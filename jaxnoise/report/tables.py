@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from jaxnoise.report.collection import FINISHED, Column, Entry, one_of_each
-from jaxnoise.runs.pairs import differences, selections, unpaired_because
+from jaxnoise.runs.pairs import differences, gain_by_ema, selections, unpaired_because
 from jaxnoise.scores.intervals import Difference
 from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS, absent_words
 
@@ -121,8 +121,14 @@ def notes(entries: Sequence[Entry]) -> list[str]:
     finished, names = [entry for entry in entries if entry.run], named(entries)
     lacking = any(name not in entry.run.accuracy for entry in finished for name in names)
     absent = [f"{absent_words(names)}."] if lacking else []
+    gains = [
+        f"{entry.method} ({entry.dataset}, {entry.noise}): EMA of the weights minus last epoch, of "
+        f"the same repeats: {gain}."
+        for entry in finished
+        if (gain := gain_by_ema(entry.run))
+    ]
     unpaired = (f"No difference for {', '.join(x)}: {because}." for because, x in reasons.items())
-    return [NOTE, *absent, *few, *unpaired]
+    return [NOTE, *absent, *few, *gains, *unpaired]
 
 
 def _plain(entries: Sequence[Entry]) -> str:

@@ -28,7 +28,7 @@ class Run(NamedTuple):
     """What the folder of a finished run records."""
 
     folder: Path
-    flags: dict[str, Any]  # those that can change a result
+    flags: dict[str, Any]  # those that can change a result; a file of --user_code by its content
     true_rate: float  # in [0, 1]
     # Percent, (repeats,), for each of SELECTIONS that the run has; NaN for those that diverged.
     accuracy: dict[str, np.ndarray]
@@ -66,6 +66,9 @@ def read(folder: Path) -> Run:
         config, scores = (files.read_json(folder / name) for name in documents.OF_A_RUN)
         # A run from before a flag existed had its default.
         flags = {name: config["flags"].get(name, default) for name, default in DEFAULTS.items()}
+        if flags["user_code"] is not None:  # files change, and keep their names
+            name, digest = Path(flags["user_code"]).name, config["user_code_sha256"]
+            flags["user_code"] = f"{name}@{digest[:8]}"
         data_sha256 = config.get("data_sha256")
         documents.check_facts(config)
         for name, value in [*flags.items(), ("data_sha256", data_sha256)]:
@@ -105,6 +108,16 @@ def _accuracies(
 def selections(runs: Iterable[Run]) -> list[str]:
     """The names of the selections to show of some runs: the EMA's if one of them has it."""
     return named(ema=any(run.flags["ema_decay"] is not None for run in runs))
+
+
+def gain_by_ema(run: Run) -> Difference | None:
+    """Test accuracy of the averaged weights minus that of the last ones, after the last epoch.
+
+    Over the repeats that did not diverge; None for fewer than two, or without averaged weights.
+    """
+    if "ema_last" not in run.accuracy or run.n < 2:
+        return None
+    return paired_difference((run.accuracy["ema_last"] - run.accuracy["last"])[run.survived])
 
 
 def baseline(runs: Sequence[Run]) -> tuple[int, str]:

@@ -1,6 +1,7 @@
 """Assembly of what is trained, from settings and labels: program, members, shared pictures."""
 
 import dataclasses
+import inspect
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -116,6 +117,10 @@ def program(config: Config, dataset: SplitDataset) -> Program:
 def _net(config: Config, num_classes: int) -> nn.Module:
     cls = extending.defined(config, "net") or nets.NETS[config.network]
     fields = {field.name for field in dataclasses.fields(cls)}
+    if "num_classes" not in fields:
+        raise InputError(f"--net={config.network}: requires a field num_classes")
+    if "train" not in inspect.signature(cls.__call__).parameters:
+        raise InputError(f"--net={config.network}: its __call__ requires the keyword train")
     given = {"spectral": _spectral_norm(config), "dtype": nets.DTYPES[config.precision]}
     net = cls(
         num_classes=num_classes,

@@ -130,9 +130,10 @@ def test_unknown_flags_of_a_recipe_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("q", "q: allowed for mine are q=0.5, k=3, each once"),
-        ("q=1 q=2", "q=2: allowed for mine"),
-        ("alpha=1", "alpha=1: allowed for mine"),
+        ("q", "q: allowed are NAME=VALUE, separated by spaces, each name once; those of mine"),
+        ("q=1 q=2", "q=2: allowed are NAME=VALUE"),
+        ("alpha=1", "alpha=1: allowed are NAME=VALUE"),
+        ("k=1,q=2", "k=1,q=2: allowed are values of type int; spaces, not commas"),
         ("k=1.5", "k=1.5: allowed are values of type int"),
         ("q=nan", "q=nan: allowed are values of type float"),
     ],
@@ -155,12 +156,12 @@ NET = "import jaxnoise\n@jaxnoise.net({})\nclass Wide: ...\n"
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("def (", "line 1: "),
+        ("def (", "is not Python: line 1: "),
         ("import jaxnoise\nfrom . import beside", "imports ., whose source would not be recorded"),
         ("def late():\n    import beside", "imports beside, whose source"),
         (LOSS.format("").replace("mine", "gce"), "gce: is a name of jaxnoise"),
-        (LOSS.format("") + LOSS.format(""), "mine: is declared twice"),
-        (LOSS.format(", q"), "mine: q: requires a default"),
+        (LOSS.format("") + LOSS.format(""), "line 6: mine: is declared twice"),
+        (LOSS.format(", q"), "line 3: mine: q: requires a default"),
         (LOSS.format(", q=[1]"), "mine: q: requires a default"),
         (LOSS.format(", q=1/3"), "mine: q=1 / 3: allowed are literal values"),
         (LOSS.format("").replace("*, ", ""), "mine: allowed are the arguments (*, logits, labels)"),
@@ -193,6 +194,12 @@ def test_training_of_a_net_that_cannot_be_used(tmp_path, arguments, message):
     path.write_text(NET.format(arguments))
     with pytest.raises(InputError, match=re.escape(message)):
         Config(user_code=str(path), net="Wide")
+
+
+@pytest.mark.parametrize("flag", ["net", "loss", "noise_type", "recipe"])
+def test_a_forgotten_file_is_thought_of(flag):
+    with pytest.raises(InputError, match=f"--{flag}=mine: allowed .*, and what a --user_code decl"):
+        Config(**{flag: "mine"})
 
 
 def test_missing_file_is_named(tmp_path):

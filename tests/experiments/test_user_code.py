@@ -135,6 +135,18 @@ BAD = {
     "  return samples.labels / 2": (
         {"noise_type": "bad", "noise_rate": 0.1}, "--noise_type=bad: returns labels float64",
     ),
+    "import jaxnoise\nimport numpy as np\n@jaxnoise.noise_model\ndef bad(samples, rng, *, rate):\n"
+    "  return np.random.permutation(samples.labels)": (
+        {"noise_type": "bad", "noise_rate": 0.1}, "draws other labels from the same rng",
+    ),
+    "import jaxnoise\nimport flax.linen as nn\n@jaxnoise.net\nclass Bad(nn.Module):\n"
+    "  num_classes: int\n  def __call__(self, images): ...": (
+        {"net": "Bad"}, "--net=Bad: its __call__ requires the keyword train",
+    ),
+    "import jaxnoise\nimport flax.linen as nn\n@jaxnoise.net\nclass Bad(nn.Module):\n"
+    "  def __call__(self, images, *, train): ...": (
+        {"net": "Bad"}, "--net=Bad: requires a field num_classes",
+    ),
     "import jaxnoise\nimport flax.linen as nn\n@jaxnoise.net\nclass Bad(nn.Module):\n"
     "  num_classes: int\n  @nn.compact\n  def __call__(self, images, *, train):\n"
     "    return nn.Dense(3)(images.reshape(len(images), -1))": (

@@ -182,6 +182,8 @@ def test_an_average_of_weights_has_a_column_where_a_run_has_one(make_run, two):
     place = header.index(words)
     assert [row[place] for row in rows if row[0] in ("1", "2", "3")] == ["–", "–", "85.00 ± 2.16"]
     assert "the EMA of the weights requires --ema_decay." in told
+    assert "Run 3: EMA of the weights minus last epoch, of the same repeats: −2.00 [" in told
+    assert told.count("minus last epoch") == 1
     rows = csv_rows(two[0].parent / "more")
     assert [row["ema_last_mean"] for row in rows] == ["", "", "85.0"]
 
@@ -518,3 +520,18 @@ def test_command_prints_or_exits_with_2_and_one_line(two, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert compare_command.main([str(two[0]), f"--out={tmp_path / 'file'}"]) == 2
     assert re.fullmatch(r"error: --out=\S*file: cannot be written.*\n", capsys.readouterr().err)
+
+
+def test_runs_of_two_versions_of_a_file_are_not_said_to_be_equal(make_run, tmp_path):
+    path, folders = tmp_path / "mine.py", []
+    for i, scale in enumerate((1, 2)):
+        path.write_text(
+            "import jaxnoise\n@jaxnoise.loss\ndef mine(*, logits, labels):\n"
+            f"  return {scale} * logits[:, 0]\n"
+        )
+        folders.append(make_run(f"run{i}", [80.0, 81.0], user_code=str(path), loss="mine"))
+    told = comparison.compare(folders)
+    assert "same settings" not in told
+    digests = [json.loads((x / "config.json").read_text())["user_code_sha256"] for x in folders]
+    assert digests[0] != digests[1]
+    assert all(f"mine.py@{digest[:8]}" in told for digest in digests)

@@ -543,3 +543,19 @@ def test_page_of_runs_without_validation_begins_with_the_last_epoch(make, tmp_pa
     assert '<option value="last" selected>' in page.read_text()
     drawn = {path.name for path in (tmp_path / "report").glob("*.png")}
     assert drawn == {"accuracy_by_rate_last.png", "accuracy_by_rate_last_ten.png"}
+
+
+def test_runs_of_two_versions_of_a_file_are_two_methods(make, tmp_path):
+    path = tmp_path / "mine.py"
+    for scale in (1, 2):
+        path.write_text(
+            "import jaxnoise\n@jaxnoise.loss\ndef mine(*, logits, labels):\n"
+            f"  return {scale} * logits[:, 0]\n"
+        )
+        make([80.0, 81.0], user_code=str(path), loss="mine", net="allcnn")
+    make([80.0, 81.0])
+    found = collection.collect(tmp_path)
+    names = {entry.method for entry in found}
+    assert len(names) == 3 and "no_reg net=lenet" in names
+    names.remove("no_reg net=lenet")
+    assert all(re.fullmatch(r"allcnn_mine user_code=mine\.py@\w{8}", name) for name in names)
