@@ -270,9 +270,10 @@ def _class_names(given: Sequence[str] | None, labels: np.ndarray) -> tuple[str, 
     # As many numbers as there are labels hold one that is missing, if the largest label is higher.
     missing = np.setdiff1d(np.arange(min(classes, len(labels) + 1)), labels)
     if len(missing):
+        advice = "; of labels from 1 on, y_train - 1 makes them" if [*missing] == [0] else ""
         raise InputError(
             f"y_train: no label is {missing[0]}; allowed are labels from 0 to {classes - 1}, each "
-            "of them on one image or more"
+            f"of them on one image or more{advice}"
         )
     return tuple(map(str, range(classes) if given is None else of_text))
 

@@ -180,7 +180,7 @@ Y = given()["y_train"]
         (
             {"y_train": Y + 1},
             "y_train: no label is 0; allowed are labels from 0 to 3, each of them on one image or "
-            "more",
+            "more; of labels from 1 on, y_train - 1 makes them",
         ),
         ({"y_train": Y * 2}, "y_train: no label is 1; allowed are labels from 0 to 4, each"),
         ({"y_train": Y * 10**9}, "y_train: no label is 1; allowed are labels from 0 to 2000000000"),
