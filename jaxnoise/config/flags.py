@@ -68,6 +68,7 @@ def check(field: dataclasses.Field, value: Any, *, own: Collection[str] | None =
     if value is None and field.default is None:
         return
     fits = type(value) in ((int, float) if kind is float else (kind,))
+    fits |= kind is str and isinstance(value, str)
     if not fits:
         raise InputError(
             f"--{field.name}={value!r}: allowed is a value of type {kind.__name__}, not "

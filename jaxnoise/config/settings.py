@@ -190,9 +190,9 @@ def _with_recipe(init: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(init)
     def filled(self: Config, **given: Any) -> None:
         path, name = given.get("user_code"), given.get("recipe")
-        user = user_code.read(path if isinstance(path, str) else None, _TAKEN)
-        object.__setattr__(self, "_user", user)
-        recipe = recipes.named(name, user)
+        if isinstance(path, str) and path:
+            given["user_code"] = user_code.read(path, _TAKEN)
+        recipe = recipes.named(name, getattr(given.get("user_code"), "user", user_code.NONE))
         if recipe and (unknown := sorted(recipe.flags.keys() - _OF_A_RECIPE)):
             raise InputError(
                 f"--recipe={name}: {unknown[0]} is not a flag that a recipe can set"

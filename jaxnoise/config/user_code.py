@@ -58,6 +58,12 @@ class UserCode(NamedTuple):
 NONE = UserCode()
 
 
+class UserCodePath(str):
+    """The path of a file with what it held when settings were made, which go on with that."""
+
+    user: UserCode
+
+
 @dataclasses.dataclass(frozen=True)
 class UserCodeConfig:
     """Definitions of one's own; `Config` has their hyper-parameters, see OPTIONS."""
@@ -73,7 +79,7 @@ class UserCodeConfig:
     @property
     def user(self) -> UserCode:
         """The content of `user_code` when these settings were made."""
-        return vars(self).get("_user", NONE)
+        return getattr(self.user_code, "user", NONE)
 
     def definition(self, kind: str) -> Definition | None:
         """The run's net, loss, noise_model or recipe, if it is of `user_code`."""
@@ -110,7 +116,6 @@ class UserCodeConfig:
             object.__setattr__(self, flag, spelled or None)
         if not any(self.definition(kind) for kind in FLAGS):
             object.__setattr__(self, "user_code", None)
-            object.__setattr__(self, "_user", NONE)
 
     def _given_options(self, kind: str, found: Definition) -> dict[str, Option]:
         """The options that are given, in the order of their declaration."""
@@ -148,8 +153,8 @@ def _spelled(value: Option) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def read(path: str | None, taken: Mapping[str, Collection[str]]) -> UserCode:
-    """What a file declares; nothing without a path.
+def read(path: str, taken: Mapping[str, Collection[str]]) -> UserCodePath:
+    """The path with the content of its file, if it does not come with it already.
 
     Args:
       taken: for each function that marks definitions, the names that jaxnoise itself uses.
@@ -157,13 +162,14 @@ def read(path: str | None, taken: Mapping[str, Collection[str]]) -> UserCode:
     Raises:
       InputError: the file cannot be read, or declares something that cannot be used.
     """
-    if not path:
-        return NONE
+    if isinstance(path, UserCodePath):
+        return path
+    found = UserCodePath(path)
     try:
         source = Path(os.path.expanduser(path)).read_text(encoding="utf-8")
-        found = UserCode(path, source, _declared(source))
+        found.user = UserCode(path, source, _declared(source))
         for kind, names in taken.items():
-            if both := sorted(found.declared[kind].keys() & names):
+            if both := sorted(found.user.declared[kind].keys() & names):
                 raise ValueError(f"{both[0]}: is a name of jaxnoise; allowed are others")
     except OSError as error:
         looked = "" if os.path.isabs(path) else f" (looked for at {os.path.abspath(path)})"

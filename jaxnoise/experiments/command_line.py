@@ -105,7 +105,7 @@ def _main(argv: list[str]) -> int:
         )
     config = config_of_flags()
     if (path := flags.FLAGS["user_code"].value) and not config.user_code:
-        declared = user_code.read(path, {}).declared
+        declared = user_code.read(path, {}).user.declared
         names = [
             f"--{user_code.FLAGS[kind]}={name}" for kind in declared for name in declared[kind]
         ]

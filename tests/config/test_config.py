@@ -125,19 +125,19 @@ REFUSED = [
         for value in (-1, 2**31)
     ],
     ("wave_frequency", 0.0, "0.0", r"\(0, 3.4e\+38\)"),
-    ("noise_type", "salt", "salt", "uniform_noise, symmetric_noise, .*human_noise"),
+    ("noise_type", "salt", "salt", "uniform_noise, symmetric_noise, .*human_noise, .* declares"),
     ("flip_map", "salt", "salt", "paper, patrini, pair, superclass"),
     ("human_labels", "salt", "salt", "worse_label, .*, noise_label"),
     ("preprocess_mode", "mean_subtract", "mean_subtract", r".*\(did you mean mean_substract\?\)"),
     ("noise_rate", 40.0, "40.0", r"\[0, 1\], a share: 0.4 for 40 %"),
-    ("net", "vgg", "vgg", "lenet, allcnn, .*wrn28_10"),
+    ("net", "vgg", "vgg", "lenet, allcnn, .*wrn28_10, .* declares"),
     ("net", "resnet", "resnet", "lenet, allcnn, .*resnet18, .*"),
     ("net", "lenett", "lenett", r".*\(did you mean lenet\?\)"),
     ("net", "LeNet", "LeNet", r".*\(did you mean lenet\?\)"),
     ("net", "allcn", "allcn", r".*\(did you mean allcnn\?\)"),
     ("noise_type", "uniform", "uniform", r".*\(did you mean uniform_noise\?\)"),
-    ("noise_type", "noise", "noise", "uniform_noise, symmetric_noise, .*human_noise$"),
-    ("loss", "focal", "focal", "ce, mae, .*forward$"),
+    ("noise_type", "noise", "noise", "uniform_noise, symmetric_noise, .*human_noise, .* declares$"),
+    ("loss", "focal", "focal", "ce, mae, .*forward, and what a --user_code declares$"),
     ("jacob_mode", "both", "both", "projection, exact"),
     ("sn_mode", "both", "both", "reshaped, exact"),
     ("wd_mode", "both", "both", "coupled, decoupled"),
@@ -534,7 +534,8 @@ def test_nouns_agree_with_their_numbers(number, noun, told):
 @pytest.mark.parametrize(
     ("text", "near"),
     [("--noise_rat", "--noise_rate"), ("--epochs", "--epochs_num"), ("--gpu_num", "--GPU_num"),
-     ("--lr", None), ("--noise", None), ("--weight_decay", None), ("--regularizer", None)],
+     ("--lr", "--learning_rate"), ("--noise", None), ("--weight_decay", "--wd_coef"),
+     ("--regularizer", None)],
 )  # fmt: skip
 def test_only_what_is_near_is_suggested(text, near):
     """A word that begins several names, or a short one, stands for none of them."""

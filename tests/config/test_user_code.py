@@ -107,8 +107,10 @@ def test_settings_keep_the_source_that_they_were_made_with(mine, tmp_path):
     again = pickle.loads(pickle.dumps(config))
     assert again == config and again.user.source == MINE
     assert again.fingerprint == config.fingerprint == fingerprint
+    assert dataclasses.replace(config, seed=1).user.source == MINE
+    assert Config(**vars(config)).user == config.user
     with pytest.raises(InputError, match="--loss=mine: allowed are"):
-        dataclasses.replace(config, seed=1)
+        Config(user_code=mine, loss="mine")
 
 
 def test_recipe_of_a_file_sets_flags_and_given_ones_win(mine):

@@ -106,7 +106,8 @@ def test_whole_run_matches_bit_for_bit(finished, capsys):
     assert verify.main([str(finished)]) == 0
     told = capsys.readouterr()
     assert told.err == ""
-    lines = told.out.splitlines()
+    # What has to be compiled depends on the programs that are kept.
+    lines = [x for x in told.out.splitlines() if not x.startswith("Compiling ")]
     assert "diverged_at_epoch – – – equal" in [" ".join(line.split()) for line in lines]
     assert lines[:3] == [
         f"Measuring the nets in {finished}/checkpoints/best …",
