@@ -15,8 +15,8 @@
     quick = jaxnoise.recipe(net="Tiny", loss="focal", epochs_num=10)
 
 Flags take the names of the definitions, here --net=Tiny, --loss=focal, --noise_type=to_first and
---recipe=quick. `config.user_code` reads them from the file's syntax, so that a report or a bad flag
-does not run it. They stand at the top of the file, and what the functions here are given are
+--recipe=quick. `config.declarations` reads them from the file's syntax, so that a report or a bad
+flag does not run it. They stand at the top of the file, and what the functions here are given are
 literal values. A file runs when a run of it is trained or its nets are measured.
 """
 
@@ -28,7 +28,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from jaxnoise.config import Config, InputError
-from jaxnoise.config.user_code import FLAGS, UserCode
+from jaxnoise.config.declarations import FLAGS, UserCode
 
 T = TypeVar("T")
 

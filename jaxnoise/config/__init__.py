@@ -7,7 +7,7 @@ those whose content is part of a run's identity.
 May import: nothing of jaxnoise.
 """
 
-from jaxnoise.config import class_folders, help, recipes, user_code
+from jaxnoise.config import class_folders, declarations, help, recipes
 from jaxnoise.config.data import (
     ARRAYS_NAME,
     ARRAYS_PREFIX,
@@ -15,12 +15,11 @@ from jaxnoise.config.data import (
     IMAGE_SIZES,
     NOISE_FLAGS,
 )
-from jaxnoise.config.flags import InputError, flag_type
+from jaxnoise.config.flags import InputError, counted, flag_type, nearest
 from jaxnoise.config.methods import LOSSES, METHODS, MethodConfig
 from jaxnoise.config.networks import NETWORKS
 from jaxnoise.config.regularizers import RegularizerConfig
 from jaxnoise.config.settings import FIELDS, Config
-from jaxnoise.config.words import counted, nearest
 
 __all__ = [
     "ARRAYS_NAME",
@@ -38,9 +37,9 @@ __all__ = [
     "RegularizerConfig",
     "class_folders",
     "counted",
+    "declarations",
     "flag_type",
     "help",
     "nearest",
     "recipes",
-    "user_code",
 ]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxnoise.config.user_code import UserCode
+from jaxnoise.config.declarations import UserCode
 
 _FOLDER = Path(__file__).with_name("recipes")
 NAMES = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))

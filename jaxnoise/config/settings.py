@@ -16,16 +16,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jaxnoise.config import class_folders, help, recipes, user_code
+from jaxnoise.config import class_folders, declarations, help, recipes
 from jaxnoise.config.data import ARRAYS_PREFIX, DataConfig
-from jaxnoise.config.flags import InputError, check, defaults, flag_type
+from jaxnoise.config.flags import InputError, check, defaults, flag_type, nearest
 from jaxnoise.config.methods import LOSSES, MethodConfig
 from jaxnoise.config.networks import NETWORKS
 from jaxnoise.config.regularizers import RegularizerConfig
 from jaxnoise.config.running import RunningConfig
 from jaxnoise.config.training import TrainingConfig
 from jaxnoise.config.user_code import UserCodeConfig
-from jaxnoise.config.words import nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Config(
     """
 
     def __post_init__(self) -> None:
-        own = {user_code.FLAGS[kind]: names for kind, names in self.user.declared.items()}
+        own = {declarations.FLAGS[kind]: names for kind, names in self.user.declared.items()}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             check(field, value, own=own.get(field.name))
@@ -191,8 +190,8 @@ def _with_recipe(init: Callable[..., None]) -> Callable[..., None]:
     def filled(self: Config, **given: Any) -> None:
         path, name = given.get("user_code"), given.get("recipe")
         if isinstance(path, str) and path:
-            given["user_code"] = user_code.read(path, _TAKEN)
-        recipe = recipes.named(name, getattr(given.get("user_code"), "user", user_code.NONE))
+            given["user_code"] = declarations.read(path, _TAKEN)
+        recipe = recipes.named(name, getattr(given.get("user_code"), "user", declarations.NONE))
         if recipe and (unknown := sorted(recipe.flags.keys() - _OF_A_RECIPE)):
             raise InputError(
                 f"--recipe={name}: {unknown[0]} is not a flag that a recipe can set"

@@ -16,7 +16,7 @@ import sys
 
 from absl import app, flags
 
-from jaxnoise.config import FIELDS, Config, InputError, flag_type, help, nearest, user_code
+from jaxnoise.config import FIELDS, Config, InputError, declarations, flag_type, help, nearest
 from jaxnoise.terminal import commands, fitting
 from jaxnoise.terminal.commands import complain
 
@@ -105,9 +105,9 @@ def _main(argv: list[str]) -> int:
         )
     config = config_of_flags()
     if (path := flags.FLAGS["user_code"].value) and not config.user_code:
-        declared = user_code.read(path, {}).user.declared
+        declared = declarations.read(path, {}).user.declared
         names = [
-            f"--{user_code.FLAGS[kind]}={name}" for kind in declared for name in declared[kind]
+            f"--{declarations.FLAGS[kind]}={name}" for kind in declared for name in declared[kind]
         ]
         raise InputError(
             f"--user_code={path}: the run uses nothing of it; allowed is one of its definitions, "
