@@ -17,6 +17,7 @@ import functools
 import hashlib
 import importlib
 import inspect
+import itertools
 import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -61,7 +62,9 @@ def of_run(config: Config) -> dict[str, str]:
         reached.follow(*place)
     reached.follow("jaxnoise.methods.robust_losses", config.loss)
     # The file of --user_code itself is part of the settings; followed is what it imports.
-    for place in source_trees.of_text(config.user.source).imports.values():
+    own = source_trees.of_text(config.user.source)
+    named = (_references(own, "", node) for node in own.definitions.values())
+    for place in (*own.imports.values(), *itertools.chain.from_iterable(named)):
         reached.follow(*place)
     if config.loss == "forward":
         for name in ("of_draw", "estimate"):

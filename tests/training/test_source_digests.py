@@ -134,6 +134,20 @@ def test_net_of_ones_own_counts_with_its_helpers(monkeypatch, tmp_path, edit):
         source_digests._counts.cache_clear()
 
 
+def test_what_a_file_of_ones_own_reaches_counts_also_through_a_module(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import jaxnoise\nfrom jaxnoise import nets\n"
+        "from jaxnoise.methods.robust_losses import mae\n"
+        "@jaxnoise.net\nclass Mine(nets.CNN8): ...\n"
+        "@jaxnoise.loss\ndef mine(*, logits, labels): return mae(logits=logits, labels=labels)\n"
+    )
+    config = Config(dataset="digits", user_code=str(tmp_path / "mine.py"), net="Mine", loss="mine")
+    code = source_digests.of_run(config)
+    assert "CNN8=" in code["jaxnoise.nets"] and "LeNet=" not in code["jaxnoise.nets"]
+    assert "mae=" in code["jaxnoise.methods.robust_losses"]
+    assert "DenseBlock=" in code["jaxnoise.layers.blocks"]
+
+
 def test_a_long_chain_of_definitions_is_followed_to_its_end(monkeypatch, tmp_path, edit):
     """Longer than Python's stack is deep."""
     name = "chain_of_a_test"
