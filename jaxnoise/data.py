@@ -168,7 +168,7 @@ def _digits(resizing: Resizing | None) -> Dataset:
         enlarged = Image.fromarray(small).resize((24, 24), Image.Resampling.BILINEAR)
         image[2:26, 2:26, 0] = np.asarray(enlarged)
     if resizing:
-        images = np.stack([resizing(Image.fromarray(image[..., 0])) for image in images])[..., None]
+        images = _resized(images, resizing)
     train, test = splits.stratified(labels, ratio=0.2, num_classes=10)
     parts = images[train], labels[train], images[test], labels[test]
     class_names = tuple(str(name) for name in bunch.target_names)

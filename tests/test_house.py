@@ -40,8 +40,8 @@ def test_nothing_stands_at_the_top_that_is_not_meant_to():
         "__init__.py", "__main__.py", "activity.py", "extending.py", "py.typed",
     }  # fmt: skip
     helpers = {
-        "main_program.py", "nonsense_files.py", "own_pictures.py", "places.py", "run_folders.py",
-        "synthetic.py",
+        "bright_rows.py", "main_program.py", "nonsense_files.py", "own_pictures.py", "places.py",
+        "run_folders.py", "synthetic.py",
     }  # fmt: skip
     assert entries(ROOT / "tests") == {
         *WINGS, *(f"test_{name}" for name in READ_FIRST), *helpers,

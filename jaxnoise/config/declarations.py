@@ -8,7 +8,6 @@ import ast
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -56,6 +55,11 @@ class UserCodePath(str):
     """The path of a file with what it held when settings were made, which go on with that."""
 
     user: UserCode
+
+
+def content(path: str | None) -> UserCode:
+    """What a path that `read` returned comes with; NONE for anything else."""
+    return getattr(path, "user", NONE)
 
 
 def read(path: str, taken: Mapping[str, Collection[str]]) -> UserCodePath:
@@ -189,7 +193,9 @@ def _installed(package: str) -> bool:
     places = [Path(place) for place in spec.submodule_search_locations or [spec.origin]]
     if any({"site-packages", "dist-packages"} & {*place.parts} for place in places):
         return True
-    return package in importlib.metadata.packages_distributions()
+    from importlib import metadata  # late: to import it takes 50 ms, which a bad flag need not
+
+    return package in metadata.packages_distributions()
 
 
 def _literal(of: str, name: str, node: ast.expr) -> Any:

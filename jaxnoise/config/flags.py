@@ -66,9 +66,9 @@ def check(field: dataclasses.Field, value: Any, *, own: Collection[str] | None =
     flag, kind, meta = f"--{field.name}={value}", flag_type(field), field.metadata
     if value is None and field.default is None:
         return
-    fits = type(value) in ((int, float) if kind is float else (kind,))
-    fits |= kind is str and isinstance(value, str)
-    if not fits:
+    # bool is an int too, and the path of --user_code more than a str.
+    exact = type(value) in ((int, float) if kind is float else (kind,))
+    if not (isinstance(value, str) if kind is str else exact):
         raise InputError(
             f"--{field.name}={value!r}: allowed is a value of type {kind.__name__}, not "
             f"{type(value).__name__}"

@@ -191,7 +191,7 @@ def _with_recipe(init: Callable[..., None]) -> Callable[..., None]:
         path, name = given.get("user_code"), given.get("recipe")
         if isinstance(path, str) and path:
             given["user_code"] = declarations.read(path, _TAKEN)
-        recipe = recipes.named(name, getattr(given.get("user_code"), "user", declarations.NONE))
+        recipe = recipes.named(name, declarations.content(given.get("user_code")))
         if recipe and (unknown := sorted(recipe.flags.keys() - _OF_A_RECIPE)):
             raise InputError(
                 f"--recipe={name}: {unknown[0]} is not a flag that a recipe can set"

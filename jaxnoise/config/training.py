@@ -223,11 +223,7 @@ class TrainingConfig:
         if optimizer == "sgd":
             settings |= {"momentum": self.momentum, "nesterov": self.nesterov}
         settings |= {name: getattr(self, name) for name in SCHEDULES[schedule]}
-        if (
-            self.lr_decay_epochs is None
-            and network.lr_decay_epochs
-            and ("lr_decay_epochs" in SCHEDULES[schedule] and schedule == network.schedule)
-        ):
+        if settings.get("lr_decay_epochs", 0) is None and schedule == network.schedule:
             settings["lr_decay_epochs"] = network.lr_decay_epochs
         if self.lr_milestones is not None and schedule == "milestones":
             settings["lr_milestones"] = list(numbers("lr_milestones", self.lr_milestones, int))
@@ -238,9 +234,7 @@ class TrainingConfig:
         """How the network is trained unless flags say otherwise."""
         if self.network in NETWORKS:
             return NETWORKS[self.network]
-        # The defaults of `extending.net`, which are those of the residual nets.
-        given = {"optimizer": "sgd", "learning_rate": 0.02, "schedule": "cosine"}
-        given |= self.definition("net").arguments
+        given = self.definition("net").arguments
         told = f"--user_code={self.user.path}: {self.network}"
         fields = {field.name: field for field in dataclasses.fields(self)}
         for name, value in given.items():
@@ -250,4 +244,4 @@ class TrainingConfig:
                 check(fields[name], value)
             except InputError as error:
                 raise InputError(f"{told}: {str(error).removeprefix('--')}") from error
-        return Network(self.network, **given)
+        return NETWORKS["resnet18"]._replace(module=self.network, **given)

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import re
 
-from jaxnoise.config.declarations import FLAGS, NONE, Definition, Option, UserCode
+from jaxnoise.config.declarations import FLAGS, Definition, Option, UserCode, content
 from jaxnoise.config.flags import InputError
 from jaxnoise.config.flags import flag as _flag
 
@@ -27,7 +27,7 @@ class UserCodeConfig:
     @property
     def user(self) -> UserCode:
         """The content of `user_code` when these settings were made."""
-        return getattr(self.user_code, "user", NONE)
+        return content(self.user_code)
 
     def definition(self, kind: str) -> Definition | None:
         """The run's net, loss, noise_model or recipe, if it is of `user_code`."""

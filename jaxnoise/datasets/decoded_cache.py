@@ -6,9 +6,9 @@ A cache file is used only if its digest is that of the pictures when they were d
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -82,20 +82,25 @@ def read(cache: Path, names: tuple[str, ...]) -> Decoded | None:
 
 
 def write(cache: Path, decoded: Decoded) -> None:
-    """Writes a cache file, whole or not at all; only warns if it cannot be written."""
+    """Writes a cache file; only warns if it cannot be written."""
+    words = {"resized": decoded.resized} if decoded.resized else {}
     try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache.parent, prefix="writing-") as folder:
-            whole = Path(folder, cache.name)
-            words = {"resized": decoded.resized} if decoded.resized else {}
-            np.savez(whole, **decoded.arrays, **words, seal=_seal(cache, decoded))
-            os.replace(whole, cache)
+        write_whole(cache, decoded.arrays | words | {"seal": _seal(cache, decoded)})
     except OSError as error:
         _log.warning(
             "--cache_dir=%s cannot be written (%s): pictures will be decoded again at every start",
             cache.parent,
             error,
         )
+
+
+def write_whole(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a .npz file, whole or not at all; raises OSError if it cannot."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix="writing-") as folder:
+        whole = Path(folder, path.name)
+        np.savez(whole, **content)
+        os.replace(whole, path)
 
 
 def _seal(cache: Path, decoded: Decoded) -> str:

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from jaxnoise.config import ARRAYS_NAME, ARRAYS_PREFIX, IMAGE_SIDES, InputError
-from jaxnoise.datasets import digests, places
+from jaxnoise.datasets import decoded_cache, digests, places
 
 _log = logging.getLogger(__name__)
 
@@ -145,11 +144,8 @@ class Arrays:
         except OSError:  # mostly it is not there
             _log.info("keeping the arrays of %s in %s", self.dataset, path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=path.parent, prefix="writing-") as folder:
-                whole = Path(folder, path.name)
-                np.savez(whole, **self._kept.arrays, class_names=json.dumps(self.class_names))
-                os.replace(whole, path)
+            words = {"class_names": json.dumps(self.class_names)}
+            decoded_cache.write_whole(path, self._kept.arrays | words)
         except OSError as error:
             raise InputError(
                 f"--cache_dir={path.parents[1]}: {path} cannot be written: {error.strerror}; "

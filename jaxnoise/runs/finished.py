@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.special
 
 from jaxnoise.config import Config, InputError
 from jaxnoise.datasets.preprocessing import as_stored
@@ -68,9 +69,7 @@ class Nets:
         Raises:
           InputError: see `logits`.
         """
-        logits = self.logits(images)
-        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        return powers / powers.sum(axis=-1, keepdims=True)
+        return scipy.special.softmax(self.logits(images), axis=-1)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """The most likely class by each net, the first of equals.

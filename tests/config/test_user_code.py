@@ -1,11 +1,13 @@
 """Definitions of one's own: what a file declares, without running it, and its settings."""
 
 import dataclasses
+import inspect
 import pickle
 import re
 
 import pytest
 
+from jaxnoise import extending
 from jaxnoise.config import Config, InputError
 
 MINE = """
@@ -49,6 +51,14 @@ def test_flags_take_what_a_file_declares(mine):
     training = config.training_settings
     assert (training["optimizer"], training["learning_rate"]) == ("adam", 1e-3)
     assert training["schedule"] == "cosine"
+
+
+def test_a_net_of_ones_own_is_trained_as_its_mark_says_by_default(tmp_path):
+    (tmp_path / "mine.py").write_text("import jaxnoise\n@jaxnoise.net\nclass Mine: ...\n")
+    training = Config(user_code=str(tmp_path / "mine.py"), net="Mine").training_settings
+    given = inspect.signature(extending.net).parameters
+    for name in ("optimizer", "learning_rate", "schedule"):
+        assert training[name] == given[name].default
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import dataclasses
 import functools
 
+import bright_rows
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -19,21 +20,7 @@ from jaxnoise.training.trainer import Trainer
 
 # A partial last batch (70 = 2·32 + 6) and a partial last evaluation batch (130 = 128 + 2).
 TRAIN, VALID, TEST, BATCH = 70, 35, 25, 32
-
-
-@functools.cache
-def pictures():
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 10, TRAIN + VALID + TEST, dtype=np.int32)
-    images = rng.integers(0, 100, (len(labels), 28, 28, 1), dtype=np.uint8)
-    images[np.arange(len(labels)), 2 * labels] = 255  # a bright row tells the class
-    return loop.Pictures(
-        jnp.asarray(images),
-        jnp.asarray(labels),
-        jnp.asarray(np.repeat(np.arange(3, dtype=np.int32), [TRAIN, VALID, TEST])),
-        jnp.zeros((28, 28, 1), jnp.float32),
-        jnp.float32(1 / 255),
-    )
+pictures = functools.partial(bright_rows.pictures, TRAIN, VALID, TEST)
 
 
 def member(repeat, wd=0.0, jacob=0.0):

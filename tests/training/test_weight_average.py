@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import bright_rows
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -17,21 +18,7 @@ from jaxnoise.training import assembly, evaluation, loop
 from jaxnoise.training.trainer import Trainer
 
 TRAIN, VALID, TEST, BATCH, DECAY = 70, 35, 25, 32, 0.9
-
-
-@functools.cache
-def pictures():
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 10, TRAIN + VALID + TEST, dtype=np.int32)
-    images = rng.integers(0, 100, (len(labels), 28, 28, 1), dtype=np.uint8)
-    images[np.arange(len(labels)), 2 * labels] = 255  # a bright row tells the class
-    return loop.Pictures(
-        jnp.asarray(images),
-        jnp.asarray(labels),
-        jnp.asarray(np.repeat(np.arange(3, dtype=np.int32), [TRAIN, VALID, TEST])),
-        jnp.zeros((28, 28, 1), jnp.float32),
-        jnp.float32(1 / 255),
-    )
+pictures = functools.partial(bright_rows.pictures, TRAIN, VALID, TEST)
 
 
 class Small(nn.Module):
