@@ -1,5 +1,6 @@
 """Strict JAX for all tests: no silent rank or dtype promotion, and no PRNG key used twice."""
 
+import contextlib
 import importlib.metadata
 import logging
 import os
@@ -16,6 +17,8 @@ import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
+from jaxnoise.experiments import run_figures  # noqa: E402
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_debug_key_reuse", True)
@@ -28,6 +31,26 @@ def _log_as_before():
     handlers, level, propagate = log.handlers[:], log.level, log.propagate
     yield
     log.handlers[:], log.level, log.propagate = handlers, level, propagate
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawing():
+    """Runs in this process draw no figures but `with drawing():`.
+
+    Figures take longer than so short a training, and one that fails is only a warning. Processes of
+    their own draw as a user's do.
+    """
+    draw = run_figures.draw
+
+    @contextlib.contextmanager
+    def drawn():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run_figures, "draw", draw)
+            yield
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_figures, "draw", lambda *_: None)
+        yield drawn
 
 
 @pytest.fixture

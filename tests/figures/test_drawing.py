@@ -59,7 +59,7 @@ def test_a_figure_that_fails_is_a_warning(caplog):
 
 
 @pytest.mark.usefixtures("standard_dtype_promotion")
-def test_a_run_whose_figures_fail_has_its_scores(tmp_path, monkeypatch, caplog):
+def test_a_run_whose_figures_fail_has_its_scores(tmp_path, drawing, monkeypatch, caplog):
     def fail(*_, **__):
         raise RuntimeError("latex was not found")
 
@@ -68,7 +68,7 @@ def test_a_run_whose_figures_fail_has_its_scores(tmp_path, monkeypatch, caplog):
         dataset="digits", train_size=200, test_size=40, epochs_num=1, total_repeats=1,
         jacob_samples=1, results_dir=str(tmp_path),
     )  # fmt: skip
-    with caplog.at_level(logging.WARNING, "jaxnoise"):
+    with caplog.at_level(logging.WARNING, "jaxnoise"), drawing():
         scores = experiment.run(config)
     folder = folders.run_folder(config)
     assert np.isfinite(scores["mean"]["test_accuracy"])

@@ -111,9 +111,10 @@ def second(shared, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def every(shared, tmp_path_factory):
+def every(shared, drawing, tmp_path_factory):
     """A run in which all diverge."""
-    return run(tmp_path_factory.mktemp("every"), wd_coef=float(HUGE))
+    with drawing():
+        return run(tmp_path_factory.mktemp("every"), wd_coef=float(HUGE))
 
 
 def arrays(folder, name):

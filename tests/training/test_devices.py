@@ -35,6 +35,7 @@ def test_gpu_number_that_is_not_there_is_refused(device_settings, monkeypatch):
     def fail():
         raise RuntimeError("no device 7\nand more lines")
 
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)  # of who runs the tests
     monkeypatch.setattr(jax, "default_backend", fail)
     with pytest.raises(InputError) as refusal:
         devices.choose_gpu(7, asked=True)
