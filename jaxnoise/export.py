@@ -185,7 +185,11 @@ def _main(arguments: dict[str, Any]) -> int:
     run = load_run(arguments["run"], **where)
     how = {name: arguments[name] for name in ("net", "repeat")}
     about = export_net(run, arguments["out"], **how)
-    print(f"Written: {arguments['out']}: repeat {about['repeat']} after epoch {about['epoch']}")
+    repeat, epoch = about["repeat"], about["epoch"]
+    print(
+        f"Written: {arguments['out']}: repeat {repeat + 1} of scores.txt (--repeat={repeat}) after "
+        f"epoch {epoch}"
+    )
     others = [path for path, named in about["arrays"].items() if named["pytorch"] is None]
     if others:
         print(f"Without a name in PyTorch, and as Flax has them: {', '.join(others)}")

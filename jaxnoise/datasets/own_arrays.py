@@ -57,7 +57,8 @@ class Arrays:
 
     Args:
       x_train: images, uint8 (N, H, W) or (N, H, W, C) in [0, 255], with H and W from 16 to 128 and
-        C 1 or 3. Nothing is scaled or converted. The arrays are copied.
+        C 1 or 3. Nothing is scaled or converted; if no pixel is above 63, as with values from 0 to
+        1 or to 16, the log has a warning. The arrays are copied.
       y_train: their true labels, whole numbers (N,) in [0, K). Every class needs training images.
       x_test, y_test: the same for the test set; its images have the shape of the training images.
       x_valid, y_valid: the same for the validation part. By default that is a share of the training
@@ -104,6 +105,13 @@ class Arrays:
                     f"x_{split} has images of shape {of_split.shape[1:]}; allowed is {shape}, the "
                     "shape of those of x_train"
                 )
+        brightest = max(int(of_split.max()) for of_split in images.values())
+        if brightest < 64:
+            _log.warning(
+                "Warning: no pixel of the images is above %d, and white is 255; of values from 0 "
+                "to %d, np.rint(x * (255 / %d)).astype(np.uint8) makes them, for every array x",
+                brightest, brightest, max(1, brightest),
+            )  # fmt: skip
         labels = {
             split: _labels(f"y_{split}", y, len(images[split])) for split, (_, y) in pairs.items()
         }

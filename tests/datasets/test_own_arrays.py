@@ -36,6 +36,16 @@ def validation():
     return {"x_valid": given()["x_test"][:9], "y_valid": given()["y_test"][:9]}
 
 
+@pytest.mark.parametrize(("step", "told"), [(3, False), (16, True), (255, True)])
+def test_dark_images_are_told(step, told, caplog):
+    """As scikit-learn's digits are, of values from 0 to 16, and masks."""
+    images = {name: of // step for name, of in given().items() if name.startswith("x")}
+    with caplog.at_level(logging.WARNING, "jaxnoise"):
+        made(**images)
+    top = 255 // step
+    assert (f"above {top}, and white is 255; of values from 0 to {top}, np." in caplog.text) == told
+
+
 # The name
 
 

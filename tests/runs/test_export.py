@@ -87,7 +87,8 @@ def test_the_file_says_what_the_net_is(finished, tmp_path):
 def test_the_command_writes_it_once(finished, tmp_path, capsys):
     where = [str(finished.folder), "--net=last", "--repeat=1", f"--out={tmp_path / 'net.npz'}"]
     assert export.main(where) == 0
-    assert capsys.readouterr().out.endswith("net.npz: repeat 1 after epoch 2\n")
+    told = "net.npz: repeat 2 of scores.txt (--repeat=1) after epoch 2\n"
+    assert capsys.readouterr().out.endswith(told)
     before = (tmp_path / "net.npz").read_bytes()
     assert export.main(where) == 2
     told = f"error: --out={tmp_path / 'net.npz'}: exists; allowed is a new file\n"
