@@ -24,7 +24,7 @@ from tabulate import tabulate
 from throughput import flop_per_seed_step
 from workload import Workload
 
-STEPS = {"lenet": 200, "allcnn": 40}  # of a timed epoch
+STEPS = {"lenet": 200, "allcnn": 40, "resnet18": 20}  # of a timed epoch
 
 
 class Row(NamedTuple):
@@ -43,6 +43,7 @@ ROWS = (
     Row("lenet", 5, "bf16"),
     Row("lenet", 64, "bf16"),
     Row("lenet", 64, "tf32"),
+    *(Row("resnet18", members, "bf16") for members in (5, 1)),
     Row("allcnn", 1, "bf16"),
     Row("allcnn", 20, "bf16"),
 )

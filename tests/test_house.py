@@ -45,7 +45,7 @@ def test_nothing_stands_at_the_top_that_is_not_meant_to():
     }  # fmt: skip
     assert entries(ROOT / "tests") == {
         *WINGS, *(f"test_{name}" for name in READ_FIRST), *helpers,
-        "conftest.py", "docs", "slurm_single_node.sh", "test_house.py",
+        "benchmarks", "conftest.py", "docs", "slurm_single_node.sh", "test_house.py",
     }  # fmt: skip
 
 

@@ -8,6 +8,10 @@ convolution inside a loop to a naive kernel (https://github.com/jax-ml/jax/issue
 Everything here can be differentiated (in reverse mode) as often as the Jacobian penalty needs.
 """
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 
@@ -20,6 +24,21 @@ from jaxnoise.layers.matmul import matmul
 MAX_PRODUCT_FOR_PHASES = 1024
 # With few channels Winograd's maps cost as much as they save.
 MIN_CHANNELS_FOR_WINOGRAD = 64
+
+_platform: contextvars.ContextVar[str | None] = contextvars.ContextVar("platform", default=None)
+
+
+@contextlib.contextmanager
+def traced_for(platform: str) -> Iterator[None]:
+    """Inside the block, `convolve` has the form for `cpu`, `gpu` or `tpu`, wherever it is traced.
+
+    Outside of one, it has the form for the platform that JAX computes on.
+    """
+    token = _platform.set(platform)
+    try:
+        yield
+    finally:
+        _platform.reset(token)
 
 
 def from_images(images: jax.Array) -> jax.Array:
@@ -58,7 +77,8 @@ def convolve(
         x = jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
     height, width = x.shape[1:3]
     wide = stride == 1 and min(channels, features) >= MIN_CHANNELS_FOR_WINOGRAD
-    if k == 3 and wide and x.dtype == jnp.float32 and jax.default_backend() == "cpu":
+    on_cpu = (_platform.get() or jax.default_backend()) == "cpu"
+    if k == 3 and wide and x.dtype == jnp.float32 and on_cpu:
         return winograd.convolve3x3(x, kernel)[:, None]
     small = stride == 1 and channels * features <= MAX_PRODUCT_FOR_PHASES
     fold = 2 if before_pooling and small and height % 2 == width % 2 == 0 else 1

@@ -10,6 +10,7 @@ import jax
 from jax.sharding import Mesh, PartitionSpec
 
 from jaxnoise import activity
+from jaxnoise.layers import conv
 from jaxnoise.training import surroundings
 from jaxnoise.training.program_cache import CompileTimes, ProgramCache
 
@@ -36,7 +37,8 @@ class Compiled:
 
         Args:
           function: the function of one member.
-          mesh: all devices, along the axis "members".
+          mesh: all devices, along the axis "members". They may be those of a topology, which are
+            not there (`jax.experimental.topologies`): `program` compiles for them.
           members: number of leading arguments that belong to members and have an axis (members,).
           shared: number of trailing arguments that all members share.
           name: what the log says is being compiled; None: it does not.
@@ -52,20 +54,21 @@ class Compiled:
             out_specs=along,
             check_vma=False,
         )
-        self._options = _compiler_options(mesh.devices.flat[0].platform)
+        self._platform = mesh.devices.flat[0].platform
+        self._options = _compiler_options(self._platform)
         self._jitted = jax.jit(self.mapped, compiler_options=self._options, **how)
         self._name, self._kept, self._times = name, programs, times
         self._lock = threading.Lock()
         self._programs: dict[Any, Any] = {}
 
     def __call__(self, *arguments: Any) -> Any:
+        program = self.program(*arguments)
         with surroundings.pinned():
-            return self._program(arguments)(*arguments)
+            return program(*arguments)
 
     def memory(self, *arguments: Any) -> int:
         """Bytes that a call takes on one device, including its arguments and result."""
-        with surroundings.pinned():
-            sizes = self._program(arguments).memory_analysis()
+        sizes = self.program(*arguments).memory_analysis()
         return (
             sizes.temp_size_in_bytes
             + sizes.argument_size_in_bytes
@@ -73,10 +76,11 @@ class Compiled:
             - sizes.alias_size_in_bytes
         )
 
-    def _program(self, arguments: tuple) -> Any:
+    def program(self, *arguments: Any) -> Any:
+        """The executable for such arguments, which may be shapes: a `jax.stages.Compiled`."""
         leaves = jax.tree.leaves(arguments)
         key = jax.tree.structure(arguments), *((x.shape, x.dtype) for x in leaves)
-        with self._lock:
+        with self._lock, surroundings.pinned(), conv.traced_for(self._platform):
             if key not in self._programs:
                 with activity.doing(f"preparing {self._name or 'a program'}", logged=False):
                     self._programs[key] = self._compiled(self._jitted.lower(*arguments))

@@ -41,8 +41,9 @@ class Trainer:
         members_at_once: int = 0,
         memory_bytes: int | None = None,
         programs: Path | None = None,
+        devices: Sequence[jax.Device] | None = None,
     ):
-        """Sets up programs for all devices that JAX has; they are compiled when first called.
+        """Sets up programs for all devices; they are compiled when first called.
 
         Args:
           stages: the kinds of epochs there will be, in order: whether they have the Jacobian term.
@@ -50,11 +51,13 @@ class Trainer:
           memory_bytes: memory of one device; by default what the device reports, if it does.
           programs: folder in which compiled programs of a CPU are kept, and how long compiling
             takes; None: nowhere.
+          devices: default: all that JAX has. Those of a topology are not there, so that only
+            `epoch_program`, `memory` and `at_once` work; they need `memory_bytes`.
         """
         self._members_at_once = members_at_once
-        devices = jax.devices()
+        devices = jax.devices() if devices is None else devices
         self._mesh = jax.make_mesh(
-            (len(devices),), ("members",), axis_types=(jax.sharding.AxisType.Auto,)
+            (len(devices),), ("members",), axis_types=(jax.sharding.AxisType.Auto,), devices=devices
         )
         self._on_cores = devices[0].platform == "cpu" and len(devices) == 1
         self._workers = _cores() if self._on_cores else 1
@@ -64,8 +67,9 @@ class Trainer:
             programs=ProgramCache(programs) if programs and self._on_cores else None,
             times=CompileTimes(programs) if programs else None,
         )
-        stats = jax.local_devices()[0].memory_stats() or {}
-        self._memory = memory_bytes or stats.get("bytes_limit")
+        if memory_bytes is None:
+            memory_bytes = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+        self._memory = memory_bytes
         # On cores a worker may be ahead, and must not free the progress that is still to be read.
         donated = () if self._on_cores else (0,)
         numbers = {False: "", True: ""}
@@ -238,16 +242,20 @@ class Trainer:
         size = self._group_size(members, pictures)
         return workers * self._largest.memory(*self._arguments(size, members, pictures))
 
+    def epoch_program(self, members: list[loop.Member], pictures: loop.Pictures) -> Any:
+        """The executable of an epoch of a group, a `jax.stages.Compiled`."""
+        size = self._group_size(members, pictures)
+        return self._largest.program(*self._arguments(size, members, pictures))
+
     def _arguments(
         self, size: int, members: list[loop.Member], pictures: loop.Pictures
     ) -> tuple[Any, ...]:
         """The arguments of an epoch's program for a group of that size, as shapes."""
         group = jax.eval_shape(loop.stack_members, members[:1] * size)
-        group, progress = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._along),
-            (group, jax.eval_shape(self._start.mapped, group, pictures)),
+        group, progress = _shapes(
+            (group, jax.eval_shape(self._start.mapped, group, pictures)), self._along
         )
-        return progress, group, pictures, self._shared(np.int32(0))
+        return progress, group, *_shapes((pictures, np.int32(0)), self._whole)
 
     def _groups(self, members: list[loop.Member], pictures: loop.Pictures) -> list[loop.Member]:
         return self.spread(loop.stack_members(members), members, pictures)
@@ -272,8 +280,17 @@ class Trainer:
     def _along(self) -> NamedSharding:
         return NamedSharding(self._mesh, PartitionSpec("members"))
 
+    @property
+    def _whole(self) -> NamedSharding:
+        return NamedSharding(self._mesh, PartitionSpec())
+
     def _shared(self, tree: Any) -> Any:
-        return jax.device_put(tree, NamedSharding(self._mesh, PartitionSpec()))
+        return jax.device_put(tree, self._whole)
+
+
+def _shapes(tree: Any, sharding: NamedSharding) -> Any:
+    """The arrays of a tree as shapes with a sharding."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
 
 def _cores() -> int:

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -175,18 +176,25 @@ def test_where_not_even_one_member_fits_they_run_one_by_one():
     assert len(groups) == 5
 
 
-def test_forced_host_devices_give_the_same_numbers():
+def collectives():
+    """The instructions of an epoch by which devices exchange something, or wait for each other."""
+    trainer = Trainer(program(), BATCH, members_at_once=5)
+    text = trainer.epoch_program(members(5), pictures()).as_text()
+    return re.findall(r" ((?:all|collective)-[\w-]+|reduce-scatter|send|recv)\(", text)
+
+
+def test_forced_host_devices_give_the_same_numbers_and_never_wait():
     """Five members over three devices, two each, the last one twice; in one group and in two."""
     code = (
         "import sys, json; sys.path[:0] = sys.argv[1:]\n"
         "import test_trainer, jax\n"
-        "assert len(jax.devices()) == 3\n"
+        "assert len(jax.devices()) == 3 and test_trainer.collectives() == []\n"
         "print(json.dumps([test_trainer.train(5), test_trainer.train(5, members_at_once=3)]))"
     )
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=3"
     done = subprocess.run(
         [sys.executable, "-c", code, str(ROOT / "tests" / "training"), str(ROOT / "tests")],
-        env=os.environ
-        | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=3"},
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},
         cwd=ROOT,
         capture_output=True,
         text=True,
