@@ -5,9 +5,9 @@
 compiles an epoch of training for each target, net, number of members, precision and Jacobian
 penalty, and counts what the compiler made of one training step: kernels by kind, FLOP, bytes moved.
 From these follows a *roofline*: the time that the step takes at least, if each kernel reaches the
-published peak of the products or of the memory, whichever is slower. The compiler also says how
-much memory the whole program takes. Nothing is run. benchmarks/targets.py says which packages are
-needed.
+published peak of the products or of the memory, whichever is slower; and, where it is known how
+long the shortest kernel takes, the same *with launches*. The compiler also says how much memory the
+whole program takes. Nothing is run. benchmarks/targets.py says which packages are needed.
 """
 
 import argparse
@@ -28,6 +28,9 @@ from targets import TARGETS, Target
 SAMPLES, IMAGES = 45_000, 60_000  # of a training part, and of all three parts
 SHAPES = {"lenet": (28, 28, 1)}  # of the others, those of CIFAR-10
 BATCH = {"lenet": 32, "allcnn": 32}  # of the others, that of their recipes
+# Seconds that a kernel takes at least: what a step of LeNet's 77 took on an H100, which had next to
+# nothing to compute (five members, 258 µs; see benchmarks/README.md). Not known for TPUs.
+SHORTEST = {"gpu": 3.3e-6, "tpu": 0.0}
 
 
 class Row(NamedTuple):
@@ -98,24 +101,29 @@ def counted(row: Row, target: Target, compiled: Any) -> dict[str, Any]:
 
     kernels = list(Program(compiled.as_text()).kernels())
     steps = SAMPLES // BATCH.get(row.net, 128)
-    step = [kernel for kernel in kernels if kernel.loop == steps]
-    by_kind: dict[str, int] = collections.Counter()
-    for kernel in step:
-        by_kind[kernel.kind] += kernel.times // steps
     peak, bandwidth = 1e12 * target.peaks[row.precision], 1e12 * target.bandwidth
-    times = [
-        (kernel.times // steps) * max(kernel.flops / peak, kernel.bytes / bandwidth)
-        for kernel in step
-    ]
+    by_kind: dict[str, int] = collections.Counter()
+    flops = moved = roofline = with_launches = 0.0
+    for kernel in kernels:
+        if kernel.loops[:1] != (steps,):
+            continue
+        times = kernel.times // steps
+        seconds = max(kernel.flops / peak, kernel.bytes / bandwidth)
+        by_kind[kernel.kind] += times
+        flops += times * kernel.flops
+        moved += times * kernel.bytes
+        roofline += times * seconds
+        with_launches += times * max(seconds, SHORTEST[target.platform])
     sizes = compiled.memory_analysis()
     return {
         "kernels": dict(by_kind),
         # In the whole program: members on several devices do not wait for each other.
         "collectives": sum(kernel.kind == "collectives" for kernel in kernels),
-        "gflop": sum(kernel.flops * (kernel.times // steps) for kernel in step) * 1e-9,
-        "megabytes": sum(kernel.bytes * (kernel.times // steps) for kernel in step) * 1e-6,
-        "roofline_ms": 1e3 * sum(times),
-        "products_ms": 1e3 * sum(kernel.flops * (kernel.times // steps) for kernel in step) / peak,
+        "gflop": flops * 1e-9,
+        "megabytes": moved * 1e-6,
+        "products_ms": 1e3 * flops / peak,
+        "roofline_ms": 1e3 * roofline,
+        "with_launches_ms": 1e3 * with_launches,
         "temporary_mib": sizes.temp_size_in_bytes / 2**20,
         "memory_mib": (
             sizes.temp_size_in_bytes
@@ -141,7 +149,8 @@ def table(rows: list[dict[str, Any]]) -> str:
             *(row["kernels"].get(kind, 0) for kind in ("products", "convolutions", "fusions")),
             sum(n for kind, n in row["kernels"].items() if kind in ("copies", "others")),
             f"{row['gflop']:.3g}", f"{row['megabytes']:.3g}", f"{row['products_ms']:.2g}",
-            f"{row['roofline_ms']:.2g}", f"{1e3 * row['members'] / row['roofline_ms']:.3g}",
+            f"{row['roofline_ms']:.2g}", f"{row['with_launches_ms']:.2g}",
+            f"{1e3 * row['members'] / row['with_launches_ms']:.3g}",
             f"{row['memory_mib']:.0f}", f"{row['compile_seconds']:.0f}",
         ] if "error" not in row else [
             row["net"], row["members"], row["precision"], row["jacobian"] or "", row["error"],
@@ -149,8 +158,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         for row in rows
     ]  # fmt: skip
     header = ["net", "members", "precision", "Jacobian", "products", "convolutions", "fusions",
-              "other", "GFLOP", "MB", "products (ms)", "roofline (ms)", "seed-steps/s at most",
-              "memory (MiB)", "compiled in (s)"]  # fmt: skip
+              "other", "GFLOP", "MB", "products (ms)", "roofline (ms)", "with launches (ms)",
+              "seed-steps/s at most", "memory (MiB)", "compiled in (s)"]  # fmt: skip
     return tabulate(cells, header, tablefmt="github", disable_numparse=True)
 
 

@@ -31,7 +31,7 @@ class Kernel(NamedTuple):
     flops: float  # of its products and convolutions, 2 for each multiplication with its addition
     bytes: float  # read from and written to main memory
     times: int  # how often it runs in the whole program
-    loop: int  # how often the body of the innermost loop around it runs; 1 outside of loops
+    loops: tuple[int, ...]  # how often the bodies of the loops around it run, the outermost first
 
 
 class _Instruction(NamedTuple):
@@ -60,9 +60,9 @@ class Program:
 
     def kernels(self) -> Iterator[Kernel]:
         """All kernels, in the order of the text."""
-        yield from self._kernels(self._entry, 1, 1)
+        yield from self._kernels(self._entry, ())
 
-    def _kernels(self, computation: str, times: int, loop: int) -> Iterator[Kernel]:
+    def _kernels(self, computation: str, loops: tuple[int, ...]) -> Iterator[Kernel]:
         inside = self._computations[computation]
         for one in inside.values():
             called = dict(
@@ -73,7 +73,7 @@ class Program:
             if one.opcode == "while":
                 trips = self._trips(one, called["condition"])
                 for part in ("body", "condition"):
-                    yield from self._kernels(called[part], times * trips, trips)
+                    yield from self._kernels(called[part], (*loops, trips))
             elif one.opcode == "conditional":
                 # Of its branches, the one that moves most.
                 names = re.search(r"branch_computations=\{([^}]*)\}", one.attributes)
@@ -82,12 +82,12 @@ class Program:
                     if names
                     else re.findall(r"(?:true|false)_computation=%?([\w.\-]+)", one.attributes)
                 )
-                branches = [list(self._kernels(branch, times, loop)) for branch in names]
+                branches = [list(self._kernels(branch, loops)) for branch in names]
                 yield from max(branches, key=lambda found: sum(x.bytes * x.times for x in found))
             elif one.opcode in ("call", "async-start") and called:
-                yield from self._kernels(called.get("to_apply") or called["calls"], times, loop)
+                yield from self._kernels(called.get("to_apply") or called["calls"], loops)
             else:
-                yield self._kernel(one, inside, called.get("calls"), times, loop)
+                yield self._kernel(one, inside, called.get("calls"), loops)
 
     def _trips(self, loop: _Instruction, condition: str) -> int:
         """How often a loop runs; JAX's scans count from 0, by ones, while less than a constant."""
@@ -103,7 +103,7 @@ class Program:
         raise ValueError(f"a loop of unknown length: {loop.attributes[:300]}")
 
     def _kernel(
-        self, one: _Instruction, inside: dict, fused: str | None, times: int, loop: int
+        self, one: _Instruction, inside: dict, fused: str | None, loops: tuple[int, ...]
     ) -> Kernel:
         whole = self._computations[fused] if fused else {"": one}
         flops, kind = 0.0, "others"
@@ -119,7 +119,7 @@ class Program:
             if one.opcode.removesuffix("-start") in COLLECTIVES:
                 kind = "collectives"
         moved = self._read(one, inside, fused) + self._written(one, inside, fused)
-        return Kernel(kind, flops, moved, times, loop)
+        return Kernel(kind, flops, moved, math.prod(loops), loops)
 
     def _read(self, one: _Instruction, inside: dict, fused: str | None) -> float:
         """Bytes of the operands; of those that are only sliced, gathered or updated, the parts."""

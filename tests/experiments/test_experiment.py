@@ -474,11 +474,12 @@ def test_detection_and_suspects_can_be_recomputed(folder, saved, scores):
 # Again
 
 
-def test_same_run_with_overwrite_replaces_everything_and_scores_the_same(folder, copied):
+def test_same_run_with_overwrite_replaces_everything_and_scores_the_same(folder, copied, drawing):
     again = folders.run_folder(copied)
     for stale in ("scores.json", "metrics.jsonl", "stale.txt"):
         (again / stale).write_text("{}")
-    returned = experiment.run(dataclasses.replace(copied, overwrite=True))
+    with drawing():
+        returned = experiment.run(dataclasses.replace(copied, overwrite=True))
     for name in ("scores.json", "scores.csv", "scores.txt", "metrics.jsonl"):
         assert (again / name).read_bytes() == (folder / name).read_bytes(), name
     assert returned == json.loads((folder / "scores.json").read_text())

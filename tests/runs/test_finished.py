@@ -253,7 +253,7 @@ def test_settings_that_were_loaded_name_the_run_again(ran, finished, tmp_path, m
     for given in (
         moved,
         f"{moved}/",
-        moved / "figures" / "..",
+        moved / "checkpoints" / "..",
         Path(*moved.parts[-2:]),
         f"./{moved.parts[-2]}/../{moved.parts[-2]}/{moved.name}",
         f"~/{moved.relative_to(moved.parents[3])}",

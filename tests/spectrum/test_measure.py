@@ -140,6 +140,7 @@ def test_a_net_without_a_bound_has_everything_else(tmp_path, monkeypatch, capsys
     config = Config(**SETTINGS | dict(epochs_num=1, results_dir=str(tmp_path)))
     experiment.run(config)
     folder = folders.run_folder(config)
+    (folder / "figures").mkdir()
     (folder / "figures" / "spectrum_layers.png").touch()  # as if of an earlier version
     assert spectrum.main([str(folder), "--pictures=3"]) == 0
     printed = capsys.readouterr().out
