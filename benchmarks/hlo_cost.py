@@ -205,8 +205,16 @@ def _share(user: _Instruction, place: int, size: float) -> float:
 
 
 def _result(one: _Instruction, inside: dict) -> float:
-    updates = one.opcode == "dynamic-update-slice"
-    return _bytes(inside[one.operands[1]].shape if updates else one.shape)
+    if one.opcode == "dynamic-update-slice":
+        return _bytes(inside[one.operands[1]].shape)
+    if one.opcode == "custom-call":  # a library's, whose second result is room to work in
+        return _bytes(_first(one.shape))
+    return _bytes(one.shape)
+
+
+def _first(shape: str) -> str:
+    """The first array of a tuple, or the array that it is."""
+    return re.match(r"\(?(\w+\[[\d,]*\](\{[^}]*\})?)", shape)[1]
 
 
 def _flops(one: _Instruction, around: dict) -> tuple[float, str | None]:
@@ -223,8 +231,7 @@ def _flops(one: _Instruction, around: dict) -> tuple[float, str | None]:
             left = _shape(around[one.operands[0]].shape)
             over = re.search(r'lhs_contracting_dimensions":\[([^\]]*)\]', one.attributes)[1]
             summed = math.prod(left[int(i)] for i in re.findall(r"\d+", over))
-            result = re.match(r"\(?(\w+\[[\d,]*\])", one.shape)[1]
-            return 2.0 * math.prod(_shape(result)) * summed, "products"
+            return 2.0 * math.prod(_shape(_first(one.shape))) * summed, "products"
         if "__cudnn$conv" in one.attributes:
             return _of_convolution(one, around)
     return 0.0, None
@@ -235,7 +242,7 @@ def _of_convolution(one: _Instruction, around: dict) -> tuple[float, str]:
     labels = re.search(r"dim_labels=(\w+)_(\w+)->(\w+)", one.attributes)
     of_input, of_kernel, of_result = labels.groups()
     image, kernel = (_shape(around[name].shape) for name in one.operands[:2])
-    result = _shape(re.match(r"\(?(\w+\[[\d,]*\])", one.shape)[1])
+    result = _shape(_first(one.shape))
     window = dict(
         re.findall(
             r"(\w+)=([\dx_\-]+)", re.search(r"window=\{([^}]*)\}|$", one.attributes)[1] or ""

@@ -31,5 +31,5 @@ def test_five_members_of_lenet_compile(target, tmp_path):
     # Five times the products of a step: see `flop_per_seed_step`, which counts no phases.
     assert found["gflop"] == pytest.approx(0.332, rel=0.01)
     assert found["kernels"]["products"] == 14
-    assert 50 < found["memory_mib"] < 100  # 45 of them are the pictures
+    assert 50 < found["memory_mib"] < 150  # 45 of them are the pictures, 32 are for cuBLAS
     assert found["roofline_ms"] >= found["products_ms"] > 0

@@ -109,6 +109,21 @@ ENTRY %main (p: f32[8,8]) -> f32[8,8] {
     assert [kernel.bytes for kernel in hlo_cost.Program(text).kernels()] == [256, 256]
 
 
+def test_the_room_that_a_library_works_in_is_not_moved(hlo_cost):
+    text = """HloModule m
+
+ENTRY %main (a: bf16[4,5], b: bf16[5,3]) -> bf16[4,3] {
+  %a = bf16[4,5]{1,0} parameter(0)
+  %b = bf16[5,3]{1,0} parameter(1)
+  %c = (bf16[4,3]{1,0}, s8[33554432]{0}) custom-call(%a, %b), custom_call_target="__cublas$gemm", \
+backend_config={"gemm_backend_config":{"dot_dimension_numbers":{"lhs_contracting_dimensions":["1"]}}}
+  ROOT %out = bf16[4,3]{1,0} get-tuple-element(%c), index=0
+}
+"""
+    (found,) = hlo_cost.Program(text).kernels()
+    assert found[:3] == ("products", 2 * 4 * 5 * 3, 2 * (4 * 5 + 5 * 3 + 4 * 3))
+
+
 def test_a_fused_operand_that_is_only_sliced_is_not_read_whole(hlo_cost):
     text = """HloModule m
 
