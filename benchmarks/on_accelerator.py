@@ -16,23 +16,15 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from accelerators import Row
 from tabulate import tabulate
 from throughput import flop_per_seed_step
 from workload import Workload
 
 STEPS = {"lenet": 200, "allcnn": 40, "resnet18": 20}  # of a timed epoch
-
-
-class Row(NamedTuple):
-    net: str
-    members: int
-    precision: str
-    jacobian: str | None = None
-
 
 ROWS = (
     *(Row("lenet", members, "float32") for members in (5, 64, 1, 256)),
