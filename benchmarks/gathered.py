@@ -1,6 +1,8 @@
 """What benchmarks/on_gpu.sh left in a folder, as one file: its measured.json.
 
-python benchmarks/gathered.py FOLDER
+    python benchmarks/gathered.py FOLDER
+
+on_gpu.sh calls it at its end. It prints a line for each run.
 """
 
 import datetime

@@ -18,7 +18,7 @@ _FREE = _VALUES | {
     "replica-id", "copy-done", "async-done", "async-update",
 }  # fmt: skip
 _MOVES = {"copy", "copy-start", "transpose", "concatenate", "reshape", "pad", "slice"}
-COLLECTIVES = (
+_COLLECTIVES = (
     "all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute",
     "collective-broadcast",
 )  # fmt: skip
@@ -116,7 +116,7 @@ class Program:
             kind = "fusions" if fused else kind
             if one.opcode in _MOVES:
                 kind = "copies"
-            if one.opcode.removesuffix("-start") in COLLECTIVES:
+            if one.opcode.removesuffix("-start") in _COLLECTIVES:
                 kind = "collectives"
         moved = self._read(one, inside, fused) + self._written(one, inside, fused)
         return Kernel(kind, flops, moved, math.prod(loops), loops)

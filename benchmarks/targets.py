@@ -27,10 +27,9 @@ class Target(NamedTuple):
 
     name: str
     platform: str  # gpu or tpu
-    # Dense products in TFLOP/s by `--precision`, main memory in TB/s and GiB, of one device.
+    # Of one device: dense products in TFLOP/s by `--precision`, and main memory in TB/s.
     peaks: dict[str, float]
     bandwidth: float
-    memory: float
     # For a GPU its properties, for a TPU the name of its topology of four chips.
     compiler: Any
     source: str
@@ -80,16 +79,15 @@ class Target(NamedTuple):
 
 
 def _gpu(name: str, peaks: dict[str, float], bandwidth: float, source: str, **properties: Any):
-    memory = properties["device_memory_size"] / 2**30
     properties["memory_bandwidth"] = int(bandwidth * 1e12)
-    return Target(name, "gpu", peaks, bandwidth, memory, properties, source)
+    return Target(name, "gpu", peaks, bandwidth, properties, source)
 
 
-def _tpu(name: str, bf16: float, bandwidth: float, memory: float, source: str):
+def _tpu(name: str, bf16: float, bandwidth: float, source: str):
     # XLA computes float32 products by six products in bfloat16, and those of precision `tf32`, as
     # the next best that there is, by three.
     peaks = {"bf16": bf16, "tf32": bf16 / 3, "float32": bf16 / 6}
-    return Target(name, "tpu", peaks, bandwidth, memory, name, source)
+    return Target(name, "tpu", peaks, bandwidth, name, source)
 
 
 TARGETS = {
@@ -141,7 +139,7 @@ TARGETS = {
             shared_memory_per_core=65536,
             shared_memory_per_block_optin=65536,
         ),
-        _tpu("v5e", 197, 0.819, 16, "https://docs.cloud.google.com/tpu/docs/v5e"),
-        _tpu("v6e", 918, 1.638, 32, "https://docs.cloud.google.com/tpu/docs/v6e"),
+        _tpu("v5e", 197, 0.819, "https://docs.cloud.google.com/tpu/docs/v5e"),
+        _tpu("v6e", 918, 1.638, "https://docs.cloud.google.com/tpu/docs/v6e"),
     )
 }

@@ -80,9 +80,10 @@ class Compiled:
         """The executable for such arguments, which may be shapes: a `jax.stages.Compiled`."""
         leaves = jax.tree.leaves(arguments)
         key = jax.tree.structure(arguments), *((x.shape, x.dtype) for x in leaves)
-        with self._lock, surroundings.pinned(), conv.traced_for(self._platform):
+        with self._lock:
             if key not in self._programs:
-                with activity.doing(f"preparing {self._name or 'a program'}", logged=False):
+                doing = activity.doing(f"preparing {self._name or 'a program'}", logged=False)
+                with doing, surroundings.pinned(), conv.traced_for(self._platform):
                     self._programs[key] = self._compiled(self._jitted.lower(*arguments))
             return self._programs[key]
 
