@@ -5,9 +5,10 @@
 compiles an epoch of training for each target, net, number of members, precision and Jacobian
 penalty, and counts what the compiler made of one training step: kernels by kind, FLOP, bytes moved.
 From these follows a *roofline*: the time that the step takes at least, if each kernel reaches the
-published peak of the products or of the memory, whichever is slower; and, where it is known how
-long the shortest kernel takes, the same *with launches*. The compiler also says how much memory the
-whole program takes. Nothing is run. benchmarks/targets.py says which packages are needed.
+published peak of the products or of the memory, whichever is slower. For GPUs, there is the same
+*with launches*, as each kernel takes some time at least; for TPUs, the sum of the cycles that the
+compiler *expects* each kernel to take. The compiler also says how much memory the whole program
+takes. Nothing is run. benchmarks/targets.py says which packages are needed.
 """
 
 import argparse
@@ -29,10 +30,10 @@ from throughput import BATCH
 SAMPLES, IMAGES = 45_000, 60_000  # of a training part, and of all three parts
 SHAPES = {"lenet": (28, 28, 1)}  # of the others, those of CIFAR-10
 BATCH_OF_OTHERS = BATCH["resnet18"]  # those of the literature
-# Seconds that a kernel takes at least. On an H100, a step of five members of LeNet took 258 µs (see
-# benchmarks/README.md), and has next to nothing to compute; with products by Triton it has 77
-# kernels. Not known for TPUs.
-SHORTEST = {"gpu": 3.3e-6, "tpu": 0.0}
+# Seconds that a kernel of a GPU takes at least. On an H100, a step of five members of LeNet took
+# 258 µs (see benchmarks/README.md), and has next to nothing to compute; with products by Triton it
+# has 77 kernels.
+SHORTEST = 3.3e-6
 
 
 class Row(NamedTuple):
@@ -110,6 +111,7 @@ def counted(row: Row, target: Target, compiled: Any) -> dict[str, Any]:
     peak, bandwidth = 1e12 * target.peaks[row.precision], 1e12 * target.bandwidth
     by_kind: dict[str, int] = collections.Counter()
     flops = moved = roofline = with_launches = 0.0
+    cycles = 0
     for kernel in kernels:
         if kernel.loops[:1] != (steps,):
             continue
@@ -119,7 +121,9 @@ def counted(row: Row, target: Target, compiled: Any) -> dict[str, Any]:
         flops += times * kernel.flops
         moved += times * kernel.bytes
         roofline += times * seconds
-        with_launches += times * max(seconds, SHORTEST[target.platform])
+        with_launches += times * max(seconds, SHORTEST)
+        cycles += times * kernel.cycles
+    on_tpu = target.platform == "tpu"
     return {
         "kernels": dict(by_kind),
         # In the whole program: members on several devices do not wait for each other.
@@ -128,7 +132,8 @@ def counted(row: Row, target: Target, compiled: Any) -> dict[str, Any]:
         "megabytes": moved * 1e-6,
         "products_ms": 1e3 * flops / peak,
         "roofline_ms": 1e3 * roofline,
-        "with_launches_ms": 1e3 * with_launches,
+        "with_launches_ms": None if on_tpu else 1e3 * with_launches,
+        "expected_megacycles": 1e-6 * cycles if on_tpu else None,
         "temporary_mib": compiled.memory_analysis().temp_size_in_bytes / 2**20,
     }
 
@@ -144,21 +149,22 @@ def cells(row: dict[str, Any]) -> list[str]:
     first = [row["net"], row["members"], row["precision"], row["jacobian"] or ""]
     if "error" in row:
         return [*first, row["error"]]
+    times = ("products_ms", "roofline_ms", "with_launches_ms", "expected_megacycles")
     return [
         *first,
         *(row["kernels"].get(kind, 0) for kind in ("products", "convolutions", "fusions")),
         sum(n for kind, n in row["kernels"].items() if kind in ("copies", "others")),
-        f"{row['gflop']:.3g}", f"{row['megabytes']:.3g}", f"{row['products_ms']:.2g}",
-        f"{row['roofline_ms']:.2g}", f"{row['with_launches_ms']:.2g}",
-        f"{1e3 * row['members'] / row['with_launches_ms']:.3g}",
+        row["collectives"], f"{row['gflop']:.3g}", f"{row['megabytes']:.3g}",
+        *("" if row[time] is None else f"{row[time]:.2g}" for time in times),
         f"{row['memory_mib']:.0f}", f"{row['compile_seconds']:.0f}",
     ]  # fmt: skip
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     header = ["net", "members", "precision", "Jacobian", "products", "convolutions", "fusions",
-              "other", "GFLOP", "MB", "products (ms)", "roofline (ms)", "with launches (ms)",
-              "seed-steps/s, modelled", "memory (MiB)", "compiled in (s)"]  # fmt: skip
+              "other", "collectives", "GFLOP", "MB", "products (ms)", "roofline (ms)",
+              "with launches (ms)", "expected (10⁶ cycles)", "memory (MiB)",
+              "compiled in (s)"]  # fmt: skip
     return tabulate(map(cells, rows), header, tablefmt="github", disable_numparse=True)
 
 

@@ -30,6 +30,7 @@ class Kernel(NamedTuple):
     kind: str  # products, convolutions, fusions, copies, collectives or others
     flops: float  # of its products and convolutions, 2 for each multiplication with its addition
     bytes: float  # read from and written to main memory
+    cycles: int  # that it takes by the estimate of the compiler, which TPUs' gives; else 0
     times: int  # how often it runs in the whole program
     loops: tuple[int, ...]  # how often the bodies of the loops around it run, the outermost first
 
@@ -119,7 +120,9 @@ class Program:
             if one.opcode.removesuffix("-start") in _COLLECTIVES:
                 kind = "collectives"
         moved = self._read(one, inside, fused) + self._written(one, inside, fused)
-        return Kernel(kind, flops, moved, math.prod(loops), loops)
+        expected = re.search(r'"estimated_cycles":"(\d+)"', one.attributes)
+        cycles = int(expected[1]) if expected else 0
+        return Kernel(kind, flops, moved, cycles, math.prod(loops), loops)
 
     def _read(self, one: _Instruction, inside: dict, fused: str | None) -> float:
         """Bytes of the operands; of those that are only sliced, gathered or updated, the parts."""

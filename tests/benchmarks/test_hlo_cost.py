@@ -145,6 +145,18 @@ ENTRY %main (a: f32[1000,8], i: s32[]) -> f32[1,8] {
     assert (found.kind, found.bytes) == ("fusions", 32 + 4 + 32)
 
 
+def test_the_cycles_that_a_tpu_s_compiler_expects(hlo_cost):
+    text = """HloModule m
+
+ENTRY %main (a: f32[8]) -> f32[8] {
+  %a = f32[8]{0} parameter(0)
+  %b = f32[8]{0} negate(%a), backend_config={"window_config":{"estimated_cycles":"1825"}}
+  ROOT %c = f32[8]{0} copy(%b)
+}
+"""
+    assert [kernel.cycles for kernel in hlo_cost.Program(text).kernels()] == [1825, 0]
+
+
 def test_a_loop_of_unknown_length_is_an_error(kernels):
     with pytest.raises(ValueError, match="unknown length"):
         kernels(lambda x: lax.while_loop(lambda x: x.sum() < 9, lambda x: x + 1, x), ones(3))
