@@ -152,6 +152,18 @@ def load_labels(
     return tfds_copy.read_labels(copy, "train", features)
 
 
+def original_order(name: str, samples: int) -> np.ndarray | None:
+    """The places of a data set's train samples in its original files: `prepare.original_order`.
+
+    None if there is no other order than that of the samples here, or if it is not known.
+    """
+    if name == "digits" or name.startswith((class_folders.PREFIX, ARRAYS_PREFIX)):
+        return None
+    from jaxnoise.datasets import prepare
+
+    return prepare.original_order(name, samples)
+
+
 def _digits(resizing: Resizing | None) -> Dataset:
     """scikit-learn's 1,797 digits of 8×8 pixels, enlarged to the size of MNIST.
 

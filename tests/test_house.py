@@ -16,8 +16,8 @@ from places import ROOT
 
 PACKAGE = ROOT / "jaxnoise"
 WINGS = {
-    "config", "datasets", "experiments", "figures", "labels", "layers", "methods", "report", "runs",
-    "scores", "spectrum", "sweep", "terminal", "training", "verify",
+    "config", "datasets", "experiments", "figures", "labels", "layers", "methods", "noise_files",
+    "report", "runs", "scores", "spectrum", "sweep", "terminal", "training", "verify",
 }  # fmt: skip
 READ_FIRST = {"data.py", "losses.py", "nets.py", "train_step.py"}
 # python -m jaxnoise.NAME; the others are wings with a __main__.py.

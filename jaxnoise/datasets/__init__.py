@@ -14,6 +14,7 @@ __all__ = [
     "own_arrays",
     "picture_warnings",
     "places",
+    "prepare",
     "preprocessing",
     "resizing",
     "splits",

@@ -19,6 +19,7 @@ import numpy as np
 import requests
 import tensorflow_datasets as tfds
 from PIL import Image
+from tensorflow_datasets.core import hashing
 from tensorflow_datasets.core.download import checksums, resource
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 from tensorflow_datasets.core.download.util import DownloadError
@@ -29,6 +30,9 @@ from jaxnoise.datasets import archives, copy_digests
 _log = logging.getLogger(__name__)
 
 PREPARABLE = tuple(archives.READERS)
+
+# Of these the official builders give each sample its place in the original files as its key.
+_KEPT_BY_PLACE = (*PREPARABLE, "cifar10_n", "cifar100_n")
 
 _Registered = dict[str, tuple[str, checksums.UrlInfo]]  # file name → address, size and SHA-256
 
@@ -104,6 +108,25 @@ def prepare(name: str, *, data_dir: pathlib.Path, manual_dir: pathlib.Path | Non
         # Two processes may prepare one copy at the same time; the slower finds it already there.
         if not is_prepared(tfds.builder(name, data_dir=data_dir)):
             raise InputError(f"--data_dir={data_dir}: cannot be written: {error}") from error
+
+
+def original_order(name: str, samples: int) -> np.ndarray | None:
+    """The places that the train samples of a copy have in the original files, as PyTorch has them.
+
+    TFDS sorts samples by the hash of their key and of the split's name.
+
+    Args:
+      samples: how many there are, N.
+
+    Returns:
+      int (N,), for each sample of the copy, in its order, the place from 0; None if the data set is
+      not one of those whose order is known.
+    """
+    if name not in _KEPT_BY_PLACE:
+        return None
+    hasher = hashing.Hasher("train")
+    hashes = [hasher.hash_key(place) for place in range(samples)]
+    return np.array(sorted(range(samples), key=hashes.__getitem__))
 
 
 def _png(image: np.ndarray) -> bytes:

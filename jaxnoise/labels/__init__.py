@@ -4,7 +4,7 @@ The wing turns clean labels, their pictures and the settings of the noise into t
 on, with a record of which labels were picked and changed. Every draw is seeded. Nothing here loads
 JAX.
 
-May import: config, data, datasets.
+May import: noise_files, config, data, datasets.
 """
 
 __all__ = [

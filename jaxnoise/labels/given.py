@@ -1,5 +1,6 @@
 """Noisy labels that are given instead of drawn: whether they fit a data set, and whose they are."""
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,15 @@ import numpy as np
 from jaxnoise import data
 from jaxnoise.config import InputError, class_folders, counted
 from jaxnoise.labels.noise import NoisyLabels
+
+_log = logging.getLogger("jaxnoise")
+
+
+class _Agreement(NamedTuple):
+    """How often labels agree with others, and whether it is more often than by chance."""
+
+    share: float
+    above_chance: bool
 
 
 class GivenLabels(NamedTuple):
@@ -20,6 +30,54 @@ class GivenLabels(NamedTuple):
     index: np.ndarray | None  # int (n,), places in the train set; None: all, in order
     by_name: bool = False  # whether they were given by names of files and classes
     data_sha256: str | None = None  # of the data set whose places they are, if the source has it
+
+    def placed(self, dataset: data.Dataset, *, trust: bool = False) -> "GivenLabels":
+        """The labels with the places that they have in the data set.
+
+        Of some data sets, the samples of a TFDS copy are in another order than in the original
+        files. In which one the labels are is found out by the true labels: of the two orders, one
+        fits. If none does, they stay as they are, for `check`.
+
+        Args:
+          trust: whether labels that fit both orders are in that of the copy.
+
+        Raises:
+          InputError: they fit both.
+        """
+        places = np.arange(self.noisy.shape[1]) if self.index is None else self.index
+        original = data.original_order(dataset.name, len(dataset.train_labels))
+        if original is None or places.min() < 0 or places.max() >= len(original):
+            return self
+        by_original = np.argsort(original)[places]
+        fits, fits_original = (
+            self._fits(dataset.train_labels[of], dataset.num_classes)
+            for of in (places, by_original)
+        )
+        if fits and fits_original and not trust:
+            raise InputError(
+                f"{self.source}: its labels fit {dataset.name} in the order of the original files "
+                "and in that of the TFDS copy; allowed are labels with the true ones beside them, "
+                "or --trust_noise_file, for that of the copy"
+            )
+        if fits == fits_original:
+            return self
+        order = "the TFDS copy" if fits else "the original files"
+        _log.info("%s: in the order of %s, by the true labels", self.source, order)
+        return self if fits else self._replace(index=by_original)
+
+    def _fits(self, true: np.ndarray, num_classes: int) -> bool:
+        """Whether these may be the true labels: they are known, or noise leaves enough of them."""
+        if self.clean is not None:
+            return np.array_equal(self.clean, true)
+        return self._agreement(true, num_classes).above_chance
+
+    def _agreement(self, true: np.ndarray, num_classes: int) -> "_Agreement":
+        """Labels in an unrelated order agree about as often as two independent labels would."""
+        shares = [np.bincount(x, minlength=num_classes) / len(true) for x in (true, *self.noisy)]
+        chance = np.mean([shares[0] @ share for share in shares[1:]])
+        agreement = (self.noisy == true).mean()
+        limit = chance + 5 * np.sqrt(chance * (1 - chance) / len(true))
+        return _Agreement(agreement, agreement >= limit)
 
     def check(
         self, dataset: data.Dataset, *, rate: float | None = None, trust: bool = False
@@ -75,16 +133,11 @@ class GivenLabels(NamedTuple):
                 f"{dataset.name}, or another rate"
             )
         if self.clean is None:
-            # Labels in an unrelated order agree about as often as two independent labels would.
-            shares = [
-                np.bincount(x, minlength=dataset.num_classes) / n for x in (true, *self.noisy)
-            ]
-            chance = np.mean([shares[0] @ share for share in shares[1:]])
-            agreement = (self.noisy == true).mean()
-            if agreement < chance + 5 * np.sqrt(chance * (1 - chance) / n) and not trust:
+            agreement = self._agreement(true, dataset.num_classes)
+            if not agreement.above_chance and not trust:
                 raise InputError(
                     f"{self.source}: its labels agree with the true labels on "
-                    f"{100 * agreement:.2f} % of the samples, no more often than by chance; "
+                    f"{100 * agreement.share:.2f} % of the samples, no more often than by chance; "
                     f"allowed are labels of the images of {dataset.name}, in their order, or "
                     "--trust_noise_file"
                 )

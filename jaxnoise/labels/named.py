@@ -8,7 +8,7 @@ import numpy as np
 from jaxnoise.config import Config, InputError, class_folders, counted
 from jaxnoise.data import Dataset
 from jaxnoise.labels import given
-from jaxnoise.labels.table import Table, required
+from jaxnoise.noise_files.table import Table, required
 
 
 class NamedLabels(NamedTuple):

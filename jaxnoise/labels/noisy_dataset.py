@@ -10,7 +10,7 @@ from jaxnoise.datasets.preprocessing import Preprocessing, preprocessing
 from jaxnoise.datasets.splits import stratified
 from jaxnoise.labels import named, noise, reading
 from jaxnoise.labels.given import GivenLabels
-from jaxnoise.labels.table import table_of
+from jaxnoise.noise_files.table import table_of
 
 SPLITS = ("train", "valid", "test")
 
@@ -105,6 +105,7 @@ def load(
         for part in (slice(samples), slice(samples, samples + valid_samples))
     )
     if given is not None:
+        given = given.placed(splits.original, trust=config.trust_noise_file)
         given.check(splits.original, rate=config.noise_file_rate, trust=config.trust_noise_file)
         given = given.completed(splits.original, validation_labels=config.validation_labels)
         parts = (

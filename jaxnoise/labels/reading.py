@@ -1,16 +1,16 @@
-"""Reading of noisy labels: from a file, or from the copy that holds human annotations."""
+"""Reading of noisy labels: from a file, or from people."""
 
-import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from jaxnoise import data
 from jaxnoise.config import Config, InputError, counted
+from jaxnoise.datasets import places
 from jaxnoise.labels.given import GivenLabels
-from jaxnoise.labels.table import Table, read_table
+from jaxnoise.noise_files import cifar_n, formats
+from jaxnoise.noise_files.table import Table
 
 
 def read_labels(config: Config, table: Table | None = None) -> GivenLabels:
@@ -26,7 +26,7 @@ def read_labels(config: Config, table: Table | None = None) -> GivenLabels:
         return _read_human(config)
     source = f"--noise_file={config.noise_file}"
     if table is not None:
-        given = _given(source, _of_table(table))
+        given = _given(source, formats.of_table(table))
     else:
         given = read_file(Path(os.path.expanduser(config.noise_file)), source)
     draws, samples = given.noisy.shape
@@ -49,37 +49,12 @@ def read_file(path: Path, source: str) -> GivenLabels:
     Raises:
       InputError: they cannot be read.
     """
-    kind = path.suffix.lower()
-    if kind not in _READERS:
-        raise InputError(f"{source}: allowed file types are {', '.join(_READERS)}")
-    try:
-        return _given(source, _READERS[kind](path, source))
-    except InputError:
-        raise
-    except Exception as error:  # formats and kinds of damage raise different types
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if "allow_pickle" in reason:
-            reason = "it contains pickled Python objects; allowed are arrays of integers"
-        raise InputError(f"{source}: cannot be read: {reason}") from error
+    return _given(source, formats.read(path, source))
 
 
-def _given(source: str, content: dict[str, np.ndarray]) -> GivenLabels:
-    index = picked = None
-    if "train_index" in content:  # a run's noise.npz: both of its parts, one after the other
-        index, noisy, clean, picked = (
-            np.concatenate([content[train], content[valid]], axis=-1)
-            for train, valid in (
-                ("train_index", "valid_index"),
-                ("noisy", "valid_noisy"),
-                ("clean", "valid_clean"),
-                ("picked", "valid_picked"),
-            )
-        )
-    elif "noisy" in content:
-        noisy, clean = np.atleast_2d(content["noisy"]), content.get("clean")
-        index = content.get("index")
-    else:
-        raise InputError(f"{source}: there is no array `noisy` (required; `clean` is optional)")
+def _given(source: str, arrays: dict[str, np.ndarray]) -> GivenLabels:
+    noisy = np.atleast_2d(arrays["noisy"])
+    clean, index, picked = (arrays.get(name) for name in ("clean", "index", "picked"))
     for labels in [noisy, index] if clean is None else [noisy, clean, index]:
         if labels is not None and (labels.dtype.kind not in "iu" or not labels.size):
             raise InputError(
@@ -91,53 +66,17 @@ def _given(source: str, content: dict[str, np.ndarray]) -> GivenLabels:
             f"{source}: noisy labels of shape {noisy.shape} and clean ones of shape "
             f"{None if clean is None else clean.shape}; allowed are (draws, samples) and (samples,)"
         )
-    data_sha256 = str(content["data_sha256"]) if "data_sha256" in content else None
+    if picked is not None and (picked.shape, picked.dtype) != (noisy.shape, np.dtype(bool)):
+        raise InputError(
+            f"{source}: picked is {picked.dtype} of shape {picked.shape}; allowed is bool of "
+            f"{noisy.shape}, the shape of noisy"
+        )
+    data_sha256 = str(arrays["data_sha256"]) if "data_sha256" in arrays else None
     return GivenLabels(source, noisy, clean, picked, index, data_sha256=data_sha256)
 
 
-# Not by np.load: it takes any other file for a pickle, and its message explains how to load that.
-
-
-def _read_npz(path: Path, _: str) -> dict[str, np.ndarray]:
-    with open(path, "rb") as file, np.lib.npyio.NpzFile(file) as archive:
-        return {name: archive[name] for name in archive}
-
-
-def _read_npy(path: Path, _: str) -> dict[str, np.ndarray]:
-    with open(path, "rb") as file:
-        return {"noisy": np.lib.format.read_array(file)}
-
-
-def _of_table(table: Table) -> dict[str, np.ndarray]:
-    if "label_noisy" not in table or not len(table):
-        raise InputError(
-            f"{table.source}: required are rows below a header with label_noisy (and optionally "
-            "label and index), or, for folder:PATH, with file and label"
-        )
-    content = {"noisy": table.numbers("label_noisy")}
-    if "label" in table:
-        content["clean"] = table.numbers("label")
-    if "index" in table:
-        content["index"] = table.numbers("index")
-    return content
-
-
-def _read_json(path: Path, _: str) -> dict[str, np.ndarray]:
-    labels = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(labels, list):
-        raise ValueError("required is a list of labels")
-    return {"noisy": np.array(labels)}
-
-
-_READERS: dict[str, Callable[[Path, str], dict[str, np.ndarray]]] = {
-    ".npz": _read_npz,
-    ".npy": _read_npy,
-    ".csv": lambda path, source: _of_table(read_table(path, source)),
-    ".json": _read_json,
-}
-
-# Data set → TFDS data set of the same samples in the same order, and its annotations with the noise
-# rates of the published files. Source: Wei et al., "Learning with Noisy Labels Revisited" (2022,
+# Data set → its pictures' original one, and the sets of annotations with the noise rates of the
+# published files. Source: Wei et al., "Learning with Noisy Labels Revisited" (2022,
 # https://arxiv.org/abs/2110.12088).
 _CIFAR10N = {
     "worse_label": 0.4021, "aggre_label": 0.0901, "random_label1": 0.1723,
@@ -145,10 +84,10 @@ _CIFAR10N = {
 }  # fmt: skip
 _CIFAR100N = {"noise_label": 0.4020}
 _HUMAN = {
-    "cifar10": ("cifar10_n", _CIFAR10N),
-    "cifar10_n": ("cifar10_n", _CIFAR10N),
-    "cifar100": ("cifar100_n", _CIFAR100N),
-    "cifar100_n": ("cifar100_n", _CIFAR100N),
+    "cifar10": ("cifar10", _CIFAR10N),
+    "cifar10_n": ("cifar10", _CIFAR10N),
+    "cifar100": ("cifar100", _CIFAR100N),
+    "cifar100_n": ("cifar100", _CIFAR100N),
 }
 _ANNOTATED = 50_000  # pictures; a smaller copy is somebody's excerpt, of another rate
 
@@ -166,23 +105,40 @@ def _read_human(config: Config) -> GivenLabels:
             f"{source}: not a set of labels for --dataset={config.dataset}; allowed are "
             f"{', '.join(annotations)}"
         )
-    features = "label", config.human_labels
     try:
+        where, noisy, clean = _human_labels(config, name)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
+    rate, published = (noisy != clean).mean(), annotations[config.human_labels]
+    if len(clean) == _ANNOTATED and abs(rate - published) > 0.005 and not config.trust_noise_file:
+        raise InputError(
+            f"{source}: in {where}, {100 * rate:.2f} % of these labels are not the true ones; "
+            f"{100 * published:.2f} % are published; allowed is a copy with those labels, or "
+            "--trust_noise_file"
+        )
+    return GivenLabels(source, noisy[None], clean, None, None)
+
+
+def _human_labels(config: Config, name: str) -> tuple[str, np.ndarray, np.ndarray]:
+    """Where the annotations are, the noisy labels, and the true ones.
+
+    The authors' file comes first; then the TFDS copy of the annotations; then a download.
+    """
+    annotated = f"{name}_n"
+    data_dir = places.data_folder(annotated, config.data_dir)
+    manual_dir = places.folder("manual_dir", config.manual_dir) if config.manual_dir else None
+    file = cifar_n.find(name, manual_dir, data_dir)
+    if file is None and places.is_in(data_dir, annotated):
         labels = data.load_labels(
-            name,
-            features,
+            annotated,
+            ("label", config.human_labels),
             data_dir=config.data_dir,
             manual_dir=config.manual_dir,
             cache_dir=config.cache_dir,
         )
-    except InputError as error:
-        raise InputError(f"{source}: needs the TFDS data set {name}: {error}") from error
-    noisy, clean = labels[config.human_labels], labels["label"]
-    rate, published = (noisy != clean).mean(), annotations[config.human_labels]
-    if len(clean) == _ANNOTATED and abs(rate - published) > 0.005 and not config.trust_noise_file:
-        raise InputError(
-            f"{source}: in the copy of {name}, {100 * rate:.2f} % of these labels are not the true "
-            f"ones; {100 * published:.2f} % are published; allowed is a copy with those labels, or "
-            "--trust_noise_file"
-        )
-    return GivenLabels(source, noisy[None], clean, None, None)
+        return f"the copy of {annotated}", labels[config.human_labels], labels["label"]
+    file = file or cifar_n.download(name, data_dir)
+    labels = cifar_n.read(file)
+    if config.human_labels not in labels:
+        raise InputError(f"{file}: it has {', '.join(labels)}; {config.human_labels} is missing")
+    return str(file), labels[config.human_labels], labels["clean_label"]

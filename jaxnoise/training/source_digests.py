@@ -47,7 +47,7 @@ _RECORDED = (
     "labels.given",
     "labels.reading",
     "labels.named",
-    "labels.table",
+    "noise_files",
 )
 
 

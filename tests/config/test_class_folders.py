@@ -14,7 +14,7 @@ from PIL import Image
 from jaxnoise import data
 from jaxnoise.config import Config, InputError
 from jaxnoise.labels import named, noisy_dataset
-from jaxnoise.labels.table import table_of
+from jaxnoise.noise_files.table import table_of
 from jaxnoise.runs import folders, noise_record
 
 

@@ -71,6 +71,8 @@ def assert_reads_back(name, data_dir, content):
             if name == "cifar100":
                 assert example["coarse_label"] == labels[index] // 5
         assert sorted(seen) == list(range(len(images)))
+        if split == "train":
+            np.testing.assert_array_equal(seen, prepare.original_order(name, len(images)))
     return builder
 
 

@@ -1,11 +1,13 @@
 """Labels from files and from people: every format, and everything that may be wrong with them."""
 
+import functools
 import io
 import json
 import re
 
 import numpy as np
 import pytest
+import requests
 from places import REAL
 
 from jaxnoise import data
@@ -207,7 +209,7 @@ def test_bad_file_is_refused(tmp_path, name, content, said, monkeypatch):
 
 def test_archive_without_labels_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", labels=NOISY)
-    assert refused(tmp_path / "x.npz").startswith("there is no array `noisy` (")
+    assert refused(tmp_path / "x.npz").startswith("it has labels; required is an array `noisy` (")
     np.savez(tmp_path / "y.npz", noisy=NOISY, train_index=np.arange(1442))
     assert refused(tmp_path / "y.npz").startswith("cannot be read: ")
 
@@ -244,42 +246,51 @@ def test_annotations_that_are_not_there_are_refused(dataset, labels, said):
         reading.read_labels(human(dataset, labels))
 
 
-def test_missing_annotations_are_named(tmp_path):
+def test_missing_annotations_say_where_to_get_them(tmp_path, monkeypatch):
+    def get(address, **_):
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests, "get", get)
     with pytest.raises(InputError) as refusal:
         reading.read_labels(human("cifar100", "noise_label", data_dir=str(tmp_path)))
-    assert str(refusal.value).startswith(
-        "--human_labels=noise_label: needs the TFDS data set cifar100_n: "
+    address = "https://github.com/UCSC-REAL/cifar-10-100n/raw/main/data/"
+    assert str(refusal.value) == (
+        f"--human_labels=noise_label: cannot reach {address}CIFAR-100_human.pt (ConnectionError); "
+        f"set --manual_dir to a folder with CIFAR-100_human.pt, from {address}"
     )
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "cifar10_n"])
-def test_annotations_of_other_pictures_are_refused(dataset, monkeypatch):
+def test_annotations_of_other_pictures_are_refused(dataset, tmp_path, monkeypatch):
+    (tmp_path / "cifar10_n").mkdir()
     true = np.arange(1442, dtype=np.int32) % 10
     annotations = {"label": true, "aggre_label": (true + 1) % 10}
     monkeypatch.setattr(data, "load_labels", lambda name, *_, **__: annotations)
-    people = reading.read_labels(human(dataset, "aggre_label"))
+    people = reading.read_labels(human(dataset, "aggre_label", data_dir=str(tmp_path)))
     with pytest.raises(InputError, match=r"^--human_labels=aggre_label: its clean labels agree"):
         people.check(data.load("digits"))
 
 
-def test_human_labels_of_another_rate_than_published_are_refused_unless_one_insists(monkeypatch):
+def test_human_labels_of_another_rate_are_refused_unless_one_insists(tmp_path, monkeypatch):
     """A copy whose labels were shuffled, or edited, for 5 % of the pictures."""
+    (tmp_path / "cifar10_n").mkdir()
+    people = functools.partial(human, "cifar10", "aggre_label", data_dir=str(tmp_path))
     true = np.arange(50_000, dtype=np.int32) % 10
     for share, fits in ((0.0901, True), (0.14, False)):
         noisy = np.where(np.arange(50_000) < share * 50_000, (true + 1) % 10, true)
         annotations = {"label": true, "aggre_label": noisy}
         monkeypatch.setattr(data, "load_labels", lambda *_, found=annotations, **__: found)
         if fits:
-            reading.read_labels(human("cifar10", "aggre_label"))
+            reading.read_labels(people())
             continue
         with pytest.raises(InputError) as refusal:
-            reading.read_labels(human("cifar10", "aggre_label"))
+            reading.read_labels(people())
         assert str(refusal.value) == (
             "--human_labels=aggre_label: in the copy of cifar10_n, 14.00 % of these labels are not "
             "the true ones; 9.01 % are published; allowed is a copy with those labels, or "
             "--trust_noise_file"
         )
-        reading.read_labels(human("cifar10", "aggre_label", trust_noise_file=True))
+        reading.read_labels(people(trust_noise_file=True))
 
 
 @pytest.mark.real

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxnoise.config import InputError
-from jaxnoise.labels.table import read_table
+from jaxnoise.noise_files.table import read_table
 
 
 def table(tmp_path, content):
@@ -81,3 +81,20 @@ def test_a_label_that_is_no_whole_number_is_named_with_its_line(tmp_path, entry)
 def test_other_columns_are_not_used_and_named(tmp_path, caplog):
     table(tmp_path, "label_noisy,annotator,time\n1,me,2\n")
     assert caplog.messages == ["--noise_file=x.csv: columns that are not used: annotator, time"]
+
+
+def test_a_table_of_cleanlab_has_the_given_labels_by_their_places(tmp_path, caplog):
+    """As pandas writes it, sorted by quality."""
+    path = tmp_path / "issues.csv"
+    path.write_text(
+        ",is_label_issue,label_quality,given_label,predicted_label\n"
+        "2,True,0.01,7,3\n0,False,0.5,1,1\n1,False,0.9,4,4\n"
+    )
+    table = read_table(path, "--noise_file=issues.csv")
+    assert table.numbers("index").tolist() == [2, 0, 1]
+    assert table.numbers("label_noisy").tolist() == [7, 1, 4]
+    assert "label" not in table
+    assert caplog.messages == [
+        "--noise_file=issues.csv: columns that are not used: is_label_issue, label_quality, "
+        "predicted_label"
+    ]

@@ -16,6 +16,9 @@ _log = logging.getLogger("jaxnoise")
 
 COLUMNS = ("file", "index", "label", "label_noisy")
 _OTHER_NAMES = {"filename": "file", "file_name": "file", "path": "file", "filepath": "file"}
+# The columns of cleanlab's tables of label issues, from its version 2.0 on: `given_label` is what a
+# net would be trained on, the others are what cleanlab thinks of it.
+_OF_CLEANLAB = {"is_label_issue", "label_quality", "label_score", "predicted_label", "given_label"}
 # A column of such a name may hold labels or their order, so that it cannot be left out unseen.
 _TELLING = re.compile(r"label|class|target|noisy|clean|true|index|idx|^ids?$|split|set$")
 
@@ -55,7 +58,8 @@ def read_table(path: Path, source: str) -> Table:
     """Reads a CSV file with a header of COLUMNS, in any order and letter case.
 
     Accepted are UTF-8, UTF-16 and Windows-1252; commas, semicolons and tabs; any line ends. Columns
-    that cannot be labels or their order are not used, which a warning says.
+    that cannot be labels or their order are not used, which a warning says. Of a table of label
+    issues by cleanlab, `given_label` is label_noisy, and the first column is index.
 
     Args:
       source: what errors call the file.
@@ -80,6 +84,9 @@ def read_table(path: Path, source: str) -> Table:
     if not rows:
         raise InputError(f"{source}: is empty; required are a header and rows below it")
     header, *rows = rows
+    if cleanlabs := {"given_label", "is_label_issue"} <= {*header}:
+        header = ["label_noisy" if name == "given_label" else name for name in header]
+        header = [name or "index" for name in header]  # pandas' own, in the order of the quality
     for line, row in zip(lines[1:], rows, strict=True):
         if len(row) != len(header):
             raise InputError(
@@ -96,6 +103,8 @@ def read_table(path: Path, source: str) -> Table:
             columns[name] = entries
         elif not name and entries == [str(i) for i in range(len(rows))]:
             pass  # pandas' index, in order
+        elif cleanlabs and name in _OF_CLEANLAB:
+            unused.append(heading)
         elif not name or _TELLING.search(name):
             raise InputError(
                 f"{source}: the column {heading!r} is unknown, but may hold labels or their order; "
