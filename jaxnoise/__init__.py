@@ -9,6 +9,7 @@
     finished.history["test_accuracy"]  # float (epochs, repeats)
     finished.best.predict(finished.dataset.images[:100])  # int32 (repeats, 100), classes
     jaxnoise.export_net(finished, "net.npz")  # plain arrays, for Flax or PyTorch
+    jaxnoise.write_noise(finished, "noise.json")  # its noisy labels, for other programs
 
 A setting is a flag of `main.py` by the same name. Bad ones raise `InputError`, a `ValueError`.
 Devices are those that JAX is set up for, whatever `Config.GPU_num` says. JAX is imported when the
@@ -26,7 +27,7 @@ only what stands below it. From the top:
     train_step.py            one step of one member
     nets.py layers           networks
     losses.py methods        the paper's losses; robust ones, optimizers
-    labels                   noise
+    labels                   noise;   noise_files  its files, of ours and of others
     data.py datasets         pictures
     extending.py             nets, losses, noise models and recipes of one's own
     config activity.py       settings; what is being done
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from jaxnoise.config import Config, InputError
     from jaxnoise.datasets.own_arrays import Arrays
     from jaxnoise.experiments.experiment import run
+    from jaxnoise.experiments.noise_export import write_noise
     from jaxnoise.export import export_net
     from jaxnoise.extending import loss, net, noise_model, recipe
     from jaxnoise.runs.finished import FinishedRun, Nets, load_run
@@ -62,6 +64,7 @@ __all__ = [
     "run",
     "run_folder",
     "show_progress",
+    "write_noise",
 ]
 
 _MODULES = {
@@ -79,6 +82,7 @@ _MODULES = {
     "run": "experiments.experiment",
     "run_folder": "runs.folders",
     "show_progress": "terminal.console",
+    "write_noise": "experiments.noise_export",
 }
 
 

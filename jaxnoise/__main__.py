@@ -7,6 +7,7 @@ from jaxnoise.terminal import fitting
 COMMANDS = {
     "python main.py": "one run: corrupts labels, trains all repeats, writes scores and figures",
     "python -m jaxnoise.compare": "compares finished runs, with paired differences",
+    "python -m jaxnoise.noise": "writes noisy labels to a file, of a run or new ones",
     "python -m jaxnoise.export": "writes a net of a run as plain arrays, for Flax or PyTorch",
     "python -m jaxnoise.spectrum": "measures smoothness: spectra, Jacobians, layer norms",
     "python -m jaxnoise.verify": "measures finished runs again and compares every file",

@@ -22,8 +22,8 @@ WINGS = {
 READ_FIRST = {"data.py", "losses.py", "nets.py", "train_step.py"}
 # python -m jaxnoise.NAME; the others are wings with a __main__.py.
 COMMANDS = {
-    "compare.py", "export.py", "frequency_response.py", "reproduce.py", "tune.py",
-    "wave_response.py",
+    "compare.py", "export.py", "frequency_response.py", "noise.py", "reproduce.py",
+    "tune.py", "wave_response.py",
 }  # fmt: skip
 
 OUTSIDE = [

@@ -11,4 +11,5 @@ __all__ = [
     "experiment",
     "forward_matrix",
     "known_programs",
+    "noise_export",
 ]

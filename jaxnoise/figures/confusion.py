@@ -48,6 +48,25 @@ def draw(
     save(figure, stem)
 
 
+def draw_noise(
+    stem: Path, true: np.ndarray, given: np.ndarray, class_names: tuple[str, ...], *, title: str
+) -> None:
+    """Writes stem.png and stem.pdf, what the noise makes of the true labels.
+
+    Args:
+      true, given: int (samples,), in [0, K).
+      class_names: of the K classes.
+    """
+    classes = len(class_names)
+    size = 0.42 * min(classes, _LEGIBLE) + 1.6
+    names = 0.08 * max(map(len, class_names)) * (classes <= _LEGIBLE)
+    figure = Figure(figsize=(size + names, size + names + 0.7), layout="compressed")
+    noise = shares(true, given, classes)
+    _matrix(figure.subplots(), noise, class_names, "true label", "label given")
+    figure.suptitle(f"{title}\n{len(true):,} samples, % of each row", fontsize=10)
+    save(figure, stem)
+
+
 def shares(rows: np.ndarray, columns: np.ndarray, classes: int) -> np.ndarray:
     """How often each column occurs in each row, percent of the row: float (K, K).
 

@@ -55,6 +55,7 @@ def read_file(path: Path, source: str) -> GivenLabels:
 def _given(source: str, arrays: dict[str, np.ndarray]) -> GivenLabels:
     noisy = np.atleast_2d(arrays["noisy"])
     clean, index, picked = (arrays.get(name) for name in ("clean", "index", "picked"))
+    picked = None if picked is None else np.atleast_2d(picked)
     for labels in [noisy, index] if clean is None else [noisy, clean, index]:
         if labels is not None and (labels.dtype.kind not in "iu" or not labels.size):
             raise InputError(

@@ -10,4 +10,5 @@ __all__ = [
     "cifar_n",
     "formats",
     "table",
+    "writing",
 ]

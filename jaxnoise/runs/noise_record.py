@@ -49,8 +49,8 @@ def write_noise(
         entry["valid"] = valid_labels.summary() if len(valid_labels.noisy) else None
         entry["classes"] = _classes(labels, dataset.class_names)
         entry["transition_matrix"] = {
-            "asked": _rounded(labels.transition_matrix),
-            "realized": _rounded(labels.realized_matrix(dataset.num_classes)),
+            "asked": rounded(labels.transition_matrix),
+            "realized": rounded(labels.realized_matrix(dataset.num_classes)),
         }
     text = json.dumps(document, indent=2, ensure_ascii=False)
     # A row of a matrix, and a class, on a line each.
@@ -111,8 +111,8 @@ def _classes(labels: NoisyLabels, names: Sequence[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def _rounded(matrix: np.ndarray | None) -> list[list[float | None]] | None:
-    """For JSON, which has no NaN."""
+def rounded(matrix: np.ndarray | None) -> list[list[float | None]] | None:
+    """A matrix for JSON, which has no NaN: to six decimals."""
     if matrix is None:
         return None
     return [[None if np.isnan(x) else round(float(x), 6) for x in row] for row in matrix]
