@@ -108,8 +108,9 @@ class DataConfig:
     noise_file: str | None = _flag(
         None,
         "File with the labels to train on, instead of --noise_type: a run's noise.npz, or one "
-        "label per sample of the training set as .npz, .npy, .csv (label,label_noisy) or JSON "
-        "list; for folder:PATH also .csv (file,label).",
+        "label per sample of the training set as .npz, .npy, .csv (label,label_noisy), .pt or JSON "
+        "list, in the order of the TFDS copy or of the original files; for folder:PATH also .csv "
+        "(file,label).",
         is_file=True,
     )
     noise_file_rate: float | None = _flag(

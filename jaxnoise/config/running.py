@@ -19,7 +19,8 @@ class RunningConfig:
     )
     manual_dir: str | None = _flag(
         None,
-        "Folder with the data set's raw archives, for machines without a network.",
+        "Folder with the data set's raw archives, for machines without a network, and with the "
+        "authors' files of CIFAR-10N and CIFAR-100N (CIFAR-10_human.pt), for human_noise.",
         where_only=True,
     )
     cache_dir: str | None = _flag(
