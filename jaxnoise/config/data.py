@@ -47,9 +47,10 @@ class DataConfig:
         "Label noise. Picked samples get a label drawn from all classes, including their own "
         "(uniform_noise), from the other classes (symmetric_noise) or from a row of "
         "--noise_matrix (matrix_noise), or they get the label of a similar class (flip_noise) or "
-        "of the next class (pair_noise). instance_noise depends on each image, concentrated_noise "
-        "fills whole neighbourhoods of images, wave_noise follows a wave through the images, and "
-        "human_noise takes the human labels of CIFAR-10N and CIFAR-100N.",
+        "of the next class (pair_noise). instance_noise, part_dependent_noise and "
+        "shared_instance_noise depend on each image, concentrated_noise fills whole "
+        "neighbourhoods of images, wave_noise follows a wave through the images, and human_noise "
+        "takes the human labels of CIFAR-10N and CIFAR-100N.",
         choices=(
             "uniform_noise",
             "symmetric_noise",
@@ -57,6 +58,8 @@ class DataConfig:
             "pair_noise",
             "matrix_noise",
             "instance_noise",
+            "part_dependent_noise",
+            "shared_instance_noise",
             "concentrated_noise",
             "wave_noise",
             "human_noise",

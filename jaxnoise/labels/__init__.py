@@ -8,6 +8,7 @@ May import: noise_files, config, data, datasets.
 """
 
 __all__ = [
+    "by_instance",
     "reading",
     "noise",
     "noisy_dataset",

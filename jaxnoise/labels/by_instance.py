@@ -5,6 +5,8 @@ validation part too. The labels depend on floating-point rounding, so another ma
 different labels from the same seed. That is why a run stores its labels in noise.npz, with a hash.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -22,8 +24,10 @@ def instance_noise(
     valid_rng: np.random.RandomState,
     *,
     rate: float,
+    white: float = 1,
+    shared: bool = False,
 ) -> tuple[Draw, Draw]:
-    """Draws each label from a distribution that depends on its picture x, flattened, in [0, 1].
+    """Draws each label from a distribution that depends on its picture x, flattened.
 
     Each sample has a flip rate q ~ N(rate, 0.1²), truncated to [0, 1], and each class i has a
     projection W_i of shape (pixels, K) with entries from N(0, 1). A sample of class i keeps its
@@ -32,25 +36,43 @@ def instance_noise(
     nothing. Row i of the transition matrix is the mean distribution of the samples of class i.
 
     Source: Xia et al., "Part-dependent Label Noise: Towards Instance-dependent Label Noise" (2020,
-    https://arxiv.org/abs/2006.07836), algorithm 2.
-    """
-    import scipy.special  # here, as below, because other noise does not need it
+    https://arxiv.org/abs/2006.07836), algorithm 2. Their code
+    (https://github.com/xiaoboxia/Part-dependent-label-noise) has `white` 255. So has that of Cheng
+    et al., "Learning with Instance-Dependent Label Noise: A Sample Sieve Approach" (2021,
+    https://arxiv.org/abs/2010.02347, https://github.com/UCSC-REAL/cores), where W is `shared`.
 
-    num_classes = train.num_classes
-    parts = (train, valid)
-    to_others = [np.zeros((len(part.labels), num_classes)) for part in parts]
-    for label in range(num_classes):
-        projection = rng.standard_normal((train.images[0].size, num_classes))
-        for part, probabilities in zip(parts, to_others, strict=True):
-            of_class = part.labels == label
-            pixels = part.images[of_class].reshape(-1, len(projection)) / 255
-            logits = pixels @ projection
-            logits[:, label] = -np.inf
-            probabilities[of_class] = scipy.special.softmax(logits, axis=1)
+    Args:
+      white: the value of the brightest pixel; pixels are in [0, white].
+      shared: whether all classes have the same projection.
+    """
+    to_others = other_labels((train, valid), rng, white=white, shared=shared)
     return (
         _draw_instances(train, to_others[0], rng, rate),
         _draw_instances(valid, to_others[1], valid_rng, rate),
     )
+
+
+def other_labels(
+    parts: Sequence[CleanSamples], rng: np.random.RandomState, *, white: float, shared: bool
+) -> list[np.ndarray]:
+    """Which wrong label a sample gets if its label changes: softmax_{j≠i}(x W_i).
+
+    Returns:
+      float64 (N, K) for each part; rows sum to 1, and the sample's own class i has 0.
+    """
+    import scipy.special  # here, as below, because other noise does not need it
+
+    num_classes, pixels = parts[0].num_classes, parts[0].images[0].size
+    to_others = [np.zeros((len(part.labels), num_classes)) for part in parts]
+    for label in range(num_classes):
+        if label == 0 or not shared:
+            projection = rng.standard_normal((pixels, num_classes))
+        for part, probabilities in zip(parts, to_others, strict=True):
+            of_class = part.labels == label
+            logits = part.images[of_class].reshape(-1, pixels) / (255 / white) @ projection
+            logits[:, label] = -np.inf
+            probabilities[of_class] = scipy.special.softmax(logits, axis=1)
+    return to_others
 
 
 def _draw_instances(

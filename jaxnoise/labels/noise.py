@@ -81,6 +81,12 @@ MODELS: dict[str, Callable[[Config], Model]] = {
     "pair_noise": lambda c: _by_class(by_class.pair_noise, rate=c.noise_rate),
     "matrix_noise": _matrix_noise,
     "instance_noise": lambda c: partial(by_instance.instance_noise, rate=c.noise_rate),
+    "part_dependent_noise": lambda c: partial(
+        by_instance.instance_noise, rate=c.noise_rate, white=255
+    ),
+    "shared_instance_noise": lambda c: partial(
+        by_instance.instance_noise, rate=c.noise_rate, white=255, shared=True
+    ),
     "concentrated_noise": lambda c: partial(by_instance.concentrated_noise, rate=c.noise_rate),
     "wave_noise": lambda c: partial(
         waves.wave_noise, rate=c.noise_rate, frequency=c.wave_frequency
