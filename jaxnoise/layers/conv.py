@@ -4,7 +4,8 @@ Activations are (channels, height, width, batch). With the batch as the last axi
 slice consists of whole contiguous rows, and a convolution is one product of the kernel with the
 stacked slices. Products batch well over members (see `train_step`) on every backend. In contrast,
 `vmap` of `lax.conv_general_dilated` turns into a grouped convolution, and XLA:CPU compiles a
-convolution inside a loop to a naive kernel (https://github.com/jax-ml/jax/issues/12868).
+convolution inside a loop to a naive kernel (https://github.com/jax-ml/jax/issues/12868). For TPUs
+there is `by_member`, which benchmarks/README.md compares with the products.
 Everything here can be differentiated (in reverse mode) as often as the Jacobian penalty needs.
 """
 
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 
-from jaxnoise.layers import winograd
+from jaxnoise.layers import by_member, winograd
 from jaxnoise.layers.matmul import matmul
 
 # Largest channels · features for which `convolve` computes four pooling phases. Phases enlarge the
@@ -72,13 +73,15 @@ def convolve(
       height and width.
     """
     k, _, channels, features = kernel.shape
-    if padding == "SAME":
-        margin = (k - 1) // 2
+    platform = _platform.get() or jax.default_backend()
+    margin = (k - 1) // 2 if padding == "SAME" else 0
+    if platform == "tpu" and channels * features > MAX_PRODUCT_FOR_PHASES:
+        return by_member.convolve(x, kernel, margin=margin, stride=stride)[:, None]
+    if margin:
         x = jnp.pad(x, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
     height, width = x.shape[1:3]
     wide = stride == 1 and min(channels, features) >= MIN_CHANNELS_FOR_WINOGRAD
-    on_cpu = (_platform.get() or jax.default_backend()) == "cpu"
-    if k == 3 and wide and x.dtype == jnp.float32 and on_cpu:
+    if k == 3 and wide and x.dtype == jnp.float32 and platform == "cpu":
         return winograd.convolve3x3(x, kernel)[:, None]
     small = stride == 1 and channels * features <= MAX_PRODUCT_FOR_PHASES
     fold = 2 if before_pooling and small and height % 2 == width % 2 == 0 else 1
