@@ -170,11 +170,14 @@ class ActiveRun:
         diverged = divergence.epochs(history)
         with activity.doing("measuring the Jacobian norms, calibration and detection"):
             groups = engine.trainer.spread(progress.best_state, self.members, engine.pictures)
+            of_nets, logits = measurement.of_nets(config, dataset, engine, groups)
             scores = (
                 measurement.of_history(history, progress.best_epoch)
-                | measurement.of_nets(config, dataset, engine, groups)
+                | of_nets
                 | measurement.of_losses(dataset, progress.samples.loss)
             )
+            estimated, matrices = measurement.of_predictions(dataset, logits)
+            found = measurement.of_thresholds(dataset, progress.samples.loss) | estimated
         for name, state in zip(checkpoint.NETS, (progress.best_state, progress.state), strict=True):
             checkpoint.save_nets(folder, name, state)
         if config.ema_decay is not None:
@@ -183,6 +186,8 @@ class ActiveRun:
         samples = of_progress(progress)
         write_samples(folder, samples)
         write_suspects(folder, dataset, samples, votes=diverged == 0)
+        if config.best_by is not None:
+            noise_record.write_estimates(folder, matrices)
         seconds += time.time() - started
         documents.write_config(folder, config, self._facts | self._times(seconds))
         report = scoring.Report(
@@ -191,6 +196,7 @@ class ActiveRun:
             diverged,
             noise.summary(config, dataset.noisy_labels[: config.draws]),
             config.best_by,
+            found,
         )
         documents.write_scores(folder, report)
         drawn = time.time()

@@ -1,4 +1,7 @@
-"""The noise of a run: noise.npz for programs, noise.json for people, and forward_matrix.npy."""
+"""The noise of a run: noise.npz for programs, noise.json for people, and transition matrices.
+
+These are forward_matrix.npy, used, and noise_estimates.npz, estimated.
+"""
 
 import json
 import re
@@ -13,6 +16,7 @@ from jaxnoise.labels import noisy_dataset, reading
 from jaxnoise.labels.noise import NoisyLabels, summary
 from jaxnoise.labels.noisy_dataset import NoisyDataset, SplitDataset
 from jaxnoise.runs import files
+from jaxnoise.scores.estimates import WAYS
 
 _FLAGS = (
     "noise_options", "flip_map", "noise_matrix", "wave_frequency", "human_labels", "noise_file",
@@ -87,6 +91,20 @@ def read_noise(
 def write_forward_matrix(folder: Path, matrices: np.ndarray) -> None:
     """forward_matrix.npy: what --loss=forward corrects with, float32 (repeats, K, K)."""
     np.save(folder / "forward_matrix.npy", matrices)
+
+
+def write_estimates(folder: Path, matrices: dict[str, np.ndarray]) -> None:
+    """noise_estimates.npz: T as `estimates.WAYS` estimate it, float64 (repeats, K, K) each."""
+    np.savez_compressed(folder / "noise_estimates.npz", **matrices)
+
+
+def read_estimates(folder: Path, config: Config, dataset: SplitDataset) -> dict[str, np.ndarray]:
+    """noise_estimates.npz; raises InputError if it is missing or damaged."""
+    path = folder / "noise_estimates.npz"
+    matrices = files.read_arrays(path)
+    shape = (config.total_repeats, dataset.num_classes, dataset.num_classes)
+    files.check_shapes(path, matrices, dict.fromkeys(WAYS, shape))
+    return matrices
 
 
 def _classes(labels: NoisyLabels, names: Sequence[str]) -> list[dict[str, Any]]:

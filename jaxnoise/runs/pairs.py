@@ -10,6 +10,7 @@ import numpy as np
 from jaxnoise.config import Config, InputError, MethodConfig, RegularizerConfig
 from jaxnoise.runs import documents, files, history
 from jaxnoise.scores.intervals import Difference, paired_difference
+from jaxnoise.scores.scoring import AREAS, DETECTION
 from jaxnoise.scores.selection import existing, named
 from jaxnoise.training import surroundings
 
@@ -35,6 +36,8 @@ class Run(NamedTuple):
     data_sha256: str | None  # of the data set; None: an older run
     labels_sha256: tuple[str, ...]  # of the noisy training labels, each draw's
     facts: dict[str, Any]  # how it was made, as in config.json
+    # Mean and std of noise_auroc, noise_aupr and the entry `detection`; without what it lacks.
+    detection: dict[str, tuple[float, float]]
 
     @property
     def plain(self) -> bool:
@@ -75,6 +78,7 @@ def read(folder: Path) -> Run:
             if isinstance(value, list | dict):
                 raise ValueError(f"{name} is not a single value")
         accuracy = _accuracies(folder, flags, scores["selection"])
+        detection = _detection(scores)
         true_rate = float(scores["noise"]["true_rate"])
         labels_sha256 = tuple(str(draw["sha256"]) for draw in scores["noise"]["draws"])
         lengths = {values.shape for values in accuracy.values()}
@@ -85,7 +89,7 @@ def read(folder: Path) -> Run:
             f"RUN_DIR={folder}: its config.json or scores.json is damaged or from an earlier "
             f"version; main.py --overwrite trains the run again ({error!r})"
         ) from error
-    return Run(folder, flags, true_rate, accuracy, data_sha256, labels_sha256, config)
+    return Run(folder, flags, true_rate, accuracy, data_sha256, labels_sha256, config, detection)
 
 
 def _accuracies(
@@ -102,6 +106,16 @@ def _accuracies(
             found[name] = np.array(entries[name]["accuracy"], float)
         elif made := history.last_ten(folder, (flags["epochs_num"], len(found["last"]))):
             found[name] = np.float64(made.accuracy)
+    return found
+
+
+def _detection(scores: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """Of scores.json; an older run has no entry `detection`."""
+    found = {}
+    for entry, names in ((scores, AREAS), (scores.get("detection"), DETECTION)):
+        for name in names if entry else ():
+            if entry["mean"][name] is not None:
+                found[name] = float(entry["mean"][name]), float(entry["std"][name])
     return found
 
 

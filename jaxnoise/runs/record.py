@@ -11,7 +11,7 @@ import numpy as np
 from jaxnoise.config import FIELDS, Config, InputError, counted
 from jaxnoise.datasets import places
 from jaxnoise.runs import documents, files
-from jaxnoise.scores.scoring import SCORES, Report
+from jaxnoise.scores.scoring import DETECTION, SCORES, Report
 from jaxnoise.scores.selection import Selected, existing, named
 from jaxnoise.training import surroundings
 
@@ -125,6 +125,10 @@ def _config(flags: dict[str, Any], where: dict[str, str]) -> Config:
 def _report(document: dict[str, Any], config: Config) -> Report:
     rows = document["repeats"]
     scores = {name: np.array([row[name] for row in rows], float) for name in SCORES}
+    found = None
+    if "detection" in document:  # not in that of an older run
+        rows = document["detection"]["repeats"]
+        found = {name: np.array([row[name] for row in rows], float) for name in DETECTION}
     ema = config.ema_decay is not None
     there = existing(validated=config.best_by is not None, epochs=config.epochs_num, ema=ema)
     selected: dict[str, Selected | None] = {}
@@ -134,12 +138,12 @@ def _report(document: dict[str, Any], config: Config) -> Report:
         selected[name] = _selected(document["selection"][name]) if name in there else None
     diverged = np.array([epoch or 0 for epoch in document["diverged_at_epoch"]], int)
     chosen = (values for both in selected.values() if both for values in both)
-    for values in (*scores.values(), diverged, *chosen):
+    for values in (*scores.values(), *(found or {}).values(), diverged, *chosen):
         if values.shape != (config.total_repeats,):
             raise ValueError(
                 f"numbers of shape {values.shape} for {counted(config.total_repeats, 'repeat')}"
             )
-    return Report(scores, selected, diverged, document["noise"], config.best_by)
+    return Report(scores, selected, diverged, document["noise"], config.best_by, found)
 
 
 def _selected(entry: dict[str, Any]) -> Selected:

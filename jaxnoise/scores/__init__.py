@@ -1,7 +1,8 @@
 """Scores: how good a run is, computed from arrays on the host.
 
 Takes histories, logits and losses of all repeats; gives the chosen epochs, calibration, detection,
-which repeats diverged, means and intervals, and tables of them. No JAX, no files.
+estimates of the noise, which repeats diverged, means and intervals, and tables of them. No JAX, no
+files.
 
 May import: labels, config.
 """
@@ -10,6 +11,8 @@ __all__ = [
     "calibration",
     "detection",
     "divergence",
+    "estimates",
+    "findings",
     "intervals",
     "scoring",
     "selection",

@@ -2,6 +2,12 @@
 
 import numpy as np
 
+# What `found` gives of one repeat.
+FOUND = (
+    "f1_at_true_rate", "mixture_precision", "mixture_recall", "mixture_f1", "mixture_rate",
+    "mixture_rate_error",
+)  # fmt: skip
+
 
 def measure(score: np.ndarray, changed: np.ndarray) -> dict[str, float]:
     """How well a score separates changed labels from others: `noise_auroc` and `noise_aupr`.
@@ -22,3 +28,64 @@ def measure(score: np.ndarray, changed: np.ndarray) -> dict[str, float]:
         "noise_auroc": float(metrics.roc_auc_score(changed, score)),
         "noise_aupr": float(metrics.average_precision_score(changed, score)),
     }
+
+
+def found(loss: np.ndarray, changed: np.ndarray) -> dict[str, float]:
+    """What two thresholds on the loss find of the changed labels: `FOUND`, all in [0, 1].
+
+    `f1_at_true_rate` is for someone who knows the true rate, changed / all: the first ⌈rate · N⌉
+    samples by loss are called wrong, of equal ones the first, which are as many as are changed. So
+    precision, recall and F1 are the same number there. The requested rate is not meant: noise may
+    draw the true class, or leave classes alone, and given labels have none.
+
+    `mixture_precision`, `mixture_recall` and `mixture_f1` need no rate: a label is called wrong if
+    its posterior by `mixture` is above 1/2. `mixture_rate` is the mean of these posteriors, an
+    estimate of the true rate, and `mixture_rate_error` the distance between the two.
+
+    Where all labels are changed or none is, precision, recall and F1 are NaN, as there is nothing
+    to tell apart; if none is, the error is too, since no label is known to be right. If none is
+    called wrong, they are 0. All are NaN if the mixture's posteriors are.
+
+    Args:
+      loss: float (samples,), on the label trained on.
+      changed: bool (samples,).
+    """
+    wrong = mixture(loss)
+    scores = dict.fromkeys(FOUND, float("nan")) | {"mixture_rate": float(wrong.mean())}
+    if changed.any():
+        scores["mixture_rate_error"] = abs(scores["mixture_rate"] - float(changed.mean()))
+    if not np.isfinite(wrong).all() or changed.all() or not changed.any():
+        return scores
+    first = np.argsort(-loss, kind="stable")[: changed.sum()]
+    called = wrong > 0.5
+    right = int((called & changed).sum())
+    scores["f1_at_true_rate"] = float(changed[first].mean())
+    scores["mixture_precision"] = right / max(int(called.sum()), 1)
+    scores["mixture_recall"] = right / int(changed.sum())
+    scores["mixture_f1"] = 2 * right / int(called.sum() + changed.sum())
+    return scores
+
+
+def mixture(loss: np.ndarray) -> np.ndarray:
+    """The posterior of each label to be wrong, by a mixture of two Gaussians: float64 (samples,).
+
+    It is fitted to the losses, scaled to [0, 1], and the component of the larger mean is that of
+    the wrong labels. A mixture has two components whatever it is fitted to, so without any wrong
+    label it finds some all the same. Source: Li et al., "DivideMix" (ICLR 2020,
+    https://arxiv.org/abs/2002.07394), with the tolerance and the least variance of its code.
+
+    NaN if a loss is not finite, or all are equal.
+
+    Args:
+      loss: float (samples,).
+    """
+    from sklearn.mixture import GaussianMixture  # as in `measure`
+
+    if not np.isfinite(loss).all() or loss.min() == loss.max():
+        return np.full(len(loss), np.nan)
+    scaled = np.float64(loss)[:, None]
+    scaled = (scaled - scaled.min()) / (scaled.max() - scaled.min())
+    gaussians = GaussianMixture(2, tol=1e-2, reg_covar=5e-4, random_state=0)
+    # In order, since its start is drawn from them: so the order of the samples does not matter.
+    gaussians.fit(np.sort(scaled, axis=0))
+    return gaussians.predict_proba(scaled)[:, gaussians.means_.argmax()]

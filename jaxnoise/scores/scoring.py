@@ -8,8 +8,10 @@ import numpy as np
 from tabulate import tabulate
 
 from jaxnoise.labels.noise import in_words
-from jaxnoise.scores import divergence
+from jaxnoise.scores import divergence, findings
 from jaxnoise.scores.calibration import BINS
+from jaxnoise.scores.detection import FOUND
+from jaxnoise.scores.estimates import ESTIMATED
 from jaxnoise.scores.selection import (
     ABSENT_WORDS,
     ORACLE_WORDS,
@@ -31,8 +33,11 @@ _MAIN = (
     "last_test_accuracy",
     "best_epoch",
 )
-_CALIBRATION_AND_DETECTION = ("test_ece", "test_nll", "test_brier", "noise_auroc", "noise_aupr")
+AREAS = ("noise_auroc", "noise_aupr")
+_CALIBRATION_AND_DETECTION = ("test_ece", "test_nll", "test_brier", *AREAS)
 SCORES = _MAIN + _CALIBRATION_AND_DETECTION
+# Beside them, in an entry of their own.
+DETECTION = FOUND + ESTIMATED
 # Those that a run without a validation part does not have: they are NaN.
 OF_VALIDATION = ("valid_accuracy", "best_epoch")
 
@@ -77,6 +82,8 @@ class Report(NamedTuple):
     diverged: np.ndarray  # int (repeats,), of divergence.epochs(): these have no scores
     noise: dict[str, Any]  # of noise.summary()
     validation_labels: str | None  # clean or noisy; None: the run has no validation part
+    # float (repeats,) for each name in DETECTION; None: an older run.
+    detection: dict[str, np.ndarray] | None = None
 
     @property
     def headline(self) -> str:
@@ -85,17 +92,26 @@ class Report(NamedTuple):
 
     def rows(self) -> list[dict[str, Any]]:
         """A row of SCORES for each repeat, named by its number, then mean, std and their n."""
+        repeats, mean, std = self._summary({name: self.scores[name] for name in SCORES})
         rows = [
-            {"repeat": i + 1}
-            | {name: None if epoch else number(self.scores[name][i]) for name in SCORES}
-            | {"diverged_at_epoch": int(epoch) or None}
-            for i, epoch in enumerate(self.diverged)
+            {"repeat": i} | row | {"diverged_at_epoch": int(epoch) or None}
+            for i, (row, epoch) in enumerate(zip(repeats, self.diverged, strict=True), start=1)
         ]
-        statistics = {name: _mean_and_std(self._survivors(self.scores[name])) for name in SCORES}
-        for i, label in enumerate(("mean", "std")):
-            rows.append({"repeat": label} | {name: both[i] for name, both in statistics.items()})
+        rows += [{"repeat": "mean"} | mean, {"repeat": "std"} | std]
         rows.append({"repeat": "n"} | dict.fromkeys(SCORES, self._n))
         return rows
+
+    def _summary(
+        self, values: dict[str, np.ndarray]
+    ) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+        """The numbers of every repeat by their names, their means and their deviations."""
+        repeats = [
+            {name: None if epoch else number(of_all[i]) for name, of_all in values.items()}
+            for i, epoch in enumerate(self.diverged)
+        ]
+        both = {x: _mean_and_std(self._survivors(of_all)) for x, of_all in values.items()}
+        mean, std = ({name: each[i] for name, each in both.items()} for i in (0, 1))
+        return repeats, mean, std
 
     @property
     def _n(self) -> int:
@@ -108,7 +124,7 @@ class Report(NamedTuple):
 
     def document(self) -> dict[str, Any]:
         """The content of scores.json."""
-        *repeats, mean, std, _ = ({name: row[name] for name in SCORES} for row in self.rows())
+        repeats, mean, std = self._summary({name: self.scores[name] for name in SCORES})
         return {
             "about": "\n".join(self._about()),
             "noise": self.noise,
@@ -123,7 +139,13 @@ class Report(NamedTuple):
                 for name, chosen in self.selected.items()
             },
             "variance": self._variance(),
+            **({} if self.detection is None else {"detection": self._detection()}),
         }
+
+    def _detection(self) -> dict[str, Any]:
+        """The entry `detection` of scores.json."""
+        repeats, mean, std = self._summary({name: self.detection[name] for name in DETECTION})
+        return {"mean": mean, "std": std, "repeats": repeats}
 
     def text(self) -> str:
         """The content of scores.txt: three tables, each a row per repeat, then mean and std."""
@@ -141,7 +163,10 @@ class Report(NamedTuple):
         )
         parts = self._variance()
         variance = [textwrap.fill(_variance_in_words(parts), _WIDTH)] if parts else []
-        return "\n\n".join([*itertools.chain(*zip(tables, about, strict=True)), noise, *variance])
+        lines = findings.in_words(self._detection(), self.noise) if self.detection else []
+        found = ["\n".join(textwrap.fill(line, _WIDTH) for line in lines)] if lines else []
+        told = itertools.chain(*zip(tables, about, strict=True))
+        return "\n\n".join([*told, noise, *found, *variance])
 
     def _about(self) -> list[str]:
         """A note on each of the three tables."""

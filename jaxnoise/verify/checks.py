@@ -11,10 +11,11 @@ from jaxnoise.config import InputError
 from jaxnoise.labels.noisy_dataset import SPLITS, NoisyDataset, load_splits
 from jaxnoise.runs import checkpoint
 from jaxnoise.runs.history import read_history
-from jaxnoise.runs.noise_record import read_noise
+from jaxnoise.runs.noise_record import read_estimates, read_noise
 from jaxnoise.runs.record import Record
 from jaxnoise.runs.samples import PREDICTED, read_samples
 from jaxnoise.scores import divergence
+from jaxnoise.scores.estimates import WAYS
 from jaxnoise.scores.scoring import OF_VALIDATION, SCORES
 from jaxnoise.scores.selection import select
 from jaxnoise.training import assembly, evaluation, loop, measurement
@@ -55,6 +56,7 @@ class _Read:
         sizes = dict(zip(SPLITS, np.bincount(self.dataset.split), strict=True))
         changed = np.stack([labels.changed for labels in self.dataset.noisy_labels])
         sizes |= {"changed": changed.sum(axis=1).min(), "unchanged": (~changed).sum(axis=1).min()}
+        sizes |= dict.fromkeys(WAYS, sizes["valid"])
         of = metric.removeprefix("last_").removeprefix("ema_").split("_")[0]
         return max(1, sizes.get(of, 1))
 
@@ -85,14 +87,15 @@ def all_checks(run: Record) -> Iterator[Check]:
         recomputed = yield from _of_nets(run, read)
     if read.samples is not None:
         recomputed |= measurement.of_losses(read.dataset, read.samples["loss"])
+        recomputed |= measurement.of_thresholds(read.dataset, read.samples["loss"])
     if run.config.best_by is None:
         none = np.full(config.total_repeats, np.nan)
         recomputed |= dict.fromkeys(OF_VALIDATION, none)
     elif read.history is not None:
         recomputed["best_epoch"] = _best_epoch(run, read)
-    for name in SCORES:
+    for name, recorded in (run.report.scores | (run.report.detection or {})).items():
         if name in recomputed:
-            yield read.compare(name, run.report.scores[name], recomputed[name])
+            yield read.compare(name, recorded, recomputed[name])
         else:
             yield Check(name, UNCHECKED)
 
@@ -131,7 +134,11 @@ def _of_nets(run: Record, read: _Read) -> Generator[Check, None, dict[str, np.nd
         metrics, samples = trainer.gather(evaluated, repeats)
         if which == "best":
             scores |= {name: metrics[name] for name in SCORES if name in metrics}
-            scores |= measurement.of_nets(config, dataset, engine, states)
+            of_nets, logits = measurement.of_nets(config, dataset, engine, states)
+            estimated, matrices = measurement.of_predictions(dataset, logits)
+            scores |= of_nets | estimated
+            if run.report.detection and config.best_by is not None:
+                yield from _matrices(run, read, matrices)
         else:
             scores["last_test_accuracy"] = metrics["test_accuracy"]
         if read.samples is not None and (kept := PREDICTED[which]) in read.samples:
@@ -169,6 +176,19 @@ def _of_average(
     metrics = trainer.gather(measure(*groups, shared=(pictures,)), repeats)
     last = np.full(repeats, run.config.epochs_num - 1)
     yield _history(f"history.npz, {name}", read, last, metrics)
+
+
+def _matrices(run: Record, read: _Read, matrices: dict[str, np.ndarray]) -> Iterator[Check]:
+    """Whether the estimated matrices are those of the best nets."""
+    name = "noise_estimates.npz"
+    kept = yield from _reading(name, read_estimates, run.folder, run.config, read.dataset)
+    if kept is not None:
+        of_a_class = max(1, len(read.dataset.valid_index) // read.dataset.num_classes)
+        each = (
+            compare(way, kept[way], matrix, tolerance(f"{way}_matrix", of_a_class))
+            for way, matrix in matrices.items()
+        )
+        yield worst(name, each)._replace(recorded="", recomputed="")
 
 
 def _best_epoch(run: Record, read: _Read) -> np.ndarray:
