@@ -12,7 +12,7 @@ import numpy as np
 from jaxnoise.config import InputError
 from jaxnoise.figures.colours import Look
 from jaxnoise.figures.drawing import own_style, save, svg
-from jaxnoise.report import curves, figures, made_by, plots, script_data
+from jaxnoise.report import curves, detection, figures, made_by, plots, script_data
 from jaxnoise.report.collection import DAMAGED, FINISHED, Entry, collect
 from jaxnoise.report.script_data import History
 from jaxnoise.report.tables import (
@@ -53,16 +53,16 @@ def write(results_dir: Path, out: Path) -> Path:
     for entry in entries:
         if entry.state == DAMAGED:
             log.warning("Warning: %s", entry.error)
-    found, told = tables(entries), notes(entries)
+    found, told, wrong = tables(entries), notes(entries), detection.found(entries)
     try:
         out.mkdir(parents=True, exist_ok=True)
         shown = figures.looks(figures.able(entries))
         pictures = _figures(entries, shown, out)
         for name, text in (
-            ("report.md", markdown(found, told)),
-            ("report.tex", latex(found)),
+            ("report.md", markdown(found, told) + detection.markdown(wrong)),
+            ("report.tex", latex(found) + detection.latex(wrong)),
             ("report.csv", table_csv(entries)),
-            ("report.html", _page(results_dir, entries, found, told, pictures, shown)),
+            ("report.html", _page(results_dir, entries, found, told, wrong, pictures, shown)),
         ):
             (out / name).write_text(text, encoding="utf-8")
     except OSError as error:
@@ -109,6 +109,7 @@ def _page(
     entries: Sequence[Entry],
     found: Sequence[Table],
     told: Sequence[str],
+    wrong: Sequence[detection.Found],
     pictures: dict[str, dict[str, str]],
     shown: Mapping[str, Look],
 ) -> str:
@@ -135,6 +136,8 @@ def _page(
         headline=headline,
         tables=found,
         notes=told,
+        wrong=wrong,
+        wrong_note=detection.NOTE,
         made=made_by.lines(entries),
         commands=made_by.commands(entries),
         figures=pictures,

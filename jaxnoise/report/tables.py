@@ -12,6 +12,7 @@ from tabulate import tabulate
 from jaxnoise.report.collection import FINISHED, Column, Entry, one_of_each
 from jaxnoise.runs.pairs import differences, gain_by_ema, selections, unpaired_because
 from jaxnoise.scores.intervals import Difference
+from jaxnoise.scores.scoring import AREAS, DETECTION
 from jaxnoise.scores.selection import ORACLE_WORDS, SELECTIONS, absent_words
 
 NOTE = (
@@ -235,7 +236,10 @@ def _heads(columns: Sequence[Column]) -> str:
 def table_csv(entries: Sequence[Entry]) -> str:
     """A row for each run, unrounded."""
     columns = ["dataset", "noise", "method", "state", "n", "true_rate"]
-    columns += [f"{name}_{quantity}" for name in named(entries) for quantity in ("mean", "std")]
+    there = {name for entry in entries if entry.run for name in entry.run.detection}
+    detection = [name for name in AREAS + DETECTION if name in there]
+    for name in (*named(entries), *detection):
+        columns += [f"{name}_mean", f"{name}_std"]
     text = io.StringIO()
     table = csv.DictWriter(text, [*columns, "folder", "command", "error"], lineterminator="\n")
     table.writeheader()
@@ -245,7 +249,8 @@ def table_csv(entries: Sequence[Entry]) -> str:
                "error": entry.error}  # fmt: skip
         if entry.run:
             row |= {"n": entry.run.n, "true_rate": entry.run.true_rate}
-            for name, (mean, std) in entry.run.mean_and_std().items():
+            both = entry.run.mean_and_std() | entry.run.detection
+            for name, (mean, std) in both.items():
                 row |= {f"{name}_mean": mean, f"{name}_std": std}
         table.writerow(row)
     return text.getvalue()

@@ -94,7 +94,8 @@ def joint(probabilities: np.ndarray, given: np.ndarray) -> np.ndarray:
     classes, the sample is of that with the largest p_j. With n_i samples with label i,
     Q[i, j] = n_i / n · C[i, j] / Σ_k C[i, k], so that the rows sum to the shares of the noisy
     labels. If no sample with label i is confidently of any class, its labels are taken to be right.
-    Source: Northcutt et al., "Confident Learning" (JAIR 2021, https://arxiv.org/abs/1911.00068).
+    Source: Northcutt et al., "Confident Learning" (JAIR 2021, https://arxiv.org/abs/1911.00068),
+    whose package cleanlab rounds Q · n to whole samples.
 
     Args:
       probabilities: float (n, K), rows sum to 1.

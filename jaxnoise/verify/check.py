@@ -47,8 +47,8 @@ def tolerance(metric: str, pictures: int) -> Tolerance:
     another class, or its confidence to another bin, whose two sums change by at most 1 each; and
     where a unit is at its kink, or two are equal in a pooling window, a derivative jumps: by up to
     5e-3 of ‖J‖² in a picture. Measured without AVX-512 and AVX: 4e-7 of a loss, 1e-4 of ‖J‖².
-    Confident learning counts the pictures above a threshold, a quarter of all or more, so that one
-    of them changes a share by four times its own; of anchor points one may be predicted otherwise.
+    Confident learning counts the pictures above thresholds, a quarter of all or more, so that one
+    of them changes a share by up to four times its own.
 
     Args:
       metric: a name of `scoring.SCORES`, of `scoring.DETECTION` or of the metrics of
@@ -61,8 +61,10 @@ def tolerance(metric: str, pictures: int) -> Tolerance:
         return Tolerance(absolute=1e-9, relative=1e-9)
     if metric.startswith("confident_"):
         return Tolerance(absolute=4 / pictures)
-    if metric.startswith("anchor_"):
+    if metric.startswith("anchor_rate"):
         return Tolerance(absolute=1 / pictures, relative=1e-3)
+    if metric.startswith("anchor_matrix"):  # of probabilities
+        return Tolerance(absolute=1e-3)
     if metric.endswith("_jacob"):
         return Tolerance(relative=5e-3)
     if metric.endswith("_ece"):

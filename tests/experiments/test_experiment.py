@@ -187,7 +187,7 @@ def test_folder_is_complete(folder):
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "log.txt", "metrics.jsonl", "scores.csv", "scores.txt", "scores.json",
         "history.npz", "noise.npz", "noise.json", "samples.npz", "suspects.csv", "checkpoints",
-        "figures", "logs", ".lock",
+        "figures", "logs", ".lock", "noise_estimates.npz",
     }  # fmt: skip
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {
         "best", "best.sha256", "last", "last.sha256",

@@ -16,6 +16,7 @@ from jaxnoise.report import comparison
 from jaxnoise.report import page as report
 from jaxnoise.runs import checkpoint, folders, resume
 from jaxnoise.runs.finished import load_run
+from jaxnoise.scores.estimates import ESTIMATED
 from jaxnoise.scores.scoring import OF_VALIDATION
 from jaxnoise.spectrum import __main__ as spectrum
 from jaxnoise.sweep import __main__ as sweep
@@ -76,6 +77,14 @@ def test_scores_are_those_of_the_last_epoch(document, folder):
     np.testing.assert_allclose(
         selection["last_ten"]["accuracy"], history["test_accuracy"][-10:].mean(axis=0), rtol=1e-6
     )
+
+
+def test_the_noise_is_estimated_by_the_losses_alone(document, folder):
+    """No sample is held out, and the nets were trained on the labels of all others."""
+    for row in document["detection"]["repeats"]:
+        assert {name for name, x in row.items() if x is None} == set(ESTIMATED)
+    assert not (folder / "noise_estimates.npz").exists()
+    assert "% by the mixture.\n" in (folder / "scores.txt").read_text()
 
 
 def test_texts_say_that_there_is_no_best_epoch(folder, config, caplog):

@@ -18,7 +18,7 @@ EPOCHS = 4
 def make(tmp_path):
     """Writes a finished run as an experiment does, as far as a report reads it."""
 
-    def make(accuracy, facts=None, labels="0" * 16, **settings):
+    def make(accuracy, facts=None, labels="0" * 16, detection=None, **settings):
         config = Config(
             **{"dataset": "digits", "total_repeats": len(accuracy)} | settings,
             results_dir=str(tmp_path),
@@ -41,8 +41,12 @@ def make(tmp_path):
         scores = {name: np.zeros(len(accuracy)) for name in scoring.SCORES}
         draw = {"seed": 0, "picked": 40, "changed": 36, "true_rate": 0.36, "sha256": labels}
         noise = {"noise": config.noise, "true_rate": 0.3, "draws": [draw]}
+        if detection is not None:
+            detection = dict.fromkeys(scoring.DETECTION, np.zeros(len(accuracy))) | {
+                name: np.array(values) for name, values in detection.items()
+            }
         documents.write_scores(
-            folder, scoring.Report(scores, selected, diverged, noise, config.best_by)
+            folder, scoring.Report(scores, selected, diverged, noise, config.best_by, detection)
         )
         splits = ["train_noisy", "train", *["valid"] * (config.best_by is not None), "test"]
         names = [f"{split}_accuracy" for split in splits]

@@ -290,6 +290,45 @@ def test_files_hold_the_same_numbers(make, tmp_path):
     }  # fmt: skip
 
 
+def test_wrong_labels_found_and_noise_estimated_are_tables(make, tmp_path):
+    found = {"mixture_f1": [0.8, 0.9], "anchor_rate": [0.2, 0.4], "confident_rate": [np.nan] * 2}
+    make([80.0, 82], noise_rate=0.4, detection=found)
+    make([80.0, 82], noise_rate=0.4, wd_coef=1e-4)  # an older run
+    make([80.0, np.nan], noise_rate=0.4, do_sn=True, detection=found)
+    report.write(tmp_path, tmp_path / "report")
+    markdown, latex, page = (
+        (tmp_path / "report" / f"report.{kind}").read_text() for kind in ("md", "tex", "html")
+    )
+    rows = re.findall(r"^\| (no_reg|wd_0.0001|sn) +\|.*\|$", markdown.split("## Wrong")[1], re.M)
+    assert sorted(rows) == ["no_reg", "no_reg", "sn", "sn", "wd_0.0001"]
+    wrong, noise = markdown.split("## Wrong")[1].split("## Noise estimated")
+    (older,) = re.findall(r"^\| wd_0.0001 .*$", wrong, re.M)
+    assert older.count("0.000 ± 0.000") == 2 and older.count(" – ") == 4
+    (plain,) = re.findall(r"^\| no_reg .*$", wrong, re.M)
+    assert "| 0.850 ± 0.050" in plain and "| 30.00 " in plain  # F1; the true rate
+    (plain,) = re.findall(r"^\| no_reg .*$", noise, re.M)
+    assert "| 30.0 ± 10.0 " in plain and plain.count(" – ") == 1
+    (one,) = re.findall(r"^\| sn .*$", noise, re.M)
+    assert "| 1 " in one and "| 20.0 ± 0.0 " in one
+    assert r"30.0 $\pm$ 10.0" in latex and '<td class="number">30.0 ± 10.0</td>' in page
+    assert "<h2>Wrong labels found</h2>" in page and "<h2>Noise estimated</h2>" in page
+    with open(tmp_path / "report" / "report.csv", newline="") as file:
+        cells = {row["method"]: row for row in csv.DictReader(file)}
+    assert float(cells["no_reg"]["anchor_rate_mean"]) == pytest.approx(0.3)
+    assert cells["wd_0.0001"]["anchor_rate_mean"] == ""
+    assert "confident_rate_mean" not in cells["no_reg"]
+
+
+def test_without_any_wrong_label_there_is_no_table_of_them(make, tmp_path):
+    folder = make([80.0, 82])
+    edited = json.loads((folder / "scores.json").read_text())
+    edited["mean"] |= {"noise_auroc": None, "noise_aupr": None}
+    (folder / "scores.json").write_text(json.dumps(edited))
+    page = report.write(tmp_path, tmp_path / "report").read_text()
+    assert "Wrong labels found" not in page and "Noise estimated" not in page
+    assert "##  Wrong" not in (tmp_path / "report" / "report.md").read_text()
+
+
 def test_report_replaces_itself_and_nothing_else(make, tmp_path):
     make([80.0, 82])
     out = tmp_path / "report"

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.metrics import precision_recall_fscore_support
 
 from jaxnoise.runs.samples import write_suspects
 from jaxnoise.scores import detection
@@ -35,6 +36,71 @@ def test_perfect_worst_and_ignorant_scores(score, auroc, aupr):
 )  # fmt: skip
 def test_nothing_to_tell_apart_is_not_a_number(score, changed):
     assert np.isnan(list(detection.measure(score, changed).values())).all()
+
+
+def losses(samples=400, share=0.3, seed=0):
+    """Losses in two groups that overlap, and which samples are of the higher one."""
+    rng = np.random.default_rng(seed)
+    changed = rng.random(samples) < share
+    return np.where(changed, rng.normal(3, 0.8, samples), rng.gamma(2, 0.4, samples)), changed
+
+
+def test_groups_far_apart_are_found_whole_and_give_the_rate():
+    changed = np.arange(100) < 36
+    loss = np.where(changed, 5.0, 0.1) + np.linspace(0, 0.01, 100)
+    measured = detection.found(np.float32(loss), changed)
+    assert list(measured) == list(detection.FOUND)
+    assert measured == pytest.approx(
+        {"f1_at_true_rate": 1, "mixture_precision": 1, "mixture_recall": 1, "mixture_f1": 1,
+         "mixture_rate": 0.36, "mixture_rate_error": 0},
+        abs=1e-9,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_calls_are_judged_as_scikit_learn_does(seed):
+    loss, changed = losses(seed=seed)
+    measured = detection.found(loss, changed)
+    called = detection.mixture(loss) > 0.5
+    expected = precision_recall_fscore_support(changed, called, average="binary")[:3]
+    names = "mixture_precision", "mixture_recall", "mixture_f1"
+    assert [measured[name] for name in names] == pytest.approx(expected, rel=1e-12)
+    # As many as are changed: the three are one.
+    first = loss >= np.sort(loss)[-changed.sum()]
+    expected = precision_recall_fscore_support(changed, first, average="binary")[:3]
+    assert [measured["f1_at_true_rate"]] * 3 == pytest.approx(expected, rel=1e-12)
+    assert measured["mixture_rate_error"] == abs(measured["mixture_rate"] - changed.mean())
+
+
+def test_the_mixture_finds_the_shares_of_two_gaussians():
+    rng = np.random.default_rng(0)
+    loss = np.concatenate([rng.normal(1, 0.2, 7000), rng.normal(4, 0.7, 3000)])
+    posterior = detection.mixture(loss)
+    assert ((posterior >= 0) & (posterior <= 1)).all()
+    assert posterior.mean() == pytest.approx(0.3, abs=0.005)
+
+
+def test_the_order_and_the_unit_of_losses_do_not_matter_to_the_mixture():
+    loss, _ = losses()
+    order = np.random.default_rng(1).permutation(len(loss))
+    posterior = detection.mixture(loss)
+    np.testing.assert_array_equal(detection.mixture(loss[order]), posterior[order])
+    np.testing.assert_allclose(detection.mixture(8 * loss + 16), posterior, atol=1e-9)
+
+
+@pytest.mark.parametrize("changed", [np.zeros(400, bool), np.ones(400, bool)])
+def test_where_no_label_or_every_label_is_changed_there_is_a_rate_alone(changed):
+    loss, _ = losses()
+    measured = detection.found(loss, changed)
+    known = {name for name, x in measured.items() if np.isfinite(x)}
+    # Without a changed label no label is known to be right.
+    assert known == {"mixture_rate"} | ({"mixture_rate_error"} if changed.all() else set())
+
+
+@pytest.mark.parametrize("loss", [[1, 1, 1, 1, 1], [0, 1, np.nan, 2, 3], [0, 1, np.inf, 2, 3]])
+def test_losses_that_are_no_numbers_or_equal_are_no_mixture(loss):
+    measured = detection.found(np.float32(loss), CHANGED)
+    assert np.isnan(list(measured.values())).all()
 
 
 INDEX = np.array([40, 7, 19])

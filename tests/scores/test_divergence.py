@@ -150,8 +150,10 @@ def test_it_is_marked_everywhere_and_in_no_mean(second):
     assert divergence.epochs(history).tolist() == [0, 2, 0]
     for values in history.values():
         assert np.isfinite(values[:1]).all() and np.isnan(values[1:, 1]).all()
-    of_others = [told["repeats"][i]["test_accuracy"] for i in (0, 2)]
-    assert told["mean"]["test_accuracy"] == np.mean(of_others)
+    for entry, name in ((told, "test_accuracy"), (told["detection"], "mixture_rate")):
+        of_others = [entry["repeats"][i][name] for i in (0, 2)]
+        assert entry["mean"][name] == np.mean(of_others)
+        assert entry["repeats"][1][name] is None
     lines = [json.loads(line) for line in (second / "metrics.jsonl").read_text().splitlines()]
     assert [line["step_loss"][1] is None for line in lines] == [False, True, True]
     assert [line["step_loss"].count(None) for line in lines] == [0, 1, 1]
@@ -185,7 +187,7 @@ def test_all_can_diverge(every):
     told = document(every)
     assert told["diverged_at_epoch"] == [2, 2, 2] and told["n"] == 0
     assert {value for row in told["repeats"] for value in row.values()} == {None}
-    assert set(told["mean"].values()) == {None}
+    assert set(told["mean"].values()) == {None} == set(told["detection"]["mean"].values())
     assert len(list((every / "figures").iterdir())) == 14
 
 

@@ -268,6 +268,58 @@ def test_variance_of_a_score_that_is_no_number_is_null(value):
     assert said.text()
 
 
+def found(repeats=3, **changed):
+    """Of thresholds and estimates; 0.5 and 0.7 in the first two repeats, and 0.6 in others."""
+    values = np.array([0.5, 0.7, *[0.6] * (repeats - 2)])
+    return dict.fromkeys(scoring.DETECTION, values) | changed
+
+
+def test_what_thresholds_find_and_estimates_say_is_an_entry_and_three_lines():
+    said = report()._replace(detection=found(anchor_rate=np.array([0.2, 0.3, np.nan])))
+    entry = said.document()["detection"]
+    assert list(entry) == ["mean", "std", "repeats"] and len(entry["repeats"]) == 3
+    assert entry["mean"]["mixture_f1"] == pytest.approx(0.6)
+    assert entry["std"]["mixture_f1"] == pytest.approx(np.std([0.5, 0.6, 0.7]))
+    assert [row["anchor_rate"] for row in entry["repeats"]] == [0.2, 0.3, None]
+    text = " ".join(said.text().split())
+    assert (
+        "Wrong labels found by their loss: precision = recall = F1 = 0.600 ± 0.082 if as many are "
+        "called wrong as are, by a mixture of two Gaussians precision 0.600 ± 0.082, recall "
+        "0.600 ± 0.082, F1 0.600 ± 0.082. "
+        "Noise rate estimated, true 33.33 %: 60.0 ± 8.2 % by the mixture, 60.0 ± 8.2 % by "
+        "confident learning. "
+        "Transition matrix estimated, Σ_j |estimated − realized| as a mean over its rows, in "
+        "[0, 2]: 0.600 ± 0.082 by confident learning, 0.600 ± 0.082 by anchor points."
+    ) in text
+    assert max(map(len, said.text().splitlines())) <= 110
+
+
+def test_a_report_without_them_is_as_older_ones_were():
+    assert "detection" not in report().document()
+    assert "estimated" not in report().text() and "found by" not in report().text()
+    assert report()._replace(detection=found()).rows() == report().rows()
+
+
+def test_a_repeat_that_diverged_is_in_no_mean_of_them():
+    entry = report(diverged=[0, 3, 0])._replace(detection=found()).document()["detection"]
+    assert entry["repeats"][1] == dict.fromkeys(scoring.DETECTION)
+    assert entry["mean"]["confident_rate"] == pytest.approx(0.55)
+    said = report(diverged=[1, 1, 1])._replace(detection=found())
+    assert set(said.document()["detection"]["mean"].values()) == {None}
+    assert "estimated" not in said.text()
+
+
+def test_without_noise_the_rate_alone_is_told():
+    nothing = np.full(3, np.nan)
+    without = {x: nothing for x in scoring.DETECTION if not x.endswith("_rate") or "true" in x}
+    clean = report()._replace(detection=found(**without), noise=NOISE | {"true_rate": 0.0})
+    told = clean.text().split("0123456789abcdef.\n\n")[1]
+    assert " ".join(told.split()) == (
+        "Noise rate estimated: 60.0 ± 8.2 % by the mixture, 60.0 ± 8.2 % by confident learning, "
+        "60.0 ± 8.2 % by anchor points."
+    )
+
+
 def test_table_fits_a_terminal():
     assert max(map(len, report().text().splitlines())) <= 110
 

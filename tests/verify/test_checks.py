@@ -17,7 +17,8 @@ from jaxnoise.runs.history import read_history
 from jaxnoise.runs.noise_record import read_noise
 from jaxnoise.runs.record import read_record
 from jaxnoise.runs.samples import read_samples, write_suspects
-from jaxnoise.scores.scoring import SCORES
+from jaxnoise.scores.estimates import WAYS
+from jaxnoise.scores.scoring import DETECTION, SCORES
 from jaxnoise.training import assembly
 from jaxnoise.verify import __main__ as verify
 from jaxnoise.verify import checks as verification
@@ -342,6 +343,32 @@ def test_edited_predictions_are_found(array, found, copy):
     assert failed(copy) == dict.fromkeys(found, DIFFERENT)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_edited_estimates_are_found(way, copy):
+    def edit(matrices):
+        matrices[way][0] = matrices[way][0, ::-1]
+
+    edit_arrays(copy / "noise_estimates.npz", edit)
+    assert failed(copy) == {"noise_estimates.npz": DIFFERENT}
+
+
+@pytest.mark.parametrize("name", DETECTION)
+def test_edited_detection_is_found(name, copy):
+    def edit(document):
+        document["detection"]["repeats"][0][name] += 1.5
+
+    edit_json(copy / "scores.json", edit)
+    assert failed(copy) == dict.fromkeys((name, "scores.json"), DIFFERENT)
+
+
+def test_older_run_without_detection_is_verified(copy):
+    edit_json(copy / "scores.json", lambda document: document.pop("detection"))
+    (copy / "noise_estimates.npz").unlink()
+    checks = verified(copy)
+    assert {check.verdict for check in checks.values()} == {EQUAL}
+    assert not {"noise_estimates.npz", *DETECTION} & checks.keys()
+
+
 def test_older_run_without_predictions_at_the_best_epoch_is_verified(copy):
     edit_arrays(copy / "samples.npz", lambda samples: samples.pop("best_predicted"))
     assert failed(copy) == {"suspects.csv": DIFFERENT}  # this one is not as it was then
@@ -406,6 +433,7 @@ def test_renamed_folder_is_verified_but_for_its_name(copy):
     [
         ("noise.npz", "missing"), ("noise.npz", "truncated"), ("history.npz", "missing"),
         ("history.npz", "truncated"), ("samples.npz", "empty"), ("samples.npz", "text"),
+        ("noise_estimates.npz", "missing"), ("noise_estimates.npz", "truncated"),
     ],
 )  # fmt: skip
 def test_damaged_arrays_are_named(name, harm, copy, capsys):

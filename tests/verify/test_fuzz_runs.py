@@ -78,6 +78,7 @@ def whole(tmp_path_factory):
         np.zeros(REPEATS, int),
         noise.summary(config, what.noisy_labels[: config.draws]),
         config.validation_labels,
+        {name: rng.random(REPEATS) for name in scoring.DETECTION},
     )
     documents.write_scores(folder, report)
     return folder
