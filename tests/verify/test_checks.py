@@ -361,6 +361,14 @@ def test_edited_detection_is_found(name, copy):
     assert failed(copy) == dict.fromkeys((name, "scores.json"), DIFFERENT)
 
 
+def test_run_without_noise_has_estimates_without_errors_and_is_verified(tmp_path):
+    config = Config(**SETTINGS | {"noise_rate": 0.0}, results_dir=str(tmp_path))
+    for row in experiment.run(config)["detection"]["repeats"]:
+        known = {name for name, x in row.items() if x is not None}
+        assert known == {"mixture_rate", "confident_rate", "anchor_rate"}
+    assert {check.verdict for check in verified(folders.run_folder(config)).values()} == {EQUAL}
+
+
 def test_older_run_without_detection_is_verified(copy):
     edit_json(copy / "scores.json", lambda document: document.pop("detection"))
     (copy / "noise_estimates.npz").unlink()
