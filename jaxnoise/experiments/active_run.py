@@ -174,10 +174,10 @@ class ActiveRun:
             scores = (
                 measurement.of_history(history, progress.best_epoch)
                 | of_nets
-                | measurement.of_losses(dataset, progress.samples.loss)
+                | measurement.of_losses(dataset, progress.suspicion.score)
             )
             estimated, matrices = measurement.of_predictions(dataset, logits)
-            found = measurement.of_thresholds(dataset, progress.samples.loss) | estimated
+            found = measurement.of_thresholds(dataset, progress.suspicion.score) | estimated
         for name, state in zip(checkpoint.NETS, (progress.best_state, progress.state), strict=True):
             checkpoint.save_nets(folder, name, state)
         if config.ema_decay is not None:

@@ -19,11 +19,24 @@ PREDICTED = {"best": "best_predicted", "last": "predicted"}
 def of_progress(progress: Progress) -> dict[str, np.ndarray]:
     """The arrays of samples.npz, (repeats, training samples) each.
 
-    They are `loss`, float32, on the label trained on, mean over epochs, nats; and the classes
-    predicted in the last epoch and in the best one, `predicted` and `best_predicted`, int32, −1
-    where a repeat diverged in its first epoch.
+    They are `loss`, float32, on the label trained on, mean over epochs, nats; `score`, float32, the
+    same with epochs weighted as `evaluation.Suspicion` does; and the classes predicted in the last
+    epoch and in the best one, `predicted` and `best_predicted`, int32, −1 where a repeat diverged
+    in its first epoch.
     """
-    return {**progress.samples._asdict(), PREDICTED["best"]: progress.best_predicted}
+    return {
+        **progress.samples._asdict(),
+        "score": progress.suspicion.score,
+        PREDICTED["best"]: progress.best_predicted,
+    }
+
+
+def suspicion(samples: Mapping[str, np.ndarray]) -> np.ndarray:
+    """How suspicious each label is, float32 (repeats, training samples), nats.
+
+    Of an older run, whose samples.npz has no score, it is the mean loss over epochs.
+    """
+    return samples.get("score", samples["loss"])
 
 
 def write_samples(folder: Path, samples: Mapping[str, np.ndarray]) -> None:
@@ -32,17 +45,17 @@ def write_samples(folder: Path, samples: Mapping[str, np.ndarray]) -> None:
 
 
 def read_samples(folder: Path, config: Config, dataset: NoisyDataset) -> dict[str, np.ndarray]:
-    """samples.npz, see `of_progress`; an older run has no best_predicted.
+    """samples.npz, see `of_progress`; an older run has no score, or no best_predicted either.
 
     Raises:
       InputError: it is missing or damaged.
     """
     path = folder / "samples.npz"
     samples = files.read_arrays(path)
-    names = {"loss", "predicted", *(samples.keys() & PREDICTED.values())}
+    names = {"loss", "predicted", *(samples.keys() & {"score", *PREDICTED.values()})}
     shape = (config.total_repeats, len(dataset.train_index))
     files.check_shapes(path, samples, dict.fromkeys(names, shape))
-    for name in sorted(names - {"loss"}):
+    for name in sorted(names - {"loss", "score"}):
         classes = samples[name]
         if classes.dtype.kind not in "iu" or classes.min() < -1 or (
             classes.max() >= dataset.num_classes
@@ -62,9 +75,8 @@ def suspects(
     They are `index`, the place in the original train set; `file`, if the data set has files;
     `given_label`, the label trained on; `predicted_label`, of the best epoch: at the last one a net
     has memorized many wrong labels and predicts them; `true_label`, if any label is known to be
-    wrong; and `score`: the loss on the given label, mean over epochs, nats. That wrong labels have
-    a high one is the finding of Huang et al., "O2U-Net" (ICCV 2019,
-    https://openreview.net/forum?id=DXSUpYgPNX). Labels are names of classes.
+    wrong; and `score`: the loss on the given label, weighted mean over epochs, nats, see
+    `evaluation.Suspicion`. Labels are names of classes.
 
     Repeats that were given the same labels vote: mean score, most frequent prediction (the first
     class of equals). Where repeats were given different labels each has a list of its own,
@@ -81,7 +93,7 @@ def suspects(
     given = np.stack([labels.noisy for labels in dataset.noisy_labels])
     classes = len(dataset.class_names)
     older = PREDICTED["best"] not in samples
-    predicted, score = samples["predicted" if older else PREDICTED["best"]], samples["loss"]
+    predicted, scores = samples["predicted" if older else PREDICTED["best"]], suspicion(samples)
     # The last one is that of −1.
     names = np.array([*range(classes), -1] if older else [*dataset.class_names, ""])
     true = dataset.noisy_labels[0].clean
@@ -105,12 +117,12 @@ def suspects(
     if not (given == given[0]).all():
         return {
             f"suspects_repeat_{i + 1}.csv": ranked(*each)
-            for i, each in enumerate(zip(given, predicted, score, strict=True))
+            for i, each in enumerate(zip(given, predicted, scores, strict=True))
         }
     votes = votes if votes.any() else ~votes
     counts = [(predicted[votes] == k).sum(axis=0) for k in range(-1, classes)]
     majority = np.argmax(counts, axis=0) - 1
-    return {"suspects.csv": ranked(given[0], majority, score[votes].mean(axis=0))}
+    return {"suspects.csv": ranked(given[0], majority, scores[votes].mean(axis=0))}
 
 
 def write_suspects(

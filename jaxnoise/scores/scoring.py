@@ -67,7 +67,7 @@ _ABOUT_CALIBRATION_AND_DETECTION = (
     "At the epoch of the first table, on the test set: ece = expected calibration error "
     f"({BINS} bins, in [0, 1]), nll = negative log-likelihood in nats, brier = Brier score in "
     "[0, 2]; lower is better. Over the whole training: noise_auroc and noise_aupr = areas under "
-    "the ROC curve and the precision-recall curve, with the mean loss over epochs as a score for "
+    "the ROC curve and the precision-recall curve, with the loss of suspects.csv as a score for "
     "changed labels, in [0, 1]; higher is better."
 )
 

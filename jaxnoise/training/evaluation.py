@@ -45,6 +45,32 @@ class Samples(NamedTuple):
     predicted: jax.Array  # int32 (training samples,), class
 
 
+class Suspicion(NamedTuple):
+    """How suspicious the label of each training sample is, by the epochs so far.
+
+    s_i = Σ_e w_e ℓ_{e,i} / Σ_e w_e, where ℓ_{e,i} is the loss on the label trained on, after epoch
+    e, and w_e = (1 + the number of training samples that are not predicted as labelled) / N. A mean
+    of the loss over epochs finds wrong labels (Huang et al., "O2U-Net", ICCV 2019,
+    https://openreview.net/forum?id=DXSUpYgPNX), but an epoch after which the net predicts all the
+    labels that it was given tells nothing of them any more. The weights are jaxnoise's own;
+    docs/results.md has how they compare with others.
+    """
+
+    score: jax.Array  # float32 (training samples,), nats
+    weight: jax.Array  # float32 (), Σ w_e
+
+    @classmethod
+    def before(cls, samples: int) -> "Suspicion":
+        """Of so many samples, before the first epoch."""
+        return cls(jnp.zeros(samples, jnp.float32), jnp.float32(0))
+
+    def after(self, samples: Samples, labels: jax.Array) -> "Suspicion":
+        """With one more epoch, in which the net made that of the labels it was trained on."""
+        now = (1 + (samples.predicted != labels).sum()) / labels.shape[0]
+        weight = self.weight + now.astype(jnp.float32)
+        return Suspicion(self.score + (samples.loss - self.score) * (now / weight), weight)
+
+
 def renewed(
     state: ts.TrainState, pictures: Pictures, samples: int, *, program: ts.Program
 ) -> ts.TrainState:

@@ -20,6 +20,7 @@ from jaxnoise.training import surroundings
 from jaxnoise.training.evaluation import (
     Pictures,
     Samples,
+    Suspicion,
     evaluate,
     forward_passes,
     of_average,
@@ -54,6 +55,7 @@ class Progress(flax.struct.PyTreeNode):
     best_epoch: jax.Array  # int32 (), index from 0; −1 before the first epoch
     diverged_epoch: jax.Array  # int32 (), index from 0; −1 if it has not diverged
     samples: Samples  # loss: mean over the epochs so far; predicted: last, −1 at first
+    suspicion: Suspicion
     best_predicted: jax.Array  # int32 (training samples,), by the best state; −1 at first
     pruning: robust_training.Pruning | None = None  # for `robust_training.Truncation`
     # With `Program.ema_decay`, the variables that `state.ema` was evaluated with; else None.
@@ -93,6 +95,7 @@ def start(member: Member, pictures: Pictures, *, program: ts.Program) -> Progres
         none,
         none,
         each,
+        Suspicion.before(samples),
         best_predicted,
         pruning,
         ema_variables,
@@ -273,6 +276,7 @@ def advance(
         best_epoch,
         progress.diverged_epoch,
         samples._replace(loss=mean_loss),
+        progress.suspicion.after(samples, member.noisy_labels),
         best_predicted,
         pruning,
         ema_variables,

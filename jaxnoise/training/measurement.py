@@ -63,7 +63,8 @@ def of_losses(dataset: NoisyDataset, loss: np.ndarray) -> dict[str, np.ndarray]:
     """Scores of how well the loss detects changed labels.
 
     Args:
-      loss: float (repeats, training samples), on the label trained on, averaged over epochs.
+      loss: float (repeats, training samples), on the label trained on, averaged over epochs in
+        some way: `evaluation.Suspicion`.
     """
     return _each(detection.measure, loss, [labels.changed for labels in dataset.noisy_labels])
 

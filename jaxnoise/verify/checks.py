@@ -13,7 +13,7 @@ from jaxnoise.runs import checkpoint
 from jaxnoise.runs.history import read_history
 from jaxnoise.runs.noise_record import read_estimates, read_noise
 from jaxnoise.runs.record import Record
-from jaxnoise.runs.samples import PREDICTED, read_samples
+from jaxnoise.runs.samples import PREDICTED, read_samples, suspicion
 from jaxnoise.scores import divergence
 from jaxnoise.scores.estimates import WAYS
 from jaxnoise.scores.scoring import OF_VALIDATION, SCORES
@@ -86,8 +86,9 @@ def all_checks(run: Record) -> Iterator[Check]:
     if read.dataset is not None:
         recomputed = yield from _of_nets(run, read)
     if read.samples is not None:
-        recomputed |= measurement.of_losses(read.dataset, read.samples["loss"])
-        recomputed |= measurement.of_thresholds(read.dataset, read.samples["loss"])
+        suspicious = suspicion(read.samples)
+        recomputed |= measurement.of_losses(read.dataset, suspicious)
+        recomputed |= measurement.of_thresholds(read.dataset, suspicious)
     if run.config.best_by is None:
         none = np.full(config.total_repeats, np.nan)
         recomputed |= dict.fromkeys(OF_VALIDATION, none)

@@ -305,7 +305,7 @@ def test_repeats_with_draws_of_their_own_are_measured_on_them(config, tmp_path):
     with np.load(folder / "noise.npz") as noise, np.load(folder / "samples.npz") as samples:
         assert (noise["noisy"][0] != noise["noisy"][1]).any()
         for i, row in enumerate(document["repeats"]):
-            found = roc_auc_score(noise["changed"][i], samples["loss"][i])
+            found = roc_auc_score(noise["changed"][i], samples["score"][i])
             assert row["noise_auroc"] == pytest.approx(found, rel=1e-12)
             with open(folder / f"suspects_repeat_{i + 1}.csv", newline="") as file:
                 listed = list(csv.DictReader(file))
@@ -444,7 +444,7 @@ def test_memorization_of_the_last_epoch_can_be_recomputed(saved):
 def test_detection_and_suspects_can_be_recomputed(folder, saved, scores):
     noise, loss = saved["noise"], saved["samples"]["loss"]
     for i in range(2):
-        found = roc_auc_score(noise["changed"][0], loss[i])
+        found = roc_auc_score(noise["changed"][0], saved["samples"]["score"][i])
         assert scores["noise_auroc"][i] == pytest.approx(found, rel=1e-12)
     # The mean over epochs and samples is that of the epochs' means.
     np.testing.assert_allclose(

@@ -230,8 +230,9 @@ def test_early_stopping_goes_back_to_the_best_epoch_and_stays(monkeypatch):
     monkeypatch.setattr(loop, "forward_passes", lambda _: 1)
     never = jnp.int32(-1)
     progress = loop.Progress(
-        jnp.int32(0), jnp.int32(0), jnp.float32(-1), never, never, samples, samples.predicted
-    )
+        jnp.int32(0), jnp.int32(0), jnp.float32(-1), never, never, samples,
+        loop.Suspicion.before(1), samples.predicted,
+    )  # fmt: skip
     member = loop.Member(jax.random.key(0), samples.predicted, samples.predicted, NONE)
     pictures = loop.Pictures(*[jnp.zeros((1, 28, 28, 1), jnp.uint8)] * 5)
     stopping = program(robust_training.EarlyStopping(patience=2))
@@ -274,8 +275,8 @@ def test_truncation_trains_on_what_the_best_epoch_finds_likely(monkeypatch):
     p = dataclasses.replace(p, renew_averages=False)  # the states are numbers
     two, ones, never = jnp.zeros(2, jnp.int32), jnp.ones(2, jnp.float32), jnp.int32(-1)
     progress = loop.Progress(
-        jnp.int32(0), jnp.int32(0), jnp.float32(-1), never, never, loop.Samples(ones, two), two,
-        robust_training.Pruning(ones, ones),
+        jnp.int32(0), jnp.int32(0), jnp.float32(-1), never, never, loop.Samples(ones, two),
+        loop.Suspicion.before(2), two, robust_training.Pruning(ones, ones),
     )  # fmt: skip
     member = loop.Member(jax.random.key(0), two, two, NONE)
     pictures = loop.Pictures(*[jnp.zeros((2, 28, 28, 1), jnp.uint8)] * 5)

@@ -15,7 +15,7 @@ from jaxnoise.runs import documents, folders
 from jaxnoise.runs.history import EpochWriter, write_history
 from jaxnoise.runs.samples import of_progress, read_samples, write_samples
 from jaxnoise.training import loop
-from jaxnoise.training.evaluation import Samples
+from jaxnoise.training.evaluation import Samples, Suspicion
 
 
 @pytest.fixture
@@ -225,11 +225,14 @@ def test_tensorboard_events_have_a_run_per_repeat(tmp_path, metrics):
 def test_samples_round_trip(tmp_path):
     each = Samples(np.float32([[1, 2], [3, 4]]), np.int32([[5, 6], [7, 8]]))
     none = np.full(2, -1)
-    progress = loop.Progress(None, None, none, none, none, each, np.int32([[9, 8], [7, 6]]))
+    suspicion = Suspicion(np.float32([[5, 6], [7, 8]]), np.float32([1, 2]))
+    best = np.int32([[9, 8], [7, 6]])
+    progress = loop.Progress(None, None, none, none, none, each, suspicion, best)
     write_samples(tmp_path, of_progress(progress))
     dataset = SimpleNamespace(train_index=np.arange(2), num_classes=10)
     samples = read_samples(tmp_path, Config(total_repeats=2), dataset)
-    assert samples.keys() == {"loss", "predicted", "best_predicted"}
+    assert samples.keys() == {"loss", "score", "predicted", "best_predicted"}
+    np.testing.assert_array_equal(samples["score"], suspicion.score)
     np.testing.assert_array_equal(samples["loss"], each.loss)
     np.testing.assert_array_equal(samples["predicted"], each.predicted)
     np.testing.assert_array_equal(samples["best_predicted"], progress.best_predicted)

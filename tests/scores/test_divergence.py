@@ -179,7 +179,7 @@ def test_it_has_no_say_in_what_is_suspicious(second):
     samples = arrays(second, "samples")
     with open(second / "suspects.csv", newline="") as file:
         scores = [float(row["score"]) for row in csv.DictReader(file)]
-    mean = samples["loss"][[0, 2]].mean(axis=0)
+    mean = samples["score"][[0, 2]].mean(axis=0)
     np.testing.assert_allclose(scores, np.sort(mean)[::-1], rtol=1e-5)  # six digits
 
 

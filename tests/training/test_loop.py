@@ -172,9 +172,9 @@ def test_evaluation_equals_whole_splits_at_once():
     assert metrics["entropy"][i] == pytest.approx(entropy, rel=1e-4)
 
 
-def test_every_sample_keeps_its_mean_loss_and_its_last_and_best_predictions():
+def test_every_sample_keeps_its_mean_losses_and_its_last_and_best_predictions():
     run = three_members()
-    losses = []
+    losses, weights = [], []
     for progress, _ in run:
         log_p = log_probabilities(progress.state, 2)[:TRAIN]
         losses.append(-log_p[np.arange(TRAIN), member(2).noisy_labels])
@@ -182,9 +182,14 @@ def test_every_sample_keeps_its_mean_loss_and_its_last_and_best_predictions():
         np.testing.assert_allclose(
             progress.samples.loss[2], np.mean(losses, axis=0), rtol=1e-3, atol=1e-4
         )
+        weights.append((1 + (log_p.argmax(axis=1) != member(2).noisy_labels).sum()) / TRAIN)
+        np.testing.assert_allclose(
+            progress.suspicion.score[2], np.average(losses, 0, weights), rtol=1e-3, atol=1e-4
+        )
         np.testing.assert_array_equal(progress.samples.predicted[2], log_p.argmax(axis=1))
         at_best = log_probabilities(progress.best_state, 2)[:TRAIN].argmax(axis=1)
         np.testing.assert_array_equal(progress.best_predicted[2], at_best)
+    assert np.ptp(weights) > 0.1
     assert len(run) == 4 and progress.samples.predicted.dtype == np.int32
     assert progress.best_predicted.dtype == np.int32
     assert (progress.best_epoch < 3).any()  # so that best and last are not the same everywhere
@@ -299,8 +304,9 @@ def test_best_follows_the_validation_labels(validation_labels, best, accuracy, m
     chosen = running(program(), validation_labels=validation_labels)
     none = jnp.int32(-1)
     progress = loop.Progress(
-        jnp.int32(0), jnp.int32(0), jnp.float32(-1), none, none, samples, samples.predicted
-    )
+        jnp.int32(0), jnp.int32(0), jnp.float32(-1), none, none, samples,
+        evaluation.Suspicion.before(TRAIN), samples.predicted,
+    )  # fmt: skip
     for epoch in range(3):
         progress, _ = loop.advance(
             progress, one, pictures(), jnp.int32(epoch),
@@ -363,7 +369,10 @@ def test_whatever_is_not_finite_is_divergence(where, value, monkeypatch):
     ones = {"x": jnp.ones(3, jnp.float32)}
     state = ts.TrainState(jnp.int32(0), ones, ones, ones)
     none = jnp.int32(-1)
-    progress = loop.Progress(state, state, jnp.float32(-1), none, none, samples, samples.predicted)
+    progress = loop.Progress(
+        state, state, jnp.float32(-1), none, none, samples, evaluation.Suspicion.before(TRAIN),
+        samples.predicted,
+    )  # fmt: skip
     one = select(loop.stack_members([member(0)]), 0)
     for epoch in range(4):
         epochs_begun = epoch + 1
