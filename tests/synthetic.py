@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from jaxnoise import data
+
 IDX_FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
@@ -86,6 +88,17 @@ def write_cifar(folder: pathlib.Path, name: str) -> dict[str, tuple[np.ndarray, 
     members, content = cifar_members(name)
     write_tar(folder / f"{name.replace('cifar', 'cifar-')}-binary.tar.gz", members)
     return content
+
+
+def copied_cifar10(folder: pathlib.Path) -> tuple[dict[str, str], np.ndarray]:
+    """A small TFDS copy of cifar10: the flags that say where it is, and its training labels.
+
+    The labels, int64 (40,), are in the order of the original files.
+    """
+    _, labels = write_cifar(folder / "manual", "cifar10")["train"]
+    where = {"data_dir": str(folder / "tfds"), "cache_dir": str(folder / "cache")}
+    data.load("cifar10", manual_dir=folder / "manual", **where)
+    return where, labels.astype(np.int64)
 
 
 def write_copy(

@@ -19,12 +19,7 @@ from jaxnoise.noise_files import cifar_n
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A small copy of cifar10: where it is, and the labels of the original files."""
-    folder = tmp_path_factory.mktemp("data")
-    content = synthetic.write_cifar(folder / "manual", "cifar10")
-    where = {"data_dir": str(folder / "tfds"), "cache_dir": str(folder / "cache")}
-    data.load("cifar10", manual_dir=folder / "manual", **where)
-    return where, content["train"][1].astype(np.int64)
+    return synthetic.copied_cifar10(tmp_path_factory.mktemp("data"))
 
 
 def noisy_of(labels):

@@ -19,12 +19,7 @@ from jaxnoise.noise_files.writing import FORMATS
 
 @pytest.fixture(scope="module")
 def cifar10(tmp_path_factory):
-    """Where a small copy of cifar10 is, and its labels in the order of the original files."""
-    folder = tmp_path_factory.mktemp("data")
-    content = synthetic.write_cifar(folder / "manual", "cifar10")
-    where = {"data_dir": str(folder / "tfds"), "cache_dir": str(folder / "cache")}
-    data.load("cifar10", manual_dir=folder / "manual", **where)
-    return where, content["train"][1].astype(np.int64)
+    return synthetic.copied_cifar10(tmp_path_factory.mktemp("data"))
 
 
 def call(folder, *arguments, **flags):
