@@ -442,9 +442,9 @@ def test_memorization_of_the_last_epoch_can_be_recomputed(saved):
 
 
 def test_detection_and_suspects_can_be_recomputed(folder, saved, scores):
-    noise, loss = saved["noise"], saved["samples"]["loss"]
+    noise, loss, suspicion = saved["noise"], saved["samples"]["loss"], saved["samples"]["score"]
     for i in range(2):
-        found = roc_auc_score(noise["changed"][0], saved["samples"]["score"][i])
+        found = roc_auc_score(noise["changed"][0], suspicion[i])
         assert scores["noise_auroc"][i] == pytest.approx(found, rel=1e-12)
     # The mean over epochs and samples is that of the epochs' means.
     np.testing.assert_allclose(
@@ -453,7 +453,7 @@ def test_detection_and_suspects_can_be_recomputed(folder, saved, scores):
     with open(folder / "suspects.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     listed = np.array([int(row["index"]) for row in rows])
-    order = np.argsort(-loss.mean(axis=0), kind="stable")
+    order = np.argsort(-suspicion.mean(axis=0), kind="stable")
     np.testing.assert_array_equal(listed, noise["train_index"][order])
     given = [int(row["given_label"]) for row in rows]
     np.testing.assert_array_equal(given, noise["noisy"][0, order])
@@ -468,7 +468,7 @@ def test_detection_and_suspects_can_be_recomputed(folder, saved, scores):
         of_best = saved["history"]["train_accuracy"][int(epoch) - 1, i]
         assert share == pytest.approx(of_best, rel=1e-6)
     written = [float(row["score"]) for row in rows]
-    np.testing.assert_allclose(written, loss.mean(axis=0)[order], rtol=1e-5)
+    np.testing.assert_allclose(written, suspicion.mean(axis=0)[order], rtol=1e-5)
 
 
 # Again
