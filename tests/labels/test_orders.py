@@ -15,6 +15,7 @@ from jaxnoise import data
 from jaxnoise.config import Config, InputError
 from jaxnoise.labels import noisy_dataset, reading
 from jaxnoise.noise_files import cifar_n
+from jaxnoise.runs.noise_record import write_noise
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,17 @@ def test_places_are_brought_to_the_copy_too(made, tmp_path, order):
     np.savez(tmp_path / "x.npz", noisy=noisy[at], clean=true[at], index=index)
     what = load(tmp_path / "x.npz", where)
     np.testing.assert_array_equal(in_the_order_of_the_original_files(what), noisy)
+
+
+def test_the_places_of_a_run_s_noise_are_known(made, tmp_path, caplog):
+    where, _ = made
+    config = Config(dataset="cifar10", noise_rate=0.4, batch_size=8, validation_ratio=0.25, **where)
+    drawn = noisy_dataset.load(config)
+    write_noise(tmp_path, config, drawn, versions={})
+    with caplog.at_level(logging.INFO):
+        again = load(tmp_path / "noise.npz", where)
+    assert not [line for line in caplog.messages if "in the order of" in line]
+    np.testing.assert_array_equal(again.noisy_labels[0].noisy, drawn.noisy_labels[0].noisy)
 
 
 def test_labels_that_fit_no_order_are_refused(made, tmp_path):
