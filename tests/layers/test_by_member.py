@@ -94,6 +94,16 @@ def test_no_convolution_is_grouped_and_each_is_there_once():
     assert all_of_them.count("stablehlo.convolution") == one.count("stablehlo.convolution")
 
 
+def test_every_convolution_has_the_precision_of_the_program():
+    x, kernel = arrays(side=6, channels=3, features=4, k=3)
+    convolve = functools.partial(by_member.convolve, margin=1, stride=1)
+    with jax.default_matmul_precision("highest"):
+        gradient = jax.vmap(jax.grad(penalty(convolve), (0, 1)))
+        lines = jax.jit(gradient).lower(x, kernel).as_text().split("\n")
+    found = [line for line in lines if "stablehlo.convolution" in line]
+    assert found and all(line.count("precision HIGHEST") == 2 for line in found)
+
+
 @pytest.mark.parametrize("how", [{"padding": "SAME"}, {"padding": "VALID"},
                                  {"padding": "SAME", "stride": 2}])  # fmt: skip
 def test_the_form_for_a_tpu_computes_what_the_products_do(how):
