@@ -21,8 +21,7 @@ from jaxnoise.runs.finished import load_run
 from jaxnoise.sweep import grid
 from jaxnoise.terminal import console
 from jaxnoise.terminal.commands import CommandParser, ended
-
-_WHERE = ("data_dir", "manual_dir", "cache_dir")
+from jaxnoise.terminal.location_flags import WHERE
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         "--draw", type=int, default=0, help="which of a run's draws of the noise; default: 0"
     )
     group = parser.add_argument_group("the noise to make, and where the data are: as in main.py")
-    for name in (*SETTINGS, *_WHERE):
+    for name in (*SETTINGS, *WHERE):
         bare = {"nargs": "?", "const": "true"} if flag_type(FIELDS[name]) is bool else {}
         said = FIELDS[name].metadata["help"].replace("%", "%%")
         group.add_argument(f"--{name}", metavar="VALUE", help=said, **bare)
@@ -64,13 +63,13 @@ def _main(arguments: dict[str, Any]) -> int:
     check_out(out)
     given = {
         name: grid.parse(name, arguments[name])
-        for name in (*SETTINGS, *_WHERE)
+        for name in (*SETTINGS, *WHERE)
         if arguments[name] is not None
     }
     console.log_to_console(runs=False)
     if run is None and "dataset" not in given:
         raise InputError("required is RUN_DIR, or --dataset with the noise to make")
-    if run is not None and (settings := sorted(given.keys() - {*_WHERE})):
+    if run is not None and (settings := sorted(given.keys() - {*WHERE})):
         raise InputError(f"--{settings[0]}: the labels are those of {run}; allowed is one")
     of = Config(**given) if run is None else load_run(run, **given)
     about = write_noise(of, out, to=to, order=arguments["order"], draw=arguments["draw"])

@@ -13,6 +13,7 @@ from jaxnoise import data
 from jaxnoise.config import ARRAYS_PREFIX, Config, InputError, class_folders
 from jaxnoise.figures import confusion
 from jaxnoise.labels import noisy_dataset
+from jaxnoise.labels.noise import NoisyLabels
 from jaxnoise.labels.noisy_dataset import NoisyDataset
 from jaxnoise.noise_files.writing import FORMATS, Labels
 from jaxnoise.runs import provenance
@@ -157,8 +158,9 @@ def _labels(dataset: NoisyDataset, order: str | None, draw: int) -> tuple[Labels
 
 
 def _about(config: Config, dataset: NoisyDataset, labels: Labels, draw: int) -> dict[str, Any]:
-    drawn, changed = dataset.noisy_labels[draw], labels.noisy != labels.clean
-    made_by = provenance.facts()
+    drawn, made_by = dataset.noisy_labels[draw], provenance.facts()
+    both = NoisyLabels(labels.noisy, labels.clean, labels.picked, labels.noisy != labels.clean)
+    counts = both.summary()
     return {
         "dataset": config.dataset,
         "data_sha256": dataset.data_sha256,
@@ -168,16 +170,12 @@ def _about(config: Config, dataset: NoisyDataset, labels: Labels, draw: int) -> 
         "noise": config.noise,
         "noise_seed": None if config.noise_is_given else config.noise_seed + draw,
         "requested_rate": None if config.noise_is_given else config.noise_rate,
-        "true_rate": round(float(changed.mean()), 6),
-        "picked": int(labels.picked.sum()),
-        "changed": int(changed.sum()),
+        **{name: counts[name] for name in ("true_rate", "picked", "changed")},
         "transition_matrix": {
             "asked": rounded(drawn.transition_matrix),
-            "realized": rounded(
-                confusion.shares(labels.clean, labels.noisy, dataset.num_classes) / 100
-            ),
+            "realized": rounded(both.realized_matrix(dataset.num_classes)),
         },
-        "sha256_of_labels": labels.sha256,  # little-endian int32, in the order of the file
+        "sha256_of_labels": counts["sha256"],  # little-endian int32, in the order of the file
         "settings": {name: getattr(config, name) for name in SETTINGS},
         **{name: made_by[name] for name in ("command", "jaxnoise", "git_revision", "versions")},
     }

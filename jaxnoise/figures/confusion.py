@@ -32,10 +32,8 @@ def draw(
       class_names: of the K classes.
       epoch: best or last.
     """
-    classes = len(class_names)
-    size = 0.42 * min(classes, _LEGIBLE) + 1.6
-    names = 0.08 * max(map(len, class_names)) * (classes <= _LEGIBLE)  # below and beside
-    figure = Figure(figsize=(2 * (size + names), size + names + 0.9), layout="compressed")
+    classes, side = len(class_names), _inches(class_names)
+    figure = Figure(figsize=(2 * side, side + 0.9), layout="compressed")
     left, right = figure.subplots(1, 2)
     known = predicted >= 0
     noise = shares(np.broadcast_to(true, given.shape), given, classes)
@@ -57,14 +55,18 @@ def draw_noise(
       true, given: int (samples,), in [0, K).
       class_names: of the K classes.
     """
-    classes = len(class_names)
-    size = 0.42 * min(classes, _LEGIBLE) + 1.6
-    names = 0.08 * max(map(len, class_names)) * (classes <= _LEGIBLE)
-    figure = Figure(figsize=(size + names, size + names + 0.7), layout="compressed")
-    noise = shares(true, given, classes)
+    side = _inches(class_names)
+    figure = Figure(figsize=(side, side + 0.7), layout="compressed")
+    noise = shares(true, given, len(class_names))
     _matrix(figure.subplots(), noise, class_names, "true label", "label given")
     figure.suptitle(f"{title}\n{len(true):,} samples, % of each row", fontsize=10)
     save(figure, stem)
+
+
+def _inches(class_names: tuple[str, ...]) -> float:
+    """The side of a matrix, with the names of its classes below and beside."""
+    names = 0.08 * max(map(len, class_names)) * (len(class_names) <= _LEGIBLE)
+    return 0.42 * min(len(class_names), _LEGIBLE) + 1.6 + names
 
 
 def shares(rows: np.ndarray, columns: np.ndarray, classes: int) -> np.ndarray:

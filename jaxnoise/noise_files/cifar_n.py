@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import requests
 
 from jaxnoise.config import InputError
 from jaxnoise.noise_files import pickled_arrays
@@ -65,6 +64,8 @@ def download(name: str, data_dir: Path) -> Path:
     Raises:
       InputError: it cannot be reached or written, or is not the file that was published.
     """
+    import requests  # 44 ms of every start, which this one alone needs
+
     published, folder = _FILES[name], _downloads(data_dir)
     address, path = _ADDRESS + published.file, folder / published.file
     told = f"set --manual_dir to a folder with {published.file}, from {_ADDRESS}"

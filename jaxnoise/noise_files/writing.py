@@ -1,7 +1,6 @@
 """Files of noisy labels for others to read: what `formats` and other programs take."""
 
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -28,11 +27,6 @@ class Labels(NamedTuple):
     def whole(self) -> bool:
         """Whether every sample of the train set has a label."""
         return len(self.noisy) == self.total
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the noisy labels as little-endian int32, 64 hexadecimal digits."""
-        return hashlib.sha256(self.noisy.astype("<i4").tobytes()).hexdigest()
 
 
 def _dividemix(labels: Labels) -> bytes:

@@ -7,13 +7,13 @@ from typing import Any
 from jaxnoise.config import Config
 from jaxnoise.training import devices
 
-_WHERE = ("data_dir", "manual_dir", "cache_dir")
+WHERE = ("data_dir", "manual_dir", "cache_dir")
 
 
 def add_where(parser: argparse.ArgumentParser) -> None:
     """Adds --data_dir, --manual_dir, --cache_dir and --GPU_num."""
     helps = {field.name: field.metadata["help"] for field in dataclasses.fields(Config)}
-    for name in _WHERE:
+    for name in WHERE:
         parser.add_argument(
             f"--{name}", metavar="DIR", help=f"default: the value that the run used. {helps[name]}"
         )
@@ -26,6 +26,6 @@ def start(arguments: dict[str, Any]) -> dict[str, str]:
     Raises:
       InputError: see `devices.start`.
     """
-    where = {name: arguments[name] for name in _WHERE if arguments[name] is not None}
+    where = {name: arguments[name] for name in WHERE if arguments[name] is not None}
     devices.start(Config(GPU_num=arguments["GPU_num"], **where), gpu_asked=False)
     return where
